@@ -1,0 +1,77 @@
+// swift-tools-version: 6.2
+// The layering of the program, enforced by the compiler: a target can only import what it names here.
+//
+//   C* < Base < {Loop, HTTP} < Lanes < {Config, Telemetry} < Proxy < {Admin, Demo} < fairlead
+//
+// ARCHITECTURE.md says why each boundary is where it is.
+import PackageDescription
+
+let swiftSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: swiftSettings)
+}
+
+let package = Package(
+    name: "fairlead",
+    products: [.executable(name: "fairlead", targets: ["fairlead"])],
+    dependencies: [
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+    ],
+    targets: [
+        .target(name: "CLinux"),
+        .systemLibrary(
+            name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(
+            name: "CRE2",
+            linkerSettings: [.linkedLibrary("re2")]),
+
+        library("Base", ["CLinux"]),
+        library("Loop", ["Base", "CLinux"]),
+        library("HTTP", ["Base", "CLinux"]),
+        library("Lanes", ["Base", "HTTP", "CRE2", "COpenSSL"]),
+        library("Config", ["Base", "HTTP", "Lanes", "Yams"]),
+        library("Telemetry", ["Base", "CLinux", "CZlib"]),
+        library("Proxy", ["Base", "CLinux", "Loop", "HTTP", "Lanes", "Telemetry"]),
+        library(
+            "Admin", ["Base", "CLinux", "Loop", "HTTP", "Lanes", "Config", "Telemetry", "Proxy"]),
+        library("Demo", ["Base", "CLinux", "Loop"]),
+        .executableTarget(
+            name: "fairlead",
+            dependencies: [
+                "Base", "CLinux", "Loop", "HTTP", "Lanes", "Config", "Telemetry", "Proxy", "Admin",
+                "Demo", "COpenSSL", "CNghttp2",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: swiftSettings),
+
+        .target(
+            name: "TestSupport", dependencies: ["Base", "CLinux"], path: "Tests/Support",
+            swiftSettings: swiftSettings),
+        tests("BaseTests", ["Base", "TestSupport"]),
+        tests("LoopTests", ["Loop", "Base", "CLinux", "TestSupport"]),
+        tests("HTTPTests", ["HTTP", "Base", "TestSupport"]),
+        tests("LanesTests", ["Lanes", "HTTP", "Base", "CRE2", "TestSupport"]),
+        tests("ConfigTests", ["Config", "Lanes", "HTTP", "Base", "TestSupport"]),
+        tests("TelemetryTests", ["Telemetry", "Base", "TestSupport"]),
+        tests(
+            "ProxyTests",
+            ["Proxy", "Config", "Telemetry", "Lanes", "HTTP", "Loop", "Base", "TestSupport"]),
+        tests("WireTests", ["Base", "CLinux", "TestSupport"]),
+        tests("TidyTests", ["Base", "TestSupport"]),
+    ],
+    cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,108 @@
+// Memory for everything that lives exactly as long as one configuration snapshot. Built by one thread, then
+// frozen and read by all; freed whole. The structs in it are trivial and point at each other directly, so
+// a request that walks them touches no reference count.
+internal import CLinux
+
+/// A bump allocator that frees all at once. Not for growing structures: count first, then allocate.
+package final class Arena {
+    /// 64 KiB: a small configuration fits in one chunk, and a large one wastes little.
+    private static let chunkBytes = 65_536
+    private var chunks: [UnsafeMutableRawPointer] = []
+    private var cursor: UnsafeMutableRawPointer?
+    private var remaining = 0
+    private var atEnd: [() -> Void] = []
+    /// Bytes handed out so far.
+    package private(set) var bytesUsed = 0
+
+    package init() {}
+
+    deinit {
+        for action in atEnd { action() }
+        for chunk in chunks { free(chunk) }
+    }
+
+    /// Runs when the arena is freed: for handles of C libraries that the frozen structs refer to.
+    package func whenFreed(_ action: @escaping () -> Void) { atEnd.append(action) }
+
+    private func allocate(bytes: Int, alignment: Int) -> UnsafeMutableRawPointer {
+        bytesUsed += bytes
+        if bytes > Self.chunkBytes / 4 {
+            guard let own = malloc(bytes) else { fatalError("out of memory: \(bytes) bytes of configuration") }
+            chunks.append(own)
+            return own
+        }
+        let padding = cursor.map { (alignment - Int(bitPattern: $0) % alignment) % alignment } ?? 0
+        if cursor == nil || remaining < bytes + padding {
+            guard let chunk = malloc(Self.chunkBytes) else {
+                fatalError("out of memory: \(Self.chunkBytes) bytes of configuration")
+            }
+            chunks.append(chunk)
+            cursor = chunk
+            remaining = Self.chunkBytes
+            return allocateFromChunk(bytes: bytes, padding: 0)
+        }
+        return allocateFromChunk(bytes: bytes, padding: padding)
+    }
+
+    private func allocateFromChunk(bytes: Int, padding: Int) -> UnsafeMutableRawPointer {
+        let place = cursor! + padding
+        cursor = place + bytes
+        remaining -= bytes + padding
+        return place
+    }
+
+    /// Room for `count` values of a trivial type, uninitialised.
+    package func allocate<Value: BitwiseCopyable>(
+        _ type: Value.Type, count: Int
+    ) -> UnsafeMutablePointer<Value> {
+        allocate(
+            bytes: max(1, MemoryLayout<Value>.stride * count), alignment: MemoryLayout<Value>.alignment
+        ).bindMemory(to: Value.self, capacity: count)
+    }
+
+    /// A frozen copy of one value.
+    package func store<Value: BitwiseCopyable>(_ value: Value) -> UnsafeMutablePointer<Value> {
+        let place = allocate(Value.self, count: 1)
+        place.initialize(to: value)
+        return place
+    }
+
+    /// A frozen copy of an array.
+    package func store<Value: BitwiseCopyable>(_ values: [Value]) -> Frozen<Value> {
+        let place = allocate(Value.self, count: values.count)
+        values.withUnsafeBufferPointer { source in
+            if let base = source.baseAddress { place.initialize(from: base, count: source.count) }
+        }
+        return Frozen(start: UnsafePointer(place), count: values.count)
+    }
+
+    /// A frozen copy of a text's UTF-8.
+    package func store(_ text: String) -> ByteView {
+        store(Array(text.utf8))
+    }
+
+    /// A frozen copy of bytes.
+    package func store(_ bytes: [UInt8]) -> ByteView {
+        if bytes.isEmpty { return .empty }
+        let frozen: Frozen<UInt8> = store(bytes)
+        return ByteView(frozen.start, frozen.count)
+    }
+}
+
+/// An immutable array in an `Arena`: trivial, unlike Array.
+@frozen
+package struct Frozen<Value: BitwiseCopyable>: BitwiseCopyable {
+    package var start: UnsafePointer<Value>
+    package var count: Int
+
+    @inlinable
+    package init(start: UnsafePointer<Value>, count: Int) {
+        self.start = start
+        self.count = count
+    }
+
+    @inlinable package var isEmpty: Bool { count == 0 }
+
+    @inlinable
+    package subscript(index: Int) -> UnsafePointer<Value> { start + index }
+}

@@ -1,0 +1,75 @@
+// Every bound of the program in one place, each with its reason. A bound that a user can set has its
+// default here and its setting in `Proxy.spec.limits` or `timeouts`.
+
+package enum Limits {
+    // MARK: heads
+
+    /// Bytes of one request or response head, request line and blank line included: Envoy's 60 KiB
+    /// (`max_request_headers_kb`). More is 431 from a client, 502 from an upstream.
+    package static let headBytes = 61_440
+    /// Field lines of one head: Envoy's 100.
+    package static let headFields = 100
+    /// Field lines that edits may add to one head: lanes, injection and route header operations together.
+    package static let editFields = 156
+    /// Bytes that edits may add to one head.
+    package static let editBytes = 65_536
+    /// Bytes of a request target; longer is 414. Below `headBytes`, so that a target can fail by name.
+    package static let targetBytes = 32_768
+    /// Bytes of a lane name: a DNS label (`lanes.md` 1, trap 10).
+    package static let laneNameBytes = 63
+
+    // MARK: buffers
+
+    /// Shared by all connections of a worker: what one recv(2) can take. Large bodies pass through it; hot-path
+    /// measurements put the best size between 64 and 256 KiB.
+    package static let readBytes = 131_072
+    /// What a connection may hold that its socket would not take yet; the other side is not read meanwhile.
+    package static let pendingBytes = 262_144
+    /// recv(2) calls for one connection before the others have their turn.
+    package static let readsPerTurn = 16
+    /// Requests of one pipelined batch before the others have their turn.
+    package static let pipelinePerTurn = 64
+    /// A response's 1xx heads before the upstream is called broken.
+    package static let interimResponses = 32
+
+    // MARK: chunked bodies
+
+    /// Bytes of one chunk-size line with its extensions (RFC 9112 7.1.1 leaves the bound to us).
+    package static let chunkLineBytes = 256
+    /// Bytes of a trailer section.
+    package static let trailerBytes = 8_192
+
+    // MARK: connections
+
+    /// Connections a worker accepts in one turn, so that a flood of connects cannot starve requests.
+    package static let acceptsPerTurn = 64
+    /// epoll events taken in one turn.
+    package static let eventsPerTurn = 256
+    /// Idle upstream connections kept for one endpoint by one worker.
+    package static let idlePerEndpoint = 256
+    /// How long accepting pauses when the process is out of file descriptors, milliseconds.
+    package static let acceptPauseMs: UInt64 = 100
+    /// Connections one worker can hold, both sides; address space is reserved for it, memory is not.
+    package static let connectionsPerWorker = 1 << 20
+    /// listen(2) backlog.
+    package static let backlog: Int32 = 4_096
+
+    // MARK: configuration
+
+    /// RE2 program memory of one pattern, bytes.
+    package static let regexMemoryBytes: Int64 = 8 << 20
+    /// Characters of one pattern (Istio's validation).
+    package static let regexCharacters = 1_024
+    /// Bytes of one configuration file.
+    package static let fileBytes = 64 << 20
+    /// YAML nodes of one document after aliases are followed: an alias bomb ends here.
+    package static let yamlNodes = 4_000_000
+    /// Nesting of one YAML document.
+    package static let yamlDepth = 128
+
+    // MARK: admin
+
+    package static let adminConnections = 64
+    package static let adminRequestBytes = 1 << 20
+    package static let adminDeadlineMs: UInt64 = 10_000
+}

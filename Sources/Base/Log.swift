@@ -1,0 +1,70 @@
+// The program's own log: one line an event to standard error. Not for requests (the access log is those).
+// Levels are checked before the message is built.
+internal import CLinux
+internal import Synchronization
+
+/// How much is said. `off` says nothing.
+package enum LogLevel: Int, Sendable, CaseIterable {
+    case trace, debug, info, warning, error, off
+
+    /// Reads Envoy's and Istio's words: `warn` is `warning`, `critical` is `error`.
+    package init?(_ word: String) {
+        switch word {
+        case "trace": self = .trace
+        case "debug": self = .debug
+        case "info": self = .info
+        case "warn", "warning": self = .warning
+        case "error", "err", "critical": self = .error
+        case "off", "none": self = .off
+        default: return nil
+        }
+    }
+
+    package var name: String {
+        switch self {
+        case .trace: "trace"
+        case .debug: "debug"
+        case .info: "info"
+        case .warning: "warning"
+        case .error: "error"
+        case .off: "off"
+        }
+    }
+}
+
+package enum Log {
+    private static let level = Atomic<Int>(LogLevel.info.rawValue)
+    private static let json = Atomic<Bool>(false)
+
+    package static var currentLevel: LogLevel {
+        LogLevel(rawValue: level.load(ordering: .relaxed)) ?? .info
+    }
+    package static func set(level new: LogLevel) { level.store(new.rawValue, ordering: .relaxed) }
+    package static func set(json on: Bool) { json.store(on, ordering: .relaxed) }
+
+    package static func trace(_ message: @autoclosure () -> String) { write(.trace, message) }
+    package static func debug(_ message: @autoclosure () -> String) { write(.debug, message) }
+    package static func info(_ message: @autoclosure () -> String) { write(.info, message) }
+    package static func warning(_ message: @autoclosure () -> String) { write(.warning, message) }
+    package static func error(_ message: @autoclosure () -> String) { write(.error, message) }
+
+    private static func write(_ at: LogLevel, _ message: () -> String) {
+        guard at.rawValue >= level.load(ordering: .relaxed) else { return }
+        let time = UTCTime(nanoseconds: fl_realtime_ns()).text
+        let line: [UInt8]
+        if json.load(ordering: .relaxed) {
+            var writer = JSONWriter()
+            writer.object { fields in
+                fields.member("time", time)
+                fields.member("level", at.name)
+                fields.member("message", message())
+            }
+            line = writer.finish() + [0x0A]
+        } else {
+            // A message can quote peer bytes: control characters must not forge lines.
+            let text = message().map { $0.isNewline ? " " : $0 }
+            line = Array("\(time) \(at.name) \(String(text))\n".utf8)
+        }
+        line.withUnsafeBytes { bytes in _ = CLinux.write(2, bytes.baseAddress, bytes.count) }
+    }
+}

@@ -1,0 +1,164 @@
+// What Linux and the processor offer and Swift cannot import: epoll, accept4, ioctls, atomics on plain
+// memory, and a vector scan. All static inline, so that Swift inlines them; prefixed fl_.
+#ifndef FAIRLEAD_CLINUX_H
+#define FAIRLEAD_CLINUX_H
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+// MARK: epoll
+
+static inline int fl_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+/// Adds `fd` edge-triggered or level-triggered by `events`; `data` comes back with each event.
+static inline int fl_epoll_add(int epoll, int fd, uint32_t events, uint64_t data) {
+    struct epoll_event event = {.events = events, .data = {.u64 = data}};
+    return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+}
+static inline int fl_epoll_modify(int epoll, int fd, uint32_t events, uint64_t data) {
+    struct epoll_event event = {.events = events, .data = {.u64 = data}};
+    return epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event);
+}
+static inline int fl_epoll_remove(int epoll, int fd) { return epoll_ctl(epoll, EPOLL_CTL_DEL, fd, 0); }
+
+/// One event as epoll_wait(2) writes it. struct epoll_event is packed on x86-64, so Swift reads it here.
+static inline uint32_t fl_event_bits(const struct epoll_event *event) { return event->events; }
+static inline uint64_t fl_event_data(const struct epoll_event *event) { return event->data.u64; }
+
+#define FL_EPOLL_CONNECTION (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+
+// MARK: sockets
+
+/// Declared here because glibc shows it under _GNU_SOURCE only, which would clash with Swift's Glibc module.
+extern int accept4(int, struct sockaddr *, socklen_t *, int);
+
+static inline int fl_accept(int listener, struct sockaddr_storage *peer, socklen_t *length) {
+    return accept4(listener, (struct sockaddr *)peer, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+static inline int fl_set_option(int fd, int level, int name, int value) {
+    return setsockopt(fd, level, name, &value, sizeof value);
+}
+static inline int fl_socket_error(int fd) {
+    int value = 0;
+    socklen_t length = sizeof value;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &value, &length) != 0) return errno;
+    return value;
+}
+
+// MARK: time
+
+/// CLOCK_MONOTONIC in nanoseconds.
+static inline uint64_t fl_monotonic_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+/// CLOCK_REALTIME in nanoseconds since 1970.
+static inline uint64_t fl_realtime_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+// MARK: plain memory shared with a reader on another thread (single writer)
+
+static inline uint64_t fl_load_relaxed(const uint64_t *cell) { return __atomic_load_n(cell, __ATOMIC_RELAXED); }
+static inline void fl_store_relaxed(uint64_t *cell, uint64_t value) {
+    __atomic_store_n(cell, value, __ATOMIC_RELAXED);
+}
+static inline uint64_t fl_load_acquire(const uint64_t *cell) { return __atomic_load_n(cell, __ATOMIC_ACQUIRE); }
+static inline void fl_store_release(uint64_t *cell, uint64_t value) {
+    __atomic_store_n(cell, value, __ATOMIC_RELEASE);
+}
+/// Adds without a locked instruction: only the owner of the cell may call it.
+static inline void fl_add_relaxed(uint64_t *cell, uint64_t amount) {
+    __atomic_store_n(cell, __atomic_load_n(cell, __ATOMIC_RELAXED) + amount, __ATOMIC_RELAXED);
+}
+
+// MARK: processors
+
+/// Processors this process may run on (sched_getaffinity), at least 1.
+int fl_cpus_allowed(void);
+/// Pins the calling thread to the index-th processor it may run on; 0 on success.
+int fl_pin_to_allowed_cpu(int index);
+
+// MARK: scanning
+
+typedef uint8_t fl_bytes16 __attribute__((vector_size(16)));
+typedef int8_t fl_mask16 __attribute__((vector_size(16)));
+typedef char fl_char16 __attribute__((vector_size(16)));
+
+/// First byte in [from, end) that cannot stand in a field value: a control character other than tab, or DEL
+/// (RFC 9110 5.5). `end` if there is none. Never reads at or past `end`.
+static inline const uint8_t *fl_scan_field_value(const uint8_t *from, const uint8_t *end) {
+#if defined(__SSE2__)
+    // Vector extensions, not <emmintrin.h>: that header's module clashes with Swift's Glibc module.
+    while (end - from >= 16) {
+        fl_bytes16 bytes;
+        memcpy(&bytes, from, 16);
+        const fl_mask16 bad = ((bytes < 0x20) & (bytes != 9)) | (bytes == 0x7f);
+        const int mask = __builtin_ia32_pmovmskb128((fl_char16)bad);
+        if (mask != 0) return from + __builtin_ctz((unsigned)mask);
+        from += 16;
+    }
+#endif
+    while (from < end) {
+        const uint8_t byte = *from;
+        if ((byte < 0x20 && byte != 9) || byte == 0x7f) return from;
+        from += 1;
+    }
+    return end;
+}
+
+static inline uint64_t fl_load64(const uint8_t *from) {
+    uint64_t value;
+    memcpy(&value, from, 8);
+    return value;
+}
+static inline uint32_t fl_load32(const uint8_t *from) {
+    uint32_t value;
+    memcpy(&value, from, 4);
+    return value;
+}
+
+/// A hash of bytes for tables whose keys come from configuration and whose probes come from peers; `seed`
+/// is random per process, so peers cannot aim at collisions.
+static inline uint64_t fl_hash(const uint8_t *bytes, size_t count, uint64_t seed) {
+    const uint64_t k = 0x9E3779B97F4A7C15ull;
+    uint64_t hash = seed ^ (count * k);
+    while (count >= 8) {
+        hash = (hash ^ fl_load64(bytes)) * k;
+        hash ^= hash >> 32;
+        bytes += 8;
+        count -= 8;
+    }
+    uint64_t tail = 0;
+    while (count > 0) {
+        count -= 1;
+        tail = (tail << 8) | bytes[count];
+    }
+    hash = (hash ^ tail) * k;
+    hash ^= hash >> 29;
+    hash *= 0xBF58476D1CE4E5B9ull;
+    return hash ^ (hash >> 32);
+}
+
+#endif

@@ -1,0 +1,218 @@
+// The field lines of one head while it is on its way through: lines of the buffer they were read into, lines
+// that edits added, and marks on the lines that will not go on. Lines are copied once, when the head is
+// written for the other side.
+package import Base
+internal import CLinux
+
+/// One field line. `line` points at its name (lower case) and runs to and with CRLF; valid until the worker
+/// reads the next bytes.
+@frozen
+package struct HeaderField: BitwiseCopyable {
+    package var line: UnsafePointer<UInt8>
+    /// Name, colon, blanks, value and CRLF together.
+    package var lineLength: UInt32
+    /// Where the value starts, from `line`; blanks around the value are not part of it.
+    package var valueOffset: UInt32
+    package var valueLength: UInt32
+    package var nameLength: UInt16
+    /// A `HeaderID`.
+    package var id: UInt8
+    /// True: the line does not go on to the other side. It stays readable.
+    package var dropped: Bool
+
+    @inlinable
+    package init(
+        line: UnsafePointer<UInt8>, lineLength: UInt32, nameLength: UInt16, valueOffset: UInt32,
+        valueLength: UInt32, id: UInt8
+    ) {
+        self.line = line
+        self.lineLength = lineLength
+        self.nameLength = nameLength
+        self.valueOffset = valueOffset
+        self.valueLength = valueLength
+        self.id = id
+        dropped = false
+    }
+
+    @inlinable package var name: ByteView { ByteView(line, Int(nameLength)) }
+    @inlinable package var value: ByteView { ByteView(line + Int(valueOffset), Int(valueLength)) }
+}
+
+/// A field name to look up: its lower-case bytes and its `HeaderID` (`other` means: compare the bytes).
+/// Made once by configuration, so that a look-up on the request path compares one byte for known names.
+@frozen
+package struct HeaderName: BitwiseCopyable {
+    package var bytes: ByteView
+    package var id: UInt8
+
+    /// `bytes` must be lower case and outlive the name.
+    package init(_ bytes: ByteView) {
+        self.bytes = bytes
+        id = HeaderNames.id(bytes)
+    }
+
+    @inlinable
+    package func matches(_ field: UnsafePointer<HeaderField>) -> Bool {
+        if id != 0 { return field.pointee.id == id }
+        return field.pointee.id == 0 && Int(field.pointee.nameLength) == bytes.count
+            && memcmp(field.pointee.line, bytes.start, bytes.count) == 0
+    }
+}
+
+/// The lines of one head and room for the lines that edits add. One per direction and worker; its memory is
+/// allocated once. Nothing here allocates.
+package struct HeaderList {
+    package let fields: UnsafeMutablePointer<HeaderField>
+    package private(set) var capacity: Int
+    package var count = 0
+    private let editBytes: UnsafeMutablePointer<UInt8>
+    private var editUsed = 0
+    private let editCapacity: Int
+    /// An edit did not fit (`Limits.editFields`, `Limits.editBytes`): the head must not go on.
+    package private(set) var overflowed = false
+
+    /// Owned by a worker for its whole life.
+    package init() {
+        capacity = Limits.headFields + Limits.editFields
+        fields = .allocate(capacity: capacity)
+        editCapacity = Limits.editBytes
+        editBytes = .allocate(capacity: editCapacity)
+    }
+
+    /// Frees the memory; the list must not be used afterwards.
+    package func deallocate() {
+        fields.deallocate()
+        editBytes.deallocate()
+    }
+
+    package mutating func reset() {
+        count = 0
+        editUsed = 0
+        overflowed = false
+    }
+
+    /// First line with this name that still goes on, at or after index `from`.
+    package func find(_ name: HeaderName, from: Int = 0) -> UnsafeMutablePointer<HeaderField>? {
+        var index = from
+        while index < count {
+            if !fields[index].dropped, name.matches(fields + index) { return fields + index }
+            index &+= 1
+        }
+        return nil
+    }
+
+    /// First line with this known name that still goes on, at or after index `from`.
+    package func find(_ id: HeaderID, from: Int = 0) -> UnsafeMutablePointer<HeaderField>? {
+        var index = from
+        while index < count {
+            if fields[index].id == id.rawValue, !fields[index].dropped { return fields + index }
+            index &+= 1
+        }
+        return nil
+    }
+
+    /// Index of a line of this list.
+    package func index(of field: UnsafeMutablePointer<HeaderField>) -> Int { field - fields }
+
+    /// Marks every line of this name as not going on. Returns whether there was one.
+    @discardableResult
+    package mutating func remove(_ name: HeaderName) -> Bool {
+        var removed = false
+        var index = 0
+        while index < count {
+            if !fields[index].dropped, name.matches(fields + index) {
+                fields[index].dropped = true
+                removed = true
+            }
+            index &+= 1
+        }
+        return removed
+    }
+
+    /// Marks every line of this known name as not going on.
+    package mutating func remove(_ id: HeaderID) {
+        var index = 0
+        while index < count {
+            if fields[index].id == id.rawValue { fields[index].dropped = true }
+            index &+= 1
+        }
+    }
+
+    /// Adds a line at the end. `value` must be free of control characters; the name is lower case.
+    package mutating func append(_ name: HeaderName, _ value: ByteView) {
+        guard let room = reserve(name, value.count) else { return }
+        memcpy(room, value.start, value.count)
+    }
+
+    /// Adds a line whose value the caller writes: room for exactly `count` bytes, or nil when it does not fit
+    /// (`overflowed` is set).
+    package mutating func reserve(_ name: HeaderName, _ count: Int) -> UnsafeMutablePointer<UInt8>? {
+        let nameLength = name.bytes.count
+        let length = nameLength + 2 + count + 2
+        guard self.count < capacity, editUsed + length <= editCapacity else {
+            overflowed = true
+            return nil
+        }
+        let line = editBytes + editUsed
+        editUsed += length
+        memcpy(line, name.bytes.start, nameLength)
+        line[nameLength] = 0x3A
+        line[nameLength + 1] = 0x20
+        line[length - 2] = 0x0D
+        line[length - 1] = 0x0A
+        (fields + self.count).initialize(
+            to: HeaderField(
+                line: UnsafePointer(line), lineLength: UInt32(truncatingIfNeeded: length),
+                nameLength: UInt16(truncatingIfNeeded: nameLength),
+                valueOffset: UInt32(truncatingIfNeeded: nameLength + 2),
+                valueLength: UInt32(truncatingIfNeeded: count), id: name.id))
+        self.count &+= 1
+        return line + nameLength + 2
+    }
+
+    /// Replaces all lines of this name by one.
+    package mutating func set(_ name: HeaderName, _ value: ByteView) {
+        remove(name)
+        append(name, value)
+    }
+
+    /// Bytes that the lines still going on take.
+    package var lineBytes: Int {
+        var total = 0
+        var index = 0
+        while index < count {
+            if !fields[index].dropped { total &+= Int(fields[index].lineLength) }
+            index &+= 1
+        }
+        return total
+    }
+
+    /// Copies the lines that go on to `out`, neighbours in one piece; returns the end of what was written.
+    /// `out` must have room for `lineBytes`.
+    package func copyLines(to out: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<UInt8> {
+        var to = out
+        var runStart: UnsafePointer<UInt8>? = nil
+        var runEnd: UnsafePointer<UInt8>? = nil
+        var index = 0
+        while index < count {
+            let field = fields + index
+            index &+= 1
+            if field.pointee.dropped { continue }
+            if runEnd == field.pointee.line {
+                runEnd = field.pointee.line + Int(field.pointee.lineLength)
+                continue
+            }
+            if let start = runStart, let end = runEnd {
+                memcpy(to, start, end - start)
+                to += end - start
+            }
+            runStart = field.pointee.line
+            runEnd = field.pointee.line + Int(field.pointee.lineLength)
+        }
+        if let start = runStart, let end = runEnd {
+            memcpy(to, start, end - start)
+            to += end - start
+        }
+        return to
+    }
+}
