@@ -2,7 +2,7 @@
 package import Base
 
 /// Which proxy listener a request came in by; decides defaults of istio-semantics.md 22.2.
-package enum ListenerRole: UInt8, Sendable {
+package enum ListenerRole: UInt8, Sendable, BitwiseCopyable {
     case edge, outbound, inbound
 }
 

@@ -64,7 +64,7 @@ package struct ProxyModel: Sendable {
     package init() {}
 }
 
-package enum PathNormalization: UInt8, Sendable {
+package enum PathNormalization: UInt8, Sendable, BitwiseCopyable {
     case none, base, mergeSlashes, decodeAndMergeSlashes
 }
 
@@ -268,7 +268,7 @@ package struct HeaderOperations: Sendable {
     package var isEmpty: Bool { remove.isEmpty && set.isEmpty && add.isEmpty }
 }
 
-package enum LoadBalancing: UInt8, Sendable {
+package enum LoadBalancing: UInt8, Sendable, BitwiseCopyable {
     case leastRequest, roundRobin, random
 }
 
@@ -360,11 +360,11 @@ package struct PinModel: Sendable {
     package init() {}
 }
 
-package enum SecureAttribute: UInt8, Sendable { case auto, always, never }
-package enum LaneCache: UInt8, Sendable { case `private`, none, keep }
-package enum OnLoss: UInt8, Sendable { case log, header, fail }
-package enum UnknownLane: UInt8, Sendable { case forward, stable, reject }
-package enum LaneMode: UInt8, Sendable { case loose, strict, observe }
+package enum SecureAttribute: UInt8, Sendable, BitwiseCopyable { case auto, always, never }
+package enum LaneCache: UInt8, Sendable, BitwiseCopyable { case `private`, none, keep }
+package enum OnLoss: UInt8, Sendable, BitwiseCopyable { case log, header, fail }
+package enum UnknownLane: UInt8, Sendable, BitwiseCopyable { case forward, stable, reject }
+package enum LaneMode: UInt8, Sendable, BitwiseCopyable { case loose, strict, observe }
 
 package struct PreviewHostModel: Sendable {
     /// What stands before and after `{lane}`.

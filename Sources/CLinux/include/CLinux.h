@@ -128,6 +128,41 @@ static inline const uint8_t *fl_scan_field_value(const uint8_t *from, const uint
     return end;
 }
 
+/// RFC 9110 5.6.2 token characters: the lower-case form of each, 0 for all other bytes.
+extern const uint8_t fl_token_lower[256];
+
+static inline int fl_is_token(uint8_t byte) { return fl_token_lower[byte] != 0; }
+
+/// Lower-cases a token in place from `from` on and returns the first byte that is no token character, or
+/// `end`. Field names are short and simple, so sixteen bytes at a time nearly always do it in one step.
+static inline uint8_t *fl_lower_token(uint8_t *from, uint8_t *end) {
+#if defined(__SSE2__)
+    if (end - from >= 16) {
+        static const fl_bytes16 index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+        fl_bytes16 bytes;
+        memcpy(&bytes, from, 16);
+        const fl_mask16 upper = (bytes - 'A') < 26;
+        const fl_bytes16 lowered = bytes | ((fl_bytes16)upper & 0x20);
+        const fl_mask16 simple =
+            ((lowered - 'a') < 26) | ((lowered - '0') < 10) | (lowered == '-') | (lowered == '_');
+        const int others = ~__builtin_ia32_pmovmskb128((fl_char16)simple) & 0xffff;
+        const int count = others == 0 ? 16 : __builtin_ctz((unsigned)others);
+        const fl_mask16 ours = index < (uint8_t)count;
+        const fl_bytes16 blended = ((fl_bytes16)ours & lowered) | (~(fl_bytes16)ours & bytes);
+        memcpy(from, &blended, 16);
+        from += count;
+        if (count < 16 && *from == ':') return from;
+    }
+#endif
+    while (from < end) {
+        const uint8_t lower = fl_token_lower[*from];
+        if (lower == 0) return from;
+        *from = lower;
+        from += 1;
+    }
+    return end;
+}
+
 static inline uint64_t fl_load64(const uint8_t *from) {
     uint64_t value;
     memcpy(&value, from, 8);

@@ -1,0 +1,158 @@
+// What single field lines mean for framing and connection, noted while a head is read (RFC 9112 6, 9.3;
+// RFC 9110 7.6.1; istio-semantics.md 22.3). Ambiguity is refused here, before anything acts on it.
+internal import Base
+
+package enum ConnectionRules {
+    /// Names in one `connection` field before it is refused, as Envoy does.
+    private static let connectionNamesMax = 10
+
+    /// Notes one line whose id is at most `HeaderID.expect`; an error refuses the head.
+    static func note(
+        _ field: UnsafeMutablePointer<HeaderField>, _ fields: inout ConnectionFields
+    ) -> HeadError? {
+        switch HeaderID(rawValue: field.pointee.id) {
+        case .host:
+            fields.hostCount = fields.hostCount == .max ? .max : fields.hostCount + 1
+        case .contentLength:
+            return noteContentLength(field, &fields)
+        case .transferEncoding:
+            return noteTransferEncoding(field.pointee.value, &fields)
+        case .connection:
+            return noteConnection(field.pointee.value, &fields)
+        case .upgrade:
+            fields.upgradesToWebSocket =
+                !fields.hasUpgrade && field.pointee.value.equalsIgnoringCase("websocket")
+            fields.upgradesToH2C = !fields.hasUpgrade && field.pointee.value.equalsIgnoringCase("h2c")
+            fields.hasUpgrade = true
+        case .te:
+            if field.pointee.valueLength > 256 { return .badTE }
+        case .expect:
+            fields.expectsContinue = field.pointee.value.equalsIgnoringCase("100-continue")
+        default:
+            break
+        }
+        return nil
+    }
+
+    private static func noteContentLength(
+        _ field: UnsafeMutablePointer<HeaderField>, _ fields: inout ConnectionFields
+    ) -> HeadError? {
+        let text = field.pointee.value
+        if text.isEmpty { return .badContentLength }
+        var value: UInt64 = 0
+        var index = 0
+        while index < text.count {
+            let digit = text[index] &- 0x30
+            if digit > 9 { return .badContentLength }
+            // 18 digits cannot pass 2^63; longer ones can.
+            if value > 922_337_203_685_477_579 { return .contentLengthTooLarge }
+            value = value &* 10 &+ UInt64(digit)
+            index &+= 1
+        }
+        if fields.hasContentLength {
+            // RFC 9110 8.6 lets a repeated equal value pass as one; which one others would take is the risk.
+            if fields.contentLength != value { return .badContentLength }
+            field.pointee.dropped = true
+        }
+        fields.contentLength = value
+        fields.hasContentLength = true
+        return nil
+    }
+
+    private static func noteTransferEncoding(
+        _ value: ByteView, _ fields: inout ConnectionFields
+    ) -> HeadError? {
+        if fields.hasTransferEncoding { return .badTransferEncoding }
+        fields.hasTransferEncoding = true
+        fields.isChunked = value.equalsIgnoringCase("chunked")
+        return fields.isChunked ? nil : .unknownTransferEncoding
+    }
+
+    private static func noteConnection(_ value: ByteView, _ fields: inout ConnectionFields) -> HeadError? {
+        // The two values nearly every client sends.
+        if value.count == 10, value.equalsIgnoringCase("keep-alive") {
+            fields.hasKeepAlive = true
+            return nil
+        }
+        if value.count == 5, value.equalsIgnoringCase("close") {
+            fields.hasClose = true
+            return nil
+        }
+        var names = 0
+        var from = 0
+        while from <= value.count {
+            let to = value.firstIndex(of: 0x2C, from: from) ?? value.count
+            let token = value.slice(from, to).trimmed
+            from = to + 1
+            if token.isEmpty { continue }
+            names += 1
+            if names >= connectionNamesMax { return .badConnection }
+            if token.equalsIgnoringCase("close") {
+                fields.hasClose = true
+            } else if token.equalsIgnoringCase("keep-alive") {
+                fields.hasKeepAlive = true
+            } else if token.equalsIgnoringCase("upgrade") {
+                fields.hasConnectionUpgrade = true
+            } else {
+                if token.firstIndex(of: 0x3A) != nil { return .badConnection }
+                // Removing these would let a client forge what the next hop believes.
+                if token.equalsIgnoringCase("x-forwarded-for")
+                    || token.equalsIgnoringCase("x-forwarded-host")
+                    || token.equalsIgnoringCase("x-forwarded-proto")
+                {
+                    return .badConnection
+                }
+                fields.namesFields = true
+            }
+        }
+        return nil
+    }
+
+    /// Marks what belongs to one hop only as not going on: `connection` and what it names, `keep-alive`,
+    /// `proxy-connection`, `transfer-encoding`, `te` but `trailers`, `upgrade` (RFC 9110 7.6.1). Whoever writes
+    /// the head adds its own framing and, for an upgrade, the two fields again.
+    package static func removeHopByHop(_ headers: inout HeaderList, _ fields: ConnectionFields) {
+        if fields.namesFields { removeNamed(&headers) }
+        var index = 0
+        while index < headers.count {
+            let field = headers.fields + index
+            let id = field.pointee.id
+            index &+= 1
+            if id == 0 || id > HeaderID.trailer.rawValue { continue }
+            switch HeaderID(rawValue: id) {
+            case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade, .trailer:
+                field.pointee.dropped = true
+            case .te:
+                if !field.pointee.value.equalsIgnoringCase("trailers") { field.pointee.dropped = true }
+            default:
+                break
+            }
+        }
+    }
+
+    private static func removeNamed(_ headers: inout HeaderList) {
+        var index = 0
+        let count = headers.count
+        while index < count {
+            let field = headers.fields + index
+            index += 1
+            guard field.pointee.id == HeaderID.connection.rawValue else { continue }
+            let value = field.pointee.value
+            var from = 0
+            while from <= value.count {
+                let to = value.firstIndex(of: 0x2C, from: from) ?? value.count
+                let token = value.slice(from, to).trimmed
+                from = to + 1
+                var other = 0
+                while other < count {
+                    let candidate = headers.fields + other
+                    other += 1
+                    // Framing and Host are not a client's to remove.
+                    let id = HeaderID(rawValue: candidate.pointee.id)
+                    if id == .host || id == .contentLength || id == .te { continue }
+                    if candidate.pointee.name.equalsIgnoringCase(token) { candidate.pointee.dropped = true }
+                }
+            }
+        }
+    }
+}

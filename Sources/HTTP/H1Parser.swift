@@ -1,0 +1,199 @@
+// Reads HTTP/1 heads (RFC 9112) out of one contiguous buffer, strictly: what two parsers could read differently
+// is refused. Lines end with CRLF only, field names touch their colon, nothing is folded. Field names are
+// lower-cased in the buffer. Knows no sockets; a head that is not whole yet is read again when more came.
+internal import Base
+internal import CLinux
+
+package enum H1Parser {
+    /// Blank lines a sloppy client may leave before its request line (RFC 9112 2.2 asks for one at least).
+    private static let blankLinesBefore = 4
+
+    /// Whether a head that was incomplete before can be whole now: looks for the blank line only in what is
+    /// new, so that a head sent byte by byte costs no quadratic time. `scanned` is where the last look ended
+    /// and is moved on.
+    package static func mayBeComplete(_ bytes: UnsafePointer<UInt8>, _ count: Int, scanned: inout Int) -> Bool {
+        var at = max(0, scanned - 3)
+        while let hit = memchr(bytes + at, 0x0A, count - at) {
+            let index = UnsafeRawPointer(hit) - UnsafeRawPointer(bytes)
+            // A line feed without its carriage return is for the parser to refuse, at once.
+            if index == 0 || bytes[index - 1] != 0x0D { return true }
+            if index >= 3, bytes[index - 2] == 0x0A { return true }
+            at = index + 1
+        }
+        scanned = count
+        return false
+    }
+
+    /// Reads a request head. `limits` bound its size; `headers` is reset first.
+    package static func readRequest(
+        _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int, _ head: inout RequestHead,
+        _ headers: inout HeaderList, maxBytes: Int, maxFields: Int
+    ) -> HeadResult {
+        head = RequestHead()
+        headers.reset()
+        var at = bytes
+        let end = bytes + count
+        var blanks = 0
+        while at < end, at[0] == 0x0D {
+            if at + 1 == end { return .needMore }
+            if at[1] != 0x0A || blanks == blankLinesBefore { return .refused(.badRequestLine) }
+            blanks += 1
+            at += 2
+        }
+        // Method.
+        let methodStart = at
+        while at < end, fl_is_token(at[0]) != 0 { at += 1 }
+        if at == end {
+            return count > maxBytes || at - methodStart > 64 ? .refused(.badRequestLine) : .needMore
+        }
+        if at[0] == 0x0A { return .refused(.bareLineFeed) }
+        if at[0] != 0x20 || at == methodStart { return .refused(.badRequestLine) }
+        head.request.method = ByteView(methodStart, at - methodStart)
+        head.method = MethodKind(head.request.method)
+        at += 1
+        // Target.
+        let targetStart = at
+        while at < end, at[0] > 0x20, at[0] != 0x7F { at += 1 }
+        if at - targetStart > Limits.targetBytes { return .refused(.targetTooLong) }
+        if at == end { return .needMore }
+        if at[0] == 0x0A { return .refused(.bareLineFeed) }
+        if at[0] != 0x20 || at == targetStart { return .refused(.badRequestLine) }
+        head.target = ByteView(targetStart, at - targetStart)
+        at += 1
+        switch readVersion(at, end) {
+        case .needMore: return .needMore
+        case .refused(let why): return .refused(why)
+        case .complete(let minor): head.minorVersion = UInt8(truncatingIfNeeded: minor)
+        }
+        at += 10
+        let fields = readFields(
+            at, end, bytes, &headers, &head.connection, maxBytes: maxBytes, maxFields: maxFields)
+        guard case .complete = fields else { return fields }
+        if let why = RequestRules.frame(&head) { return .refused(why) }
+        return fields
+    }
+
+    /// `HTTP/1.x` CRLF at `at`; complete carries the minor version.
+    private static func readVersion(
+        _ at: UnsafeMutablePointer<UInt8>, _ end: UnsafeMutablePointer<UInt8>
+    ) -> HeadResult {
+        let prefix: StaticString = "HTTP/"
+        var index = 0
+        while index < 10 {
+            if at + index == end { return .needMore }
+            let byte = at[index]
+            switch index {
+            case 0..<5:
+                if byte != prefix.utf8Start[index] { return .refused(.badVersion) }
+            case 5, 7:
+                if byte &- 0x30 > 9 { return .refused(.badVersion) }
+            case 6:
+                if byte != 0x2E { return .refused(.badVersion) }
+            case 8:
+                if byte == 0x0A { return .refused(.bareLineFeed) }
+                if byte != 0x0D { return .refused(.badVersion) }
+            default:
+                if byte != 0x0A { return .refused(.badVersion) }
+            }
+            index += 1
+        }
+        if at[5] != 0x31 || at[7] > 0x31 { return .refused(.unsupportedVersion) }
+        return .complete(Int(at[7] - 0x30))
+    }
+
+    /// Reads a response head. `headers` is reset first.
+    package static func readResponse(
+        _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int, _ head: inout ResponseHead,
+        _ headers: inout HeaderList, maxBytes: Int, maxFields: Int
+    ) -> HeadResult {
+        head = ResponseHead()
+        headers.reset()
+        let end = bytes + count
+        // "HTTP/1.x SSS" then a blank and a reason phrase, or the line's end.
+        let prefix: StaticString = "HTTP/1."
+        var index = 0
+        while index < 13 {
+            if index == count { return .needMore }
+            let byte = bytes[index]
+            let fits =
+                switch index {
+                case 0..<7: byte == prefix.utf8Start[index]
+                case 7: byte == 0x30 || byte == 0x31
+                case 8: byte == 0x20
+                case 9: byte >= 0x31 && byte <= 0x39
+                case 10, 11: byte &- 0x30 <= 9
+                default: byte == 0x20 || byte == 0x0D
+                }
+            if !fits { return .refused(.badStatusLine) }
+            index += 1
+        }
+        head.minorVersion = bytes[7] &- 0x30
+        head.status = Int(bytes[9] &- 0x30) &* 100 &+ Int(bytes[10] &- 0x30) &* 10 &+ Int(bytes[11] &- 0x30)
+        let phraseStart = bytes + (bytes[12] == 0x20 ? 13 : 12)
+        guard let stop = fl_scan_field_value(phraseStart, end) else { return .needMore }
+        if stop == end || stop + 1 == end {
+            return count > maxBytes ? .refused(.headTooLarge) : .needMore
+        }
+        if stop[0] != 0x0D || stop[1] != 0x0A { return .refused(.badStatusLine) }
+        head.reasonPhrase = ByteView(phraseStart, stop - UnsafePointer(phraseStart))
+        let at = UnsafeMutablePointer(mutating: stop) + 2
+        let fields = readFields(
+            at, end, bytes, &headers, &head.connection, maxBytes: maxBytes, maxFields: maxFields)
+        return fields
+    }
+
+    /// Field lines up to and with the blank line. `base` is the start of the head, for its size.
+    private static func readFields(
+        _ start: UnsafeMutablePointer<UInt8>, _ end: UnsafeMutablePointer<UInt8>,
+        _ base: UnsafeMutablePointer<UInt8>, _ headers: inout HeaderList,
+        _ connection: inout ConnectionFields, maxBytes: Int, maxFields: Int
+    ) -> HeadResult {
+        var at = start
+        let table = HeaderNames.table
+        let fields = headers.fields
+        var count = 0
+        while true {
+            if at == end { break }
+            if at[0] == 0x0D {
+                if at + 1 == end { break }
+                if at[1] != 0x0A { return .refused(.badFieldLine) }
+                let length = at + 2 - base
+                headers.count = count
+                return length > maxBytes ? .refused(.headTooLarge) : .complete(length)
+            }
+            // The name touches its colon; a line that begins with a blank would be folding (RFC 9112 5.2).
+            guard let colon = fl_lower_token(at, end) else { break }
+            if colon == end { break }
+            if colon[0] != 0x3A || colon == at {
+                return .refused(colon[0] == 0x0A ? .bareLineFeed : .badFieldLine)
+            }
+            guard let stop = fl_scan_field_value(colon + 1, end) else { break }
+            if stop == end || stop + 1 == end { break }
+            if stop[0] != 0x0D || stop[1] != 0x0A {
+                return .refused(stop[0] == 0x0A ? .bareLineFeed : .badFieldLine)
+            }
+            if count == maxFields || count == Limits.headFields { return .refused(.tooManyFields) }
+            var valueStart = UnsafePointer(colon) + 1
+            var valueEnd = stop
+            while valueStart < valueEnd, valueStart[0] == 0x20 || valueStart[0] == 0x09 { valueStart += 1 }
+            while valueEnd > valueStart, valueEnd[-1] == 0x20 || valueEnd[-1] == 0x09 { valueEnd -= 1 }
+            let nameLength = colon - at
+            if nameLength > Int(UInt16.max) { return .refused(.headTooLarge) }
+            let id = HeaderNames.lookup(at, nameLength, table)
+            (fields + count).initialize(
+                to: HeaderField(
+                    line: UnsafePointer(at), lineLength: UInt32(truncatingIfNeeded: stop + 2 - UnsafePointer(at)),
+                    nameLength: UInt16(truncatingIfNeeded: nameLength),
+                    valueOffset: UInt32(truncatingIfNeeded: valueStart - UnsafePointer(at)),
+                    valueLength: UInt32(truncatingIfNeeded: valueEnd - valueStart), id: id))
+            if id != 0, id <= HeaderID.expect.rawValue,
+                let why = ConnectionRules.note(fields + count, &connection)
+            {
+                return .refused(why)
+            }
+            count &+= 1
+            at = UnsafeMutablePointer(mutating: stop) + 2
+        }
+        return end - base >= maxBytes ? .refused(.headTooLarge) : .needMore
+    }
+}

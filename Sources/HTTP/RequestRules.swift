@@ -1,0 +1,135 @@
+// What a whole request head must satisfy before anything acts on it: one reading of its body's length, one Host,
+// a target in a form its method allows (RFC 9112 3.2, 6; istio-semantics.md 22.3 and 29).
+package import Base
+
+package enum RequestRules {
+    /// Settles framing and target; an error refuses the request.
+    static func frame(_ head: inout RequestHead) -> HeadError? {
+        let connection = head.connection
+        if connection.hasTransferEncoding {
+            if connection.hasContentLength { return .lengthAndChunked }
+            // RFC 9112 6.1: HTTP/1.0 has no transfer codings; a sender that uses one is confused or lying.
+            if head.minorVersion == 0 { return .badTransferEncoding }
+            head.framing = .chunked
+        } else if connection.hasContentLength {
+            head.framing = connection.contentLength == 0 ? .none : .length
+        }
+        if connection.hostCount > 1 { return .duplicateHost }
+        return readTarget(&head)
+    }
+
+    /// Splits the target into authority, path and query (RFC 9112 3.2).
+    private static func readTarget(_ head: inout RequestHead) -> HeadError? {
+        let target = head.target
+        if head.method == .connect {
+            if head.framing != .none { return .connectWithBody }
+            head.request.isConnect = true
+            head.request.authority = target
+            return hostIsValid(target) ? nil : .badTarget
+        }
+        if target[0] == 0x2F {
+            splitPath(target, &head)
+            return nil
+        }
+        if target.count == 1, target[0] == 0x2A {
+            if head.method != .options { return .badTarget }
+            head.request.path = target
+            return nil
+        }
+        return readAbsoluteForm(target, &head)
+    }
+
+    private static func readAbsoluteForm(_ target: ByteView, _ head: inout RequestHead) -> HeadError? {
+        guard let colon = target.firstIndex(of: 0x3A), colon + 3 <= target.count,
+            target[colon + 1] == 0x2F, target[colon + 2] == 0x2F
+        else { return .badTarget }
+        let scheme = target.slice(0, colon)
+        if scheme.equalsIgnoringCase("http") {
+            head.request.scheme = RequestRules.http
+        } else if scheme.equalsIgnoringCase("https") {
+            head.request.scheme = RequestRules.https
+        } else {
+            return .badTarget
+        }
+        var at = colon + 3
+        while at < target.count, target[at] != 0x2F, target[at] != 0x3F, target[at] != 0x23 { at += 1 }
+        let authority = target.slice(colon + 3, at)
+        if !hostIsValid(authority) { return .badTarget }
+        head.isAbsoluteForm = true
+        head.request.authority = authority
+        splitPath(target.slice(at, target.count), &head)
+        return nil
+    }
+
+    private static func splitPath(_ target: ByteView, _ head: inout RequestHead) {
+        // A fragment is none of a server's business; Envoy cuts it off and routes the rest.
+        var path = target
+        if let hash = target.firstIndex(of: 0x23) { path = target.slice(0, hash) }
+        if let mark = path.firstIndex(of: 0x3F) {
+            head.request.query = path.slice(mark + 1, path.count)
+            head.request.hasQuery = true
+            path = path.slice(0, mark)
+        }
+        head.request.path = path.isEmpty ? RequestRules.root : path
+    }
+
+    /// Host, if the target did not name the authority; checks either (RFC 9110 7.2). The target in absolute
+    /// form wins over Host (RFC 9112 3.2.2).
+    package static func settleAuthority(_ head: inout RequestHead, _ headers: HeaderList) -> HeadError? {
+        guard let host = headers.find(.host) else { return .missingHost }
+        if head.isAbsoluteForm || head.request.isConnect { return nil }
+        let value = host.pointee.value
+        if value.isEmpty { return .missingHost }
+        if !hostIsValid(value) { return .badHost }
+        head.request.authority = value
+        return nil
+    }
+
+    /// `uri-host [":" port]` (RFC 9110 7.2) without userinfo; not empty.
+    package static func hostIsValid(_ host: ByteView) -> Bool {
+        if host.isEmpty || host.count > 255 + 6 { return false }
+        var at = 0
+        if host[0] == 0x5B {
+            guard let close = host.firstIndex(of: 0x5D), close > 1 else { return false }
+            at = 1
+            while at < close {
+                let byte = host[at]
+                let isHex = byte &- 0x30 <= 9 || (byte | 0x20) &- 0x61 < 6
+                if !isHex, byte != 0x3A, byte != 0x2E { return false }
+                at += 1
+            }
+            at = close + 1
+        } else {
+            while at < host.count, hostBytes[Int(host[at])] { at += 1 }
+            if at == 0 { return false }
+        }
+        if at == host.count { return true }
+        if host[at] != 0x3A || host.count - at > 6 { return false }
+        at += 1
+        var port = 0
+        while at < host.count {
+            let digit = host[at] &- 0x30
+            if digit > 9 { return false }
+            port = port * 10 + Int(digit)
+            at += 1
+        }
+        return port <= 65_535
+    }
+
+    /// unreserved, sub-delims but the comma (a list of hosts is not a host), and percent signs (RFC 3986 3.2.2).
+    nonisolated(unsafe) private static let hostBytes: UnsafePointer<Bool> = {
+        let table = UnsafeMutablePointer<Bool>.allocate(capacity: 256)
+        table.initialize(repeating: false, count: 256)
+        let allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+;=%"
+        for byte in allowed.utf8 { table[Int(byte)] = true }
+        return UnsafePointer(table)
+    }()
+
+    package static var http: ByteView { view("http") }
+    package static var https: ByteView { view("https") }
+    package static var root: ByteView { view("/") }
+
+    private static func view(_ text: StaticString) -> ByteView {
+        ByteView(text.utf8Start, text.utf8CodeUnitCount)
+    }
+}
