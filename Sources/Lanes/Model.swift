@@ -1,7 +1,7 @@
 // What a configuration means, as plain values: the output of Config's compilation and the input of `Table`,
 // which freezes it into the form that requests walk. One model is one proxy's view of all documents: names
 // are resolved, visibility, merging and precedence (istio-semantics.md 2 to 5) are already applied.
-internal import Base
+package import Base
 package import HTTP
 
 /// Where something was written: for findings, explain and logs.
@@ -78,21 +78,6 @@ package struct CIDR: Sendable, Equatable {
         self.high = high
         self.low = low
         self.prefixLength = prefixLength
-    }
-}
-
-/// An IP address and port in network terms; IPv4 as IPv4-mapped.
-package struct SocketAddress: Sendable, Hashable, BitwiseCopyable {
-    package var high: UInt64
-    package var low: UInt64
-    package var port: UInt16
-    package var isIPv4: Bool
-
-    package init(high: UInt64, low: UInt64, port: UInt16, isIPv4: Bool) {
-        self.high = high
-        self.low = low
-        self.port = port
-        self.isIPv4 = isIPv4
     }
 }
 

@@ -63,6 +63,120 @@ static inline int fl_socket_error(int fd) {
     return value;
 }
 
+static inline ssize_t fl_send(int fd, const uint8_t *bytes, size_t count) {
+    return send(fd, bytes, count, MSG_NOSIGNAL);
+}
+/// sendmsg of two pieces; -1 with errno on failure.
+static inline ssize_t fl_send2(int fd, const uint8_t *first, size_t first_count, const uint8_t *second,
+                               size_t second_count) {
+    struct iovec pieces[2] = {{(void *)first, first_count}, {(void *)second, second_count}};
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 2};
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+static inline int fl_shutdown_write(int fd) { return shutdown(fd, SHUT_WR); }
+static inline int fl_linger_zero(int fd) {
+    const struct linger option = {.l_onoff = 1, .l_linger = 0};
+    return setsockopt(fd, SOL_SOCKET, SO_LINGER, &option, sizeof option);
+}
+
+/// An address in numbers: IPv4 as IPv4-mapped IPv6, host byte order.
+typedef struct {
+    uint64_t high, low;
+    uint16_t port;
+    uint8_t is_ipv4;
+} fl_address;
+
+static inline void fl_address_read(const struct sockaddr_storage *storage, fl_address *out) {
+    memset(out, 0, sizeof *out);
+    if (storage->ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)storage;
+        out->low = 0xffff00000000ull | ntohl(in->sin_addr.s_addr);
+        out->port = ntohs(in->sin_port);
+        out->is_ipv4 = 1;
+    } else if (storage->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)storage;
+        for (int i = 0; i < 8; i++) {
+            out->high = out->high << 8 | in6->sin6_addr.s6_addr[i];
+            out->low = out->low << 8 | in6->sin6_addr.s6_addr[8 + i];
+        }
+        out->port = ntohs(in6->sin6_port);
+        out->is_ipv4 = out->high == 0 && out->low >> 32 == 0xffff;
+    }
+}
+static inline socklen_t fl_address_write(const fl_address *address, struct sockaddr_storage *storage) {
+    memset(storage, 0, sizeof *storage);
+    if (address->is_ipv4) {
+        struct sockaddr_in *in = (struct sockaddr_in *)storage;
+        in->sin_family = AF_INET;
+        in->sin_port = htons(address->port);
+        in->sin_addr.s_addr = htonl((uint32_t)address->low);
+        return sizeof *in;
+    }
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)storage;
+    in6->sin6_family = AF_INET6;
+    in6->sin6_port = htons(address->port);
+    for (int i = 0; i < 8; i++) {
+        in6->sin6_addr.s6_addr[i] = (uint8_t)(address->high >> (56 - 8 * i));
+        in6->sin6_addr.s6_addr[8 + i] = (uint8_t)(address->low >> (56 - 8 * i));
+    }
+    return sizeof *in6;
+}
+static inline int fl_local_address(int fd, struct sockaddr_storage *storage) {
+    socklen_t length = sizeof *storage;
+    memset(storage, 0, sizeof *storage);
+    return getsockname(fd, (struct sockaddr *)storage, &length);
+}
+
+// The next functions return a descriptor, or errno negated.
+
+static inline int fl_listen(const fl_address *address, int backlog) {
+    struct sockaddr_storage storage;
+    const socklen_t length = fl_address_write(address, &storage);
+    const int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    const int one = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0 ||
+        bind(fd, (struct sockaddr *)&storage, length) != 0 || listen(fd, backlog) != 0) {
+        const int code = errno;
+        close(fd);
+        return -code;
+    }
+    return fd;
+}
+static inline int fl_connect(const fl_address *address) {
+    struct sockaddr_storage storage;
+    const socklen_t length = fl_address_write(address, &storage);
+    const int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    const int one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    while (connect(fd, (struct sockaddr *)&storage, length) != 0) {
+        if (errno == EINPROGRESS) break;
+        if (errno == EINTR) continue;
+        const int code = errno;
+        close(fd);
+        return -code;
+    }
+    return fd;
+}
+
+// MARK: threads
+
+static inline void fl_block_all_signals(void) {
+    sigset_t all;
+    sigfillset(&all);
+    // A fault in our own code must still end the process.
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
+    sigdelset(&all, SIGABRT);
+    sigdelset(&all, SIGTRAP);
+    pthread_sigmask(SIG_SETMASK, &all, 0);
+}
+static inline void fl_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
 // MARK: time
 
 /// CLOCK_MONOTONIC in nanoseconds.

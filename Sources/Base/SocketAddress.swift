@@ -1,0 +1,139 @@
+// An IP address and port as numbers: what configuration says, what sockets use and what logs print.
+
+/// IPv4 is held as IPv4-mapped IPv6 (`::ffff:a.b.c.d`); both halves in host order.
+package struct SocketAddress: Sendable, Hashable, BitwiseCopyable {
+    package var high: UInt64
+    package var low: UInt64
+    package var port: UInt16
+    package var isIPv4: Bool
+
+    package init(high: UInt64, low: UInt64, port: UInt16, isIPv4: Bool) {
+        self.high = high
+        self.low = low
+        self.port = port
+        self.isIPv4 = isIPv4
+    }
+
+    /// An IPv4 address given as its 32 bits.
+    package init(ipv4: UInt32, port: UInt16) {
+        self.init(high: 0, low: 0xFFFF_0000_0000 | UInt64(ipv4), port: port, isIPv4: true)
+    }
+
+    package static var unspecified: SocketAddress { SocketAddress(ipv4: 0, port: 0) }
+
+    /// 127.0.0.0/8 or ::1.
+    package var isLoopback: Bool {
+        isIPv4 ? (low >> 24) & 0xFF == 127 : high == 0 && low == 1
+    }
+
+    /// Most bytes `writeAddress` and `writeAddressAndPort` write: a bracketed IPv6 address and a port.
+    package static var textBytesMax: Int { 48 }
+
+    /// Writes the address without port; returns the number of bytes. IPv6 as RFC 5952 asks.
+    package func writeAddress(to out: UnsafeMutablePointer<UInt8>) -> Int {
+        isIPv4 ? writeIPv4(out) : writeIPv6(out)
+    }
+
+    /// Writes `a.b.c.d:port` or `[v6]:port`; returns the number of bytes.
+    package func writeAddressAndPort(to out: UnsafeMutablePointer<UInt8>) -> Int {
+        var count = 0
+        if isIPv4 {
+            count = writeIPv4(out)
+        } else {
+            out[0] = 0x5B
+            count = 1 + writeIPv6(out + 1)
+            out[count] = 0x5D
+            count += 1
+        }
+        out[count] = 0x3A
+        return count + 1 + writeDecimal(UInt64(port), to: out + count + 1)
+    }
+
+    /// For control-side text.
+    package var text: String {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Self.textBytesMax) { buffer in
+            let start = buffer.baseAddress!
+            return ByteView(start, writeAddressAndPort(to: start)).string
+        }
+    }
+
+    private func writeIPv4(_ out: UnsafeMutablePointer<UInt8>) -> Int {
+        var count = 0
+        var shift: UInt64 = 24
+        while true {
+            count += writeDecimal(low >> shift & 0xFF, to: out + count)
+            if shift == 0 { return count }
+            out[count] = 0x2E
+            count += 1
+            shift -= 8
+        }
+    }
+
+    private func group(_ index: Int) -> UInt64 {
+        (index < 4 ? high >> UInt64(48 - 16 * index) : low >> UInt64(112 - 16 * index)) & 0xFFFF
+    }
+
+    private func writeIPv6(_ out: UnsafeMutablePointer<UInt8>) -> Int {
+        // The longest run of two or more zero groups, the first of equals, becomes `::`.
+        var best = 0
+        var bestLength = 1
+        var index = 0
+        while index < 8 {
+            var length = 0
+            while index + length < 8, group(index + length) == 0 { length += 1 }
+            if length > bestLength {
+                best = index
+                bestLength = length
+            }
+            index += max(1, length)
+        }
+        var count = 0
+        index = 0
+        while index < 8 {
+            if bestLength > 1, index == best {
+                out[count] = 0x3A
+                out[count + 1] = 0x3A
+                count += 2
+                index += bestLength
+                continue
+            }
+            if index > 0, out[count - 1] != 0x3A {
+                out[count] = 0x3A
+                count += 1
+            }
+            count += writeHex(group(index), to: out + count)
+            index += 1
+        }
+        return count
+    }
+}
+
+/// Writes a decimal number; returns the number of bytes (at most 20).
+package func writeDecimal(_ value: UInt64, to out: UnsafeMutablePointer<UInt8>) -> Int {
+    var digits = 1
+    var rest = value
+    while rest >= 10 {
+        rest /= 10
+        digits &+= 1
+    }
+    rest = value
+    var at = digits
+    repeat {
+        at &-= 1
+        out[at] = 0x30 &+ UInt8(truncatingIfNeeded: rest % 10)
+        rest /= 10
+    } while at > 0
+    return digits
+}
+
+/// Writes a hexadecimal number in lower case without leading zeros; returns the number of bytes (at most 16).
+package func writeHex(_ value: UInt64, to out: UnsafeMutablePointer<UInt8>) -> Int {
+    let digits = max(1, (64 - value.leadingZeroBitCount + 3) / 4)
+    var index = 0
+    while index < digits {
+        let nibble = UInt8(truncatingIfNeeded: value >> UInt64(4 * (digits - 1 - index))) & 15
+        out[index] = nibble < 10 ? 0x30 &+ nibble : 0x57 &+ nibble
+        index &+= 1
+    }
+    return digits
+}

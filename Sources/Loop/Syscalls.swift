@@ -1,0 +1,65 @@
+// Each system call of the data path once: interrupted calls are repeated, would-block is a value, every other
+// error closes the connection it happened on. The one seam where a test can put a scripted kernel.
+internal import CLinux
+internal import Glibc
+
+/// What a read or write came to.
+package enum IOResult {
+    case bytes(Int)
+    case wouldBlock
+    /// Reads only: the peer sent all it will.
+    case end
+    /// errno.
+    case failed(Int32)
+}
+
+package enum Syscalls {
+    package static func receive(_ fd: Int32, _ buffer: UnsafeMutablePointer<UInt8>, _ count: Int) -> IOResult {
+        while true {
+            let result = recv(fd, buffer, count, 0)
+            if result > 0 { return .bytes(result) }
+            if result == 0 { return .end }
+            let code = errno
+            if code == EAGAIN { return .wouldBlock }
+            if code != EINTR { return .failed(code) }
+        }
+    }
+
+    package static func send(_ fd: Int32, _ bytes: UnsafePointer<UInt8>, _ count: Int) -> IOResult {
+        while true {
+            let result = fl_send(fd, bytes, count)
+            if result >= 0 { return .bytes(result) }
+            let code = errno
+            if code == EAGAIN { return .wouldBlock }
+            if code != EINTR { return .failed(code) }
+        }
+    }
+
+    /// Sends two pieces in one call.
+    package static func send(
+        _ fd: Int32, _ first: UnsafePointer<UInt8>, _ firstCount: Int, _ second: UnsafePointer<UInt8>,
+        _ secondCount: Int
+    ) -> IOResult {
+        while true {
+            let result = fl_send2(fd, first, firstCount, second, secondCount)
+            if result >= 0 { return .bytes(result) }
+            let code = errno
+            if code == EAGAIN { return .wouldBlock }
+            if code != EINTR { return .failed(code) }
+        }
+    }
+
+    /// The descriptor is gone afterwards whatever close(2) says, so it is called once.
+    package static func close(_ fd: Int32) { _ = Glibc.close(fd) }
+
+    /// Tells the peer that no more will come; reading goes on.
+    package static func shutdownWrite(_ fd: Int32) { _ = fl_shutdown_write(fd) }
+
+    /// Makes close(2) send a reset: the peer must not take what it has for a whole message.
+    package static func resetOnClose(_ fd: Int32) { _ = fl_linger_zero(fd) }
+
+    /// Nanoseconds of the monotonic clock.
+    package static func monotonicNs() -> UInt64 { fl_monotonic_ns() }
+    /// Nanoseconds since 1970.
+    package static func realtimeNs() -> UInt64 { fl_realtime_ns() }
+}

@@ -1,0 +1,138 @@
+// Deadlines of many connections, looked at rarely. A connection's deadline is a field of its own; the wheel only
+// knows when to look at it next, so moving a deadline later, as every request does, costs one store. Links are
+// slot numbers in the caller's storage; the wheel allocates once.
+
+/// What one timed thing holds for the wheel.
+package struct TimerLink: BitwiseCopyable {
+    /// Milliseconds of the loop's clock; 0: none.
+    package var deadlineMs: UInt64 = 0
+    /// When the wheel looks; 0: not in the wheel.
+    fileprivate var lookAtMs: UInt64 = 0
+    fileprivate var next: UInt32 = TimerWheel.none
+    fileprivate var previous: UInt32 = TimerWheel.none
+
+    package init() {}
+    package var isArmed: Bool { lookAtMs != 0 }
+}
+
+/// Slots of `tickMs`; later deadlines are looked at when the horizon comes and put off again.
+package struct TimerWheel: ~Copyable {
+    fileprivate static let none = UInt32.max
+    private static let slots = 1_024
+    /// 32 ms: no deadline of a proxy needs to be finer, and a turn at load is shorter.
+    private static let tickMs: UInt64 = 32
+    private static let horizonMs = tickMs * UInt64(slots - 1)
+
+    private let heads: UnsafeMutablePointer<UInt32>
+    private var currentTick: UInt64
+    private var armed = 0
+
+    package init(nowMs: UInt64) {
+        heads = .allocate(capacity: Self.slots)
+        heads.initialize(repeating: Self.none, count: Self.slots)
+        currentTick = nowMs / Self.tickMs
+    }
+
+    deinit { heads.deallocate() }
+
+    /// Sets the deadline of `slot`; 0 takes it away. `link` finds a slot's link; its storage must not move.
+    @inline(__always)
+    package mutating func set(
+        _ slot: UInt32, _ deadlineMs: UInt64, nowMs: UInt64,
+        link: (UInt32) -> UnsafeMutablePointer<TimerLink>
+    ) {
+        let own = link(slot)
+        own.pointee.deadlineMs = deadlineMs
+        if deadlineMs == 0 || (own.pointee.lookAtMs != 0 && own.pointee.lookAtMs <= deadlineMs) { return }
+        if own.pointee.lookAtMs != 0 { unlink(slot, link) }
+        insert(slot, deadlineMs, nowMs, link)
+    }
+
+    /// Takes `slot` out: before its storage is used for something else.
+    package mutating func remove(_ slot: UInt32, link: (UInt32) -> UnsafeMutablePointer<TimerLink>) {
+        let own = link(slot)
+        own.pointee.deadlineMs = 0
+        if own.pointee.lookAtMs != 0 { unlink(slot, link) }
+    }
+
+    private mutating func insert(
+        _ slot: UInt32, _ deadlineMs: UInt64, _ nowMs: UInt64,
+        _ link: (UInt32) -> UnsafeMutablePointer<TimerLink>
+    ) {
+        let soonest = (currentTick + 1) * Self.tickMs
+        let latest = max(nowMs, currentTick * Self.tickMs) + Self.horizonMs - Self.tickMs
+        let lookAtMs = min(max(deadlineMs, soonest), latest)
+        let head = heads + Self.index(lookAtMs)
+        let own = link(slot)
+        own.pointee.lookAtMs = lookAtMs
+        own.pointee.previous = Self.none
+        own.pointee.next = head.pointee
+        if head.pointee != Self.none { link(head.pointee).pointee.previous = slot }
+        head.pointee = slot
+        armed += 1
+    }
+
+    /// A deadline within a tick is looked at when the tick is over.
+    private static func index(_ timeMs: UInt64) -> Int {
+        Int(truncatingIfNeeded: (timeMs + tickMs - 1) / tickMs) & (slots - 1)
+    }
+
+    private mutating func unlink(_ slot: UInt32, _ link: (UInt32) -> UnsafeMutablePointer<TimerLink>) {
+        let own = link(slot)
+        let next = own.pointee.next
+        let previous = own.pointee.previous
+        if next != Self.none { link(next).pointee.previous = previous }
+        if previous != Self.none {
+            link(previous).pointee.next = next
+        } else {
+            heads[Self.index(own.pointee.lookAtMs)] = next
+        }
+        own.pointee.lookAtMs = 0
+        own.pointee.next = Self.none
+        own.pointee.previous = Self.none
+        armed -= 1
+    }
+
+    /// The next slot whose deadline has passed, taken out of the wheel; nil when none is left for now. Slots that
+    /// were only to be looked at are put off inside.
+    package mutating func nextExpired(
+        nowMs: UInt64, link: (UInt32) -> UnsafeMutablePointer<TimerLink>
+    ) -> UInt32? {
+        let nowTick = nowMs / Self.tickMs
+        // After a long sleep one round over all slots sees everything.
+        if nowTick > currentTick + UInt64(Self.slots) { currentTick = nowTick - UInt64(Self.slots) }
+        while currentTick <= nowTick {
+            let slot = heads[Int(truncatingIfNeeded: currentTick) & (Self.slots - 1)]
+            if slot == Self.none {
+                if currentTick == nowTick { return nil }
+                currentTick += 1
+                continue
+            }
+            let own = link(slot)
+            let deadlineMs = own.pointee.deadlineMs
+            unlink(slot, link)
+            if deadlineMs == 0 { continue }
+            if deadlineMs <= nowMs {
+                own.pointee.deadlineMs = 0
+                return slot
+            }
+            insert(slot, deadlineMs, nowMs, link)
+        }
+        return nil
+    }
+
+    /// How long a poll may sleep, milliseconds, at most `most`.
+    package func sleepMs(nowMs: UInt64, most: UInt64) -> Int32 {
+        if armed == 0 { return Int32(most) }
+        var tick = currentTick
+        let last = nowMs / Self.tickMs + most / Self.tickMs + 1
+        while tick <= last {
+            if heads[Int(truncatingIfNeeded: tick) & (Self.slots - 1)] != Self.none {
+                let dueMs = tick * Self.tickMs
+                return dueMs <= nowMs ? 1 : Int32(min(most, dueMs - nowMs + 1))
+            }
+            tick += 1
+        }
+        return Int32(most)
+    }
+}
