@@ -35,7 +35,10 @@ def judge(rows):
         verdicts.append(_ratio(f"{proxy}: CPU with 1,000 lanes / 10 lanes",
                                figure("lanes1000", proxy, "cpu_us"), figure("lanes10", proxy, "cpu_us"), 1.1))
     verdicts += [
-        _ratio("body10m: CPU / nginx", figure("body10m", "fairlead", "cpu_us"), figure("body10m", "nginx", "cpu_us"), 0.7),
+        _ratio("body10m: CPU / nginx",
+               figure("body10m", "fairlead", "cpu_us"), figure("body10m", "nginx", "cpu_us"), 0.7),
+        _ratio("body10m: CPU / nginx with larger buffers",
+               figure("body10m", "fairlead", "cpu_us"), figure("body10m", "nginx-buffers", "cpu_us"), 0.7),
         _absolute("idle: bytes a connection", figure("idle", "fairlead", "bytes_per_connection"), 300, 1),
         _absolute("idle: start to first accept, ms", figure("idle", "fairlead", "first_accept_ms"), 50, 1),
     ]

@@ -34,6 +34,8 @@ _STATISTICS_KEPT = ("cluster_manager", "listener_manager", "server", "cluster.xd
 class Envoy:
     """Envoy with one worker; `promotion` says what turns the query into a lane: `routes`, `lua` or `native`."""
 
+    is_swift = False
+
     def __init__(self, name, title, promotion):
         self.name, self.title, self._promotion = name, title, promotion
 

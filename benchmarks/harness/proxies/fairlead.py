@@ -29,6 +29,8 @@ class Fairlead:
     these and the pattern's gateway filter.
     """
 
+    is_swift = True
+
     def __init__(self, name, title, form):
         self.name, self.title, self._form = name, title, form
 

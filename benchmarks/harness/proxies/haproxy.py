@@ -7,6 +7,7 @@ from ..site import COOKIE_ATTRIBUTES, KEY, STABLE_ADDRESS
 class HAProxy:
     """HAProxy with one thread and connections to the backends shared by all requests."""
 
+    is_swift = False
     name = "haproxy"
     title = "HAProxy, maps"
 

@@ -1,14 +1,22 @@
 """nginx: maps choose the lane, one upstream group a lane."""
 
 from .. import nginxconf, tools
+from ..backend import BODY_PATH
 from ..site import COOKIE_ATTRIBUTES, KEY, STABLE_ADDRESS
+
+LARGER_BUFFERS = "proxy_buffer_size 16k; proxy_buffers 8 32k; proxy_busy_buffers_size 128k;"
 
 
 class Nginx:
-    """nginx as its documentation advises for a keep-alive proxy; no temporary files for bodies."""
+    """nginx as its documentation advises for a keep-alive proxy; no temporary files for bodies.
 
-    name = "nginx"
-    title = "nginx, maps"
+    With `buffers` it has larger ones than by default, which only large bodies feel.
+    """
+
+    is_swift = False
+
+    def __init__(self, name, title, buffers=""):
+        self.name, self.title, self._buffers = name, title, buffers
 
     def find(self, _build_directory):
         """The installed program."""
@@ -19,17 +27,17 @@ class Nginx:
         """What it says of its version."""
         return tools.version([program, "-v"])
 
-    def answers(self, _row):
-        """Takes part in every row."""
-        return True
+    def answers(self, row):
+        """Takes part in every row; with larger buffers, only where bodies are large."""
+        return not self._buffers or row.path == BODY_PATH
 
     def prepare(self, _program, site, _row, directory):
         """Writes the configuration and returns the command line."""
-        (directory / "nginx.conf").write_text(_configuration(directory, site))
+        (directory / "nginx.conf").write_text(_configuration(directory, site, self._buffers))
         return nginxconf.command(directory)
 
 
-def _configuration(directory, site):
+def _configuration(directory, site, buffers):
     known = "\n".join(f"    {lane.name} {lane.name};" for lane in site.lanes)
     upstreams = "\n".join(
         _upstream(name, address, site.backend_port)
@@ -56,6 +64,7 @@ http {{
       proxy_pass http://$pool;
       proxy_http_version 1.1;
       proxy_max_temp_file_size 0;
+      {buffers}
       proxy_set_header Connection "";
       proxy_set_header Host $http_host;
       proxy_set_header {KEY} $lane;
