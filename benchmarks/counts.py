@@ -9,14 +9,14 @@ import json
 import sys
 from pathlib import Path
 
-from harness import limits, machine, process, proxies, site, table, tools, workload
+from harness import arguments, limits, machine, process, proxies, site, table, tools, workload
 from harness.backend import Backend
 from harness.perrequest import Counter, NotCountable
 from harness.ports import free_ports
-from harness.process import StartFailed
-from harness.proxies.available import NotAvailable
+from harness.process import Failed
 from harness.validate import WrongAnswer
 
+_ROWS = ["plain", "lane", "promote"]
 _FOLDER = Path(__file__).resolve().parent
 _BUILD = _FOLDER.parent / ".build" / "bench"
 
@@ -26,12 +26,12 @@ def main():
     options = _options()
     process.end_children_with_us()
     machine.raise_file_limit()
-    tools.require(["nginx", "h2load", "strace", "valgrind"])
     proxy = proxies.by_name(options.proxy)
     allowed = limits.load(options.thresholds) if proxy.is_swift else {}
     try:
+        tools.require(["nginx", "h2load", "strace", "valgrind"])
         counts = _count(proxy, proxy.find(_BUILD), options.rows)
-    except (NotAvailable, NotCountable, StartFailed, WrongAnswer, OSError, RuntimeError, ValueError) as problem:
+    except (tools.NotAvailable, NotCountable, Failed, WrongAnswer, OSError, ValueError) as problem:
         print(f"{proxy.name} was not counted: {problem}", file=sys.stderr)
         sys.exit(2)
     above = _report(counts, allowed)
@@ -68,8 +68,8 @@ def _report(counts, allowed):
 def _options():
     proxy_names = [proxy.name for proxy in proxies.ALL]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", default=["plain", "lane", "promote"], metavar="A,B", type=lambda text: text.split(","),
-                        help="rows to count (default: plain,lane,promote)")
+    parser.add_argument("--rows", type=arguments.names(_ROWS), default=_ROWS, metavar="A,B",
+                        help=f"rows to count, of {','.join(_ROWS)} (default: all)")
     parser.add_argument("--proxy", default="fairlead", choices=proxy_names, help="what to count (default: fairlead)")
     parser.add_argument("--thresholds", type=Path, default=_FOLDER / "thresholds" / "6.3.json", metavar="FILE",
                         help="the limits for Fairlead (default: thresholds/6.3.json)")

@@ -7,11 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-from harness import machine, process, proxies, report, site, targets, tools, workload
+from harness import arguments, machine, process, proxies, report, site, targets, tools, workload
 from harness.backend import Backend
 from harness.comparison import Comparison
 from harness.ports import free_ports
-from harness.proxies.available import NotAvailable
 
 _BUILD = Path(__file__).resolve().parent.parent / ".build" / "bench"
 
@@ -21,7 +20,10 @@ def main():
     options = _options()
     process.end_children_with_us()
     machine.raise_file_limit()
-    tools.require(["nginx", "wrk"])
+    try:
+        tools.require(["nginx", "wrk"])
+    except tools.NotAvailable as problem:
+        sys.exit(str(problem))
     programs = _programs(options.proxies)
     proxy_cpu, load_cpu = machine.cpus()
     if proxy_cpu == load_cpu:
@@ -54,32 +56,15 @@ def _options():
     row_names = [row.name for row in workload.ROWS]
     proxy_names = [proxy.name for proxy in proxies.ALL]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=_names(row_names), default=row_names, metavar="A,B",
+    parser.add_argument("--rows", type=arguments.names(row_names), default=row_names, metavar="A,B",
                         help=f"rows to run, of {','.join(row_names)} (default: all)")
-    parser.add_argument("--proxies", type=_names(proxy_names), metavar="A,B",
+    parser.add_argument("--proxies", type=arguments.names(proxy_names), metavar="A,B",
                         help=f"proxies to compare, of {','.join(proxy_names)} (default: all that are there)")
-    parser.add_argument("--rounds", type=_positive, default=3, help="rounds, of which the median counts (default: 3)")
-    parser.add_argument("--seconds", type=_positive, default=3, help="seconds of load a leg (default: 3)")
+    parser.add_argument("--rounds", type=arguments.positive, default=3, help="rounds, of which the median counts (default: 3)")
+    parser.add_argument("--seconds", type=arguments.positive, default=3, help="seconds of load a leg (default: 3)")
     parser.add_argument("--json", type=Path, default=_BUILD / "results.json", metavar="FILE",
                         help="where the results go (default: results.json in .build/bench)")
     return parser.parse_args()
-
-
-def _names(known):
-    def parse(text):
-        names = text.split(",")
-        for name in names:
-            if name not in known:
-                raise argparse.ArgumentTypeError(f"{name} is not one of {', '.join(known)}")
-        return names
-    return parse
-
-
-def _positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return value
 
 
 def _programs(asked):
@@ -87,7 +72,7 @@ def _programs(asked):
     for proxy in [proxies.by_name(name) for name in asked] if asked else proxies.ALL:
         try:
             programs[proxy] = proxy.find(_BUILD)
-        except NotAvailable as problem:
+        except tools.NotAvailable as problem:
             if asked:
                 sys.exit(f"{proxy.name}: {problem}")
             print(f"{proxy.name} takes no part: {problem}")

@@ -14,7 +14,7 @@ _FAMILIES = {
 _FAMILY_OF = {name: family for family, names in _FAMILIES.items() for name in names}
 _WITHIN = {**_FAMILY_OF, "_mid_memalign": "malloc"}
 _NAMED = re.compile(r"(c?fn)=\((\d+)\)(?: (.*))?")
-_RECURSION = re.compile(r"'\d+$")
+_VARIANT = re.compile(r"'\d+$|\.(?:constprop|isra|part|cold)\b.*$")
 
 
 def wrap(valgrind, directory):
@@ -44,7 +44,7 @@ def parse(text):
         elif found := _NAMED.match(line):
             role, number, name = found.groups()
             if name:
-                names[number] = _RECURSION.sub("", name)
+                names[number] = _VARIANT.sub("", name)
             current[role] = names.get(number, "")
         elif line.startswith(("totals:", "summary:")):
             counts["instructions"] = max(counts["instructions"], int(line.split()[1]))

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from . import idle, leg, load, machine, session, workload
-from .process import StartFailed
+from .process import Failed
 from .validate import WrongAnswer
 
 _WARM_UP_SECONDS = 1
@@ -33,18 +33,27 @@ class Comparison:
                 if running := self._start(proxy, row, results[proxy.name], stack):
                     sessions[proxy.name] = running
             scripts = {name: self._script(row, name, running) for name, running in sessions.items()}
-            for name, running in sessions.items():
-                self._progress(f"{row.name}: warming up {name}")
-                load.drive(scripts[name], row, running.site.port, _WARM_UP_SECONDS, self._load_cpu)
-            for number in range(self._rounds):
-                for name, running in sessions.items():
-                    self._progress(f"{row.name}: round {number + 1} of {self._rounds}, {name}")
-                    results[name]["rounds"].append(leg.measure(
-                        running, row, scripts[name], self._seconds, self._proxy_cpu, self._load_cpu))
+            for number in range(self._rounds + 1):
+                for name in list(sessions):
+                    if not self._leg(row, number, name, sessions[name], scripts[name], results[name]):
+                        del sessions[name]
             for name, running in sessions.items():
                 _conclude(results[name], peak_memory=running.child.peak_memory(),
                           first_accept_ms=running.first_accept_seconds * 1000)
         return results
+
+    def _leg(self, row, number, name, running, script, result):
+        """One leg, the first of them untimed to warm up; False where the proxy failed."""
+        self._progress(f"{row.name}: round {number} of {self._rounds}, {name}" if number else f"{row.name}: warming up {name}")
+        try:
+            figures = leg.measure(running, row, script, self._seconds if number else _WARM_UP_SECONDS,
+                                  self._proxy_cpu, self._load_cpu)
+        except Failed as problem:
+            result["notes"].append(f"failed in round {number}: {problem}")
+            return False
+        if number:
+            result["rounds"].append(figures)
+        return True
 
     def _idle_row(self, row):
         results = {proxy.name: {"rounds": [], "notes": []} for proxy in self._programs if proxy.answers(row)}
@@ -76,7 +85,7 @@ class Comparison:
         try:
             running = session.start(proxy, self._programs[proxy], row, self._backend,
                                     self._directory / row.name / proxy.name, self._proxy_cpu)
-        except (StartFailed, WrongAnswer, OSError) as problem:
+        except (Failed, WrongAnswer, OSError) as problem:
             result["notes"].append(f"not timed: {problem or type(problem).__name__}")
             return None
         stack.callback(running.child.stop)

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 from . import tools, workload
-from .process import run_tool
+from .process import Failed, run_tool
 from .site import live
 
 _MARK = "result "
@@ -55,7 +55,7 @@ def parse(output):
         if line.startswith(_MARK):
             found = json.loads(line[len(_MARK):])
             return Load(found["requests"], found["microseconds"] / 1e6, found["failures"], found["p50"], found["p99"])
-    raise RuntimeError(f"no result in the generator's output: {output.strip()[-300:]}")
+    raise Failed(f"no result in the generator's output: {output.strip()[-300:]}")
 
 
 def _lua_string(text):

@@ -1,7 +1,7 @@
 """What the nginx under test and the nginx backend have in common."""
 
-import getpass
 import os
+import pwd
 
 from . import tools
 
@@ -13,7 +13,7 @@ def command(directory):
 
 def main(directory, worker_connections):
     """The part outside `http`: one worker, no log but errors."""
-    user = f"user {getpass.getuser()};\n" if os.geteuid() == 0 else ""
+    user = f"user {pwd.getpwuid(0).pw_name};\n" if os.geteuid() == 0 else ""
     return f"""{user}worker_processes 1;
 pid {directory}/pid;
 error_log stderr error;

@@ -14,8 +14,8 @@ _libc = ctypes.CDLL(None)
 _running = []
 
 
-class StartFailed(Exception):
-    """A process ended, or did not accept connections in time."""
+class Failed(Exception):
+    """A process ended, or did not accept connections in time, or a command failed."""
 
 
 class Child:
@@ -47,7 +47,12 @@ class Child:
                 if self.process.poll() is not None:
                     break
                 time.sleep(0.0005)
-        raise StartFailed(self.last_words())
+        raise Failed(self.last_words())
+
+    def require_running(self):
+        """Raises Failed when the process has ended."""
+        if self.process.poll() is not None:
+            raise Failed(self.last_words())
 
     def last_words(self):
         """The end of what the process wrote, on one line."""
@@ -149,10 +154,13 @@ def end_children_with_us():
 
 
 def run_tool(argv, cpu, timeout):
-    """Runs a short command on one CPU and returns its output; raises on failure or when the time is up."""
-    done = subprocess.run(
-        [str(part) for part in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, timeout=timeout, check=False, preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
+    """Runs a short command on one CPU and returns its output; raises Failed on failure or when the time is up."""
+    try:
+        done = subprocess.run(
+            [str(part) for part in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, timeout=timeout, check=False, preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
+    except subprocess.TimeoutExpired as late:
+        raise Failed(f"{argv[0]} did not end within {timeout} s") from late
     if done.returncode != 0:
-        raise RuntimeError(f"{argv[0]} failed ({done.returncode}): {done.stdout.strip()[-400:]}")
+        raise Failed(f"{argv[0]} failed ({done.returncode}): {done.stdout.strip()[-400:]}")
     return done.stdout

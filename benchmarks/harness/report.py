@@ -4,7 +4,7 @@ from . import table, workload
 
 _MIB = 1024 * 1024
 _LOAD_HEADS = ["proxy", "CPU us/req", "user", "system", "req/s", "p50 ms", "p99 ms", "peak MiB", "note"]
-_IDLE_HEADS = ["proxy", "bytes/conn", "before MiB", "after MiB", "accept ms", "note"]
+_IDLE_HEADS = ["proxy", "connections", "bytes/conn", "before MiB", "after MiB", "accept ms", "note"]
 
 
 def row_text(row, results):
@@ -23,25 +23,25 @@ def targets_text(verdicts):
 
 
 def _load_line(name, result):
-    median = result.get("median", {})
-
-    def show(metric, unit=1, digits=1):
-        value = median.get(metric)
-        return table.number(None if value is None else value / unit, digits)
-
+    show = _figures(result)
     return [name, show("cpu_us"), show("user_us"), show("system_us"), show("requests_per_second", digits=0),
             show("p50_us", 1000, 2), show("p99_us", 1000, 2), show("peak_memory", _MIB), _notes(result)]
 
 
 def _idle_line(name, result):
+    show = _figures(result)
+    return [name, show("connections", digits=0), show("bytes_per_connection", digits=0),
+            show("resident_before", _MIB), show("resident_after", _MIB), show("first_accept_ms"), _notes(result)]
+
+
+def _figures(result):
     median = result.get("median", {})
 
     def show(metric, unit=1, digits=1):
         value = median.get(metric)
         return table.number(None if value is None else value / unit, digits)
 
-    return [name, show("bytes_per_connection", digits=0), show("resident_before", _MIB), show("resident_after", _MIB),
-            show("first_accept_ms"), _notes(result)]
+    return show
 
 
 def _notes(result):

@@ -19,7 +19,7 @@ class Session:
 def start(proxy, program, row, backend, directory, cpu, wrap=()):
     """Starts a proxy for a row, `wrap` before its command line, and checks that it does the row's work.
 
-    Raises StartFailed, WrongAnswer or OSError; nothing is left running then.
+    Raises Failed, WrongAnswer or OSError; nothing is left running then.
     """
     directory.mkdir(parents=True, exist_ok=True)
     port, admin_port = free_ports(2)

@@ -20,6 +20,10 @@ _SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "
 _INSTALL_SECONDS = 600
 
 
+class NotAvailable(Exception):
+    """A program is not there and could not be installed; the message says what to do."""
+
+
 def find(command):
     """The path of a command, administrators' folders included; None where it is not installed."""
     return shutil.which(command, path=_SEARCH_PATH)
@@ -35,7 +39,7 @@ def require(commands):
     _apt_install(packages)
     still = [command for command in missing if find(command) is None]
     if still:
-        raise RuntimeError(f"not installed: {' '.join(still)}")
+        raise NotAvailable(f"not installed: {' '.join(still)}")
 
 
 def envoy(build_directory):
@@ -67,4 +71,7 @@ def _apt_install(packages):
 
 
 def _run(argv):
-    subprocess.run(argv, stdout=sys.stderr, check=True, timeout=_INSTALL_SECONDS)
+    try:
+        subprocess.run(argv, stdout=sys.stderr, check=True, timeout=_INSTALL_SECONDS)
+    except (subprocess.SubprocessError, OSError) as problem:
+        raise NotAvailable(f"could not be installed: {problem}") from problem

@@ -14,6 +14,7 @@ _BROWSER = (
     ("Accept-Language", "en-CA,en;q=0.7,fr;q=0.3"),
     ("Accept-Encoding", "gzip, deflate, br"),
     ("Referer", f"http://{HOST}/"),
+    ("Sec-Fetch-Mode", "navigate"),
 )
 _COOKIE = "session=5f2b7c91d04e4a6f; theme=dark"
 

@@ -1,6 +1,6 @@
 """The proxies that are compared. Each writes its configuration for a site and says how it is started.
 
-A proxy has: `name`; `title`; `is_swift`; `find(build_directory)`, the program or a NotAvailable; `version(program)`; `answers(row)`;
+A proxy has: `name`; `title`; `is_swift`; `find(build_directory)`, the program, or tools.NotAvailable raised; `version(program)`; `answers(row)`;
 `prepare(program, site, row, directory)`, which writes the configuration and returns the command line.
 """
 

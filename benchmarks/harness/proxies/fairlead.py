@@ -5,7 +5,6 @@ from pathlib import Path
 
 from .. import tools, yamltext
 from ..site import COOKIE_ATTRIBUTES, HOST, KEY, STABLE_ADDRESS
-from .available import NotAvailable
 from .envoy import PROMOTING_LUA
 
 _NAMESPACE = "bench"
@@ -38,7 +37,7 @@ class Fairlead:
         """The release binary, from the environment or the build folder."""
         program = Path(os.environ.get("FAIRLEAD_BIN", ".build/release/fairlead"))
         if not program.is_file():
-            raise NotAvailable(f"{program} is not there: build it with `swift build -c release` or set FAIRLEAD_BIN")
+            raise tools.NotAvailable(f"{program} is not there: build it with `swift build -c release` or set FAIRLEAD_BIN")
         return str(program.resolve())
 
     def version(self, program):
