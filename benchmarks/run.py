@@ -31,7 +31,8 @@ def main():
     facts = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": machine.describe(),
-        "versions": {proxy.name: proxy.version(program) for proxy, program in programs.items()},
+        "proxies": {proxy.name: {"title": proxy.title, "version": proxy.version(program)}
+                    for proxy, program in programs.items()},
         "backend": Backend.version(),
         "flags": {"rows": options.rows, "proxies": [proxy.name for proxy in programs],
                   "rounds": options.rounds, "seconds": options.seconds},
@@ -57,11 +58,13 @@ def _options():
     proxy_names = [proxy.name for proxy in proxies.ALL]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=arguments.names(row_names), default=row_names, metavar="A,B",
-                        help=f"rows to run, of {','.join(row_names)} (default: all)")
+                        help=f"rows to run, of {', '.join(row_names)} (default: all)")
     parser.add_argument("--proxies", type=arguments.names(proxy_names), metavar="A,B",
-                        help=f"proxies to compare, of {','.join(proxy_names)} (default: all that are there)")
-    parser.add_argument("--rounds", type=arguments.positive, default=3, help="rounds, of which the median counts (default: 3)")
-    parser.add_argument("--seconds", type=arguments.positive, default=3, help="seconds of load a leg (default: 3)")
+                        help=f"proxies to compare, of {', '.join(proxy_names)} (default: all that are there)")
+    parser.add_argument("--rounds", type=arguments.positive, default=3, metavar="N",
+                        help="rounds, of which the median counts (default: 3)")
+    parser.add_argument("--seconds", type=arguments.positive, default=3, metavar="N",
+                        help="seconds of load a leg (default: 3)")
     parser.add_argument("--json", type=Path, default=_BUILD / "results.json", metavar="FILE",
                         help="where the results go (default: results.json in .build/bench)")
     return parser.parse_args()

@@ -44,7 +44,8 @@ class Comparison:
 
     def _leg(self, row, number, name, running, script, result):
         """One leg, the first of them untimed to warm up; False where the proxy failed."""
-        self._progress(f"{row.name}: round {number} of {self._rounds}, {name}" if number else f"{row.name}: warming up {name}")
+        stage = f"round {number} of {self._rounds}" if number else "warming up"
+        self._progress(f"{row.name}: {stage}, {name}")
         try:
             figures = leg.measure(running, row, script, self._seconds if number else _WARM_UP_SECONDS,
                                   self._proxy_cpu, self._load_cpu)

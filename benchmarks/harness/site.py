@@ -24,7 +24,6 @@ class Site:
     backend_port: int
     port: int
     admin_port: int
-    query_routes: bool = False
 
 
 def lanes(count):

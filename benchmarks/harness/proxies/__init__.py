@@ -1,7 +1,8 @@
 """The proxies that are compared. Each writes its configuration for a site and says how it is started.
 
-A proxy has: `name`; `title`; `is_swift`; `find(build_directory)`, the program, or tools.NotAvailable raised; `version(program)`; `answers(row)`;
-`prepare(program, site, row, directory)`, which writes the configuration and returns the command line.
+A proxy has: `name`; `title`; `is_swift`; `find(build_directory)`, the program, or tools.NotAvailable raised;
+`version(program)`; `answers(row)`; `prepare(program, site, row, directory)`, which writes the configuration and returns the
+command line.
 """
 
 from .envoy import Envoy
