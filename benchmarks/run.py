@@ -46,10 +46,10 @@ def main():
         results[row.name] = comparison.run(row)
         print(report.row_text(row, results[row.name]), flush=True)
     verdicts = targets.judge(results)
-    print(report.targets_text(verdicts))
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(
         {**facts, "rows": results, "targets": [vars(verdict) for verdict in verdicts]}, indent=1) + "\n")
+    print(report.targets_text(verdicts))
     print(f"\nwritten to {options.json}")
 
 
