@@ -1,0 +1,1 @@
+"""What the benchmark commands share: processes, the workload, the proxies, the measurements."""

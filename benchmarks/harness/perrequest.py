@@ -1,0 +1,49 @@
+"""Counts per request: a proxy run twice under a counting tool, with few requests and with more; start-up cancels out."""
+
+import shutil
+
+from . import callgrind, machine, requests, session, syscalls, tools
+
+FEWER, MORE = 1_000, 5_000
+
+_SYSCALL_SECONDS = 120
+_CALLGRIND_SECONDS = 300
+_STOP_SECONDS = 60
+
+
+class NotCountable(Exception):
+    """The program cannot be counted; the message says why."""
+
+
+class Counter:
+    """Counts what one request costs a proxy."""
+
+    def __init__(self, proxy, program, backend, directory):
+        self._proxy, self._program, self._backend = proxy, program, backend
+        self._directory = directory
+        self._proxy_cpu, self._load_cpu = machine.cpus()
+
+    def count(self, row):
+        """System calls, instructions, allocations and reference counting per request of the row."""
+        calls = self._difference(row, "strace", syscalls, _SYSCALL_SECONDS)
+        code = self._difference(row, "valgrind", callgrind, _CALLGRIND_SECONDS)
+        return {**calls, **code}
+
+    def _difference(self, row, tool, counting, seconds):
+        fewer = self._run(row, FEWER, tool, counting, seconds)
+        more = self._run(row, MORE, tool, counting, seconds)
+        if self._proxy.is_swift and counting is callgrind and not more["retain"]:
+            raise NotCountable("no call of swift_retain was seen at all: the program is stripped of its symbols")
+        return {key: (more[key] - fewer[key]) / (MORE - FEWER) for key in more}
+
+    def _run(self, row, count, tool, counting, seconds):
+        directory = self._directory / row.name / self._proxy.name / f"{tool}-{count}"
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        running = session.start(self._proxy, self._program, row, self._backend, directory, self._proxy_cpu,
+                                wrap=counting.wrap(tools.find(tool), directory))
+        try:
+            requests.send(row, running.site.lanes, running.site.port, count, self._load_cpu, seconds)
+        finally:
+            running.child.stop(timeout=_STOP_SECONDS)
+        return counting.read(directory)
