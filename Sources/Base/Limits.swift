@@ -18,6 +18,9 @@ package enum Limits {
     /// Bytes of a lane name: a DNS label (`lanes.md` 1, trap 10).
     package static let laneNameBytes = 63
 
+    /// Bytes of an `x-fairlead-explain` value: what common clients still accept in one field.
+    package static let explanationBytes = 8_000
+
     // MARK: buffers
 
     /// Shared by all connections of a worker: what one recv(2) can take. Large bodies pass through it; hot-path
@@ -51,8 +54,20 @@ package enum Limits {
     package static let acceptPauseMs: UInt64 = 100
     /// Connections one worker can hold, both sides; address space is reserved for it, memory is not.
     package static let connectionsPerWorker = 1 << 20
+    /// How long an ended connection may still throw bytes at us, milliseconds (Envoy's delayed close).
+    package static let lingerMs: UInt64 = 1_000
     /// listen(2) backlog.
     package static let backlog: Int32 = 4_096
+
+    // MARK: names
+
+    /// Questions that may wait for the resolver.
+    package static let resolverQuestions = 1_024
+    /// Names whose addresses are remembered, and how long, milliseconds: short, because the system's resolver
+    /// tells no time to live.
+    package static let resolverNames = 4_096
+    package static let resolverMemoryMs: UInt64 = 5_000
+    package static let resolverAddresses = 16
 
     // MARK: configuration
 

@@ -116,8 +116,6 @@ package struct ConnectionFields: BitwiseCopyable {
 /// A request head as read. Views hold until the next read.
 package struct RequestHead: BitwiseCopyable {
     package var request = Request()
-    /// The request target as sent, for the log.
-    package var target: ByteView = .empty
     package var method = MethodKind.other
     /// 0 or 1.
     package var minorVersion: UInt8 = 1

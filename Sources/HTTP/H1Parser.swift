@@ -58,7 +58,7 @@ package enum H1Parser {
         if at == end { return .needMore }
         if at[0] == 0x0A { return .refused(.bareLineFeed) }
         if at[0] != 0x20 || at == targetStart { return .refused(.badRequestLine) }
-        head.target = ByteView(targetStart, at - targetStart)
+        head.request.target = ByteView(targetStart, at - targetStart)
         at += 1
         switch readVersion(at, end) {
         case .needMore: return .needMore

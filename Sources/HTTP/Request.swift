@@ -18,6 +18,8 @@ package struct Request: BitwiseCopyable {
     /// After the first `?`; bytes as sent. `hasQuery` tells an empty query from none.
     package var query: ByteView = .empty
     package var hasQuery = false
+    /// The request target as sent, for the log.
+    package var target: ByteView = .empty
     /// CONNECT: `authority` is the target and there is no path.
     package var isConnect = false
 

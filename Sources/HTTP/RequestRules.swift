@@ -20,7 +20,7 @@ package enum RequestRules {
 
     /// Splits the target into authority, path and query (RFC 9112 3.2).
     private static func readTarget(_ head: inout RequestHead) -> HeadError? {
-        let target = head.target
+        let target = head.request.target
         if head.method == .connect {
             if head.framing != .none { return .connectWithBody }
             head.request.isConnect = true

@@ -2,6 +2,7 @@
 // memory, and a vector scan. All static inline, so that Swift inlines them; prefixed fl_.
 #ifndef FAIRLEAD_CLINUX_H
 #define FAIRLEAD_CLINUX_H
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -73,6 +74,8 @@ static inline ssize_t fl_send2(int fd, const uint8_t *first, size_t first_count,
     struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 2};
     return sendmsg(fd, &message, MSG_NOSIGNAL);
 }
+/// SOCK_STREAM, which Swift imports as an enum of another type than addrinfo's field.
+static inline int fl_sock_stream(void) { return SOCK_STREAM; }
 static inline int fl_shutdown_write(int fd) { return shutdown(fd, SHUT_WR); }
 static inline int fl_linger_zero(int fd) {
     const struct linger option = {.l_onoff = 1, .l_linger = 0};
@@ -121,6 +124,30 @@ static inline socklen_t fl_address_write(const fl_address *address, struct socka
     }
     return sizeof *in6;
 }
+/// Reads an IP address without brackets or port; 1 on success.
+static inline int fl_address_parse(const uint8_t *text, size_t count, fl_address *out) {
+    char copy[64];
+    if (count >= sizeof copy) return 0;
+    memcpy(copy, text, count);
+    copy[count] = 0;
+    struct sockaddr_storage storage;
+    memset(&storage, 0, sizeof storage);
+    if (inet_pton(AF_INET, copy, &((struct sockaddr_in *)&storage)->sin_addr) == 1) {
+        storage.ss_family = AF_INET;
+    } else if (inet_pton(AF_INET6, copy, &((struct sockaddr_in6 *)&storage)->sin6_addr) == 1) {
+        storage.ss_family = AF_INET6;
+    } else {
+        return 0;
+    }
+    fl_address_read(&storage, out);
+    return 1;
+}
+/// The machine's name; returns its length.
+static inline size_t fl_hostname(uint8_t *out, size_t capacity) {
+    if (gethostname((char *)out, capacity - 1) != 0) return 0;
+    out[capacity - 1] = 0;
+    return strlen((char *)out);
+}
 static inline int fl_local_address(int fd, struct sockaddr_storage *storage) {
     socklen_t length = sizeof *storage;
     memset(storage, 0, sizeof *storage);
@@ -160,6 +187,15 @@ static inline int fl_connect(const fl_address *address) {
     }
     return fd;
 }
+
+// MARK: memory
+
+/// Address space for `bytes`, zero-filled and without memory until touched; NULL when refused.
+static inline void *fl_reserve(size_t bytes) {
+    void *place = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return place == MAP_FAILED ? 0 : place;
+}
+static inline void fl_unreserve(void *place, size_t bytes) { munmap(place, bytes); }
 
 // MARK: threads
 
@@ -275,6 +311,15 @@ static inline uint8_t *fl_lower_token(uint8_t *from, uint8_t *end) {
         from += 1;
     }
     return end;
+}
+
+/// Sixteen bytes as UUID text, 36 bytes without a terminator.
+static inline void fl_write_uuid(uint64_t high, uint64_t low, uint8_t *out) {
+    static const char digits[] = "0123456789abcdef";
+    for (int i = 0, at = 0; i < 32; i++) {
+        if (i == 8 || i == 12 || i == 16 || i == 20) out[at++] = '-';
+        out[at++] = (uint8_t)digits[(i < 16 ? high >> (60 - 4 * i) : low >> (124 - 4 * i)) & 15];
+    }
 }
 
 static inline uint64_t fl_load64(const uint8_t *from) {

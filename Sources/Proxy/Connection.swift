@@ -1,0 +1,71 @@
+// One socket, downstream (a client's) or upstream (ours to an endpoint). An idle connection is this struct and
+// nothing else: buffers come when bytes are left over.
+internal import Base
+internal import Loop
+
+enum ConnectionSide: UInt8, BitwiseCopyable {
+    case downstream, upstream
+}
+
+struct ConnectionFlags: OptionSet, BitwiseCopyable {
+    let rawValue: UInt16
+
+    /// The socket may hold bytes we have not read (edge-triggered: nobody will tell us again).
+    static let mayRead = ConnectionFlags(rawValue: 1 << 0)
+    /// connect(2) is under way.
+    static let connecting = ConnectionFlags(rawValue: 1 << 1)
+    /// epoll told that the peer shut its writing side: read on to its end even after a short read.
+    static let peerClosing = ConnectionFlags(rawValue: 1 << 2)
+    /// The end was read.
+    static let ended = ConnectionFlags(rawValue: 1 << 3)
+    /// Close when the pending output is out.
+    static let closeAfterFlush = ConnectionFlags(rawValue: 1 << 4)
+    /// Our last word is out and the writing side is shut; what still comes is thrown away for a moment, so
+    /// that a reset does not destroy our last word on its way (RFC 9112 9.6).
+    static let lingering = ConnectionFlags(rawValue: 1 << 5)
+    /// Upstream: it served a request before.
+    static let reused = ConnectionFlags(rawValue: 1 << 6)
+    /// Waits in the worker's list for another turn.
+    static let queued = ConnectionFlags(rawValue: 1 << 7)
+    /// Shut our writing side when the pending output is out (tunnels).
+    static let shutAfterFlush = ConnectionFlags(rawValue: 1 << 8)
+    /// Our writing side is shut.
+    static let writeShut = ConnectionFlags(rawValue: 1 << 9)
+    /// A send failed: the peer takes no more, but may have answered before.
+    static let writeFailed = ConnectionFlags(rawValue: 1 << 10)
+    /// Downstream: at least one request was answered on it.
+    static let served = ConnectionFlags(rawValue: 1 << 11)
+    /// Upstream: kept in an endpoint's idle list.
+    static let idle = ConnectionFlags(rawValue: 1 << 12)
+}
+
+struct Connection: BitwiseCopyable {
+    var timer = TimerLink()
+    var fd: Int32
+    /// Part of the epoll data: an event for an earlier user of the slot is recognised and dropped.
+    var generation: UInt32
+    var exchange: UInt32 = noSlot
+    var flags: ConnectionFlags = []
+    var side: ConnectionSide
+    /// Downstream: index into the worker's listeners.
+    var listener: UInt8 = 0
+    /// Where the search for the end of a partial head goes on.
+    var scanned: UInt32 = 0
+    /// Bytes read and not yet used: part of a head, or requests that wait for their turn.
+    var input = Buffer()
+    /// Bytes the socket would not take yet.
+    var output = Buffer()
+    var peer: SocketAddress
+    /// Upstream: whose connection this is, and its neighbours in the idle list.
+    var endpoint: UInt32 = noSlot
+    var endpointGeneration: UInt32 = 0
+    var next: UInt32 = noSlot
+    var previous: UInt32 = noSlot
+
+    init(fd: Int32, generation: UInt32, side: ConnectionSide, peer: SocketAddress) {
+        self.fd = fd
+        self.generation = generation
+        self.side = side
+        self.peer = peer
+    }
+}

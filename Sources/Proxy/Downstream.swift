@@ -1,0 +1,324 @@
+// A client's connection: reading requests from it, one exchange at a time (pipelined requests wait in its input),
+// its deadlines, its end.
+internal import Base
+internal import CLinux
+internal import HTTP
+internal import Lanes
+internal import Loop
+internal import Telemetry
+
+extension Worker {
+    mutating func downstreamEvent(_ slot: UInt32, _ event: PollEvent) {
+        let own = connection(slot)
+        if event.broken, !event.readable {
+            closeDownstream(slot)
+            return
+        }
+        if event.writable, !own.pointee.output.isEmpty {
+            if !flush(slot) {
+                closeDownstream(slot)
+                return
+            }
+            if own.pointee.output.isEmpty { downstreamDrained(slot) }
+            if own.pointee.generation == 0 { return }
+        }
+        if own.pointee.flags.contains(.mayRead) { readDownstream(slot) }
+    }
+
+    /// Everything kept for the client is out: go on with what waited for it.
+    private mutating func downstreamDrained(_ slot: UInt32) {
+        let own = connection(slot)
+        if own.pointee.exchange != noSlot {
+            if own.pointee.flags.contains(.shutAfterFlush) { shutWriting(slot) }
+            let upstream = exchange(own.pointee.exchange).pointee.upstream
+            if upstream != noSlot, connection(upstream).pointee.flags.contains(.mayRead) {
+                readUpstream(upstream)
+            }
+            return
+        }
+        if own.pointee.flags.contains(.closeAfterFlush) {
+            linger(slot)
+        } else {
+            continueDownstream(slot)
+        }
+    }
+
+    /// Uses input that waited, then reads on.
+    mutating func continueDownstream(_ slot: UInt32) {
+        let own = connection(slot)
+        if own.pointee.exchange == noSlot, !own.pointee.input.isEmpty,
+            !own.pointee.flags.contains(.closeAfterFlush)
+        {
+            // The bytes are parsed where they are; whatever is left over is put back.
+            var waiting = own.pointee.input
+            own.pointee.input = Buffer()
+            own.pointee.scanned = 0
+            useInput(slot, waiting.bytes, waiting.count)
+            buffers.release(&waiting)
+            if own.pointee.generation == 0 { return }
+        }
+        if own.pointee.flags.contains(.mayRead) { readDownstream(slot) }
+    }
+
+    /// Whether bytes from the client can be used now.
+    private func wantsDownstream(_ own: UnsafeMutablePointer<Connection>) -> Bool {
+        if own.pointee.flags.contains(.lingering) { return true }
+        if own.pointee.flags.contains(.closeAfterFlush) { return false }
+        let slot = own.pointee.exchange
+        if slot == noSlot { return own.pointee.output.isEmpty }
+        let exchange = exchange(slot)
+        if exchange.pointee.step == .tunnel {
+            return exchange.pointee.upstream != noSlot
+                && connection(exchange.pointee.upstream).pointee.output.isEmpty
+        }
+        if exchange.pointee.flags.contains(.requestComplete) { return false }
+        // The body goes on when what was sent is out, and not before there is a connection.
+        let upstream = exchange.pointee.upstream
+        return upstream != noSlot && connection(upstream).pointee.output.isEmpty
+            && !connection(upstream).pointee.flags.contains(.connecting)
+    }
+
+    mutating func readDownstream(_ slot: UInt32) {
+        let own = connection(slot)
+        let generation = own.pointee.generation
+        var reads = 0
+        while own.pointee.flags.contains(.mayRead), wantsDownstream(own) {
+            if reads == Limits.readsPerTurn {
+                enqueue(slot)
+                return
+            }
+            reads &+= 1
+            let buffered = own.pointee.exchange == noSlot && !own.pointee.input.isEmpty
+            let bytes: UnsafeMutablePointer<UInt8>
+            let room: Int
+            if buffered {
+                buffers.reserve(&own.pointee.input, 2_048)
+                bytes = own.pointee.input.base! + Int(own.pointee.input.end)
+                room = own.pointee.input.room
+            } else {
+                bytes = readSpace + Self.margin
+                room = Limits.readBytes
+            }
+            switch Syscalls.receive(own.pointee.fd, bytes, room) {
+            case .bytes(let count):
+                if count < room, !own.pointee.flags.contains(.peerClosing) {
+                    own.pointee.flags.remove(.mayRead)
+                }
+                meter.add(.downstreamReadBytes, UInt64(count))
+                if own.pointee.flags.contains(.lingering) { continue }
+                if buffered {
+                    own.pointee.input.end &+= UInt32(truncatingIfNeeded: count)
+                    useBufferedInput(slot)
+                } else {
+                    useInput(slot, bytes, count)
+                }
+                if own.pointee.generation != generation { return }
+            case .wouldBlock:
+                own.pointee.flags.remove(.mayRead)
+            case .end:
+                own.pointee.flags.remove(.mayRead)
+                own.pointee.flags.insert(.ended)
+                downstreamEnded(slot)
+                return
+            case .failed:
+                closeDownstream(slot)
+                return
+            }
+        }
+    }
+
+    /// A partial head grew: looks whether it can be whole before it is parsed again.
+    private mutating func useBufferedInput(_ slot: UInt32) {
+        let own = connection(slot)
+        var scanned = Int(own.pointee.scanned)
+        let held = own.pointee.input.count
+        if !H1Parser.mayBeComplete(own.pointee.input.bytes, held, scanned: &scanned),
+            held < Int(settings.headerBytes)
+        {
+            own.pointee.scanned = UInt32(truncatingIfNeeded: scanned)
+            return
+        }
+        continueInput(slot)
+    }
+
+    private mutating func continueInput(_ slot: UInt32) {
+        let own = connection(slot)
+        var waiting = own.pointee.input
+        own.pointee.input = Buffer()
+        own.pointee.scanned = 0
+        useInput(slot, waiting.bytes, waiting.count)
+        buffers.release(&waiting)
+    }
+
+    /// Takes bytes apart: heads become exchanges, bodies go to their upstream, what must wait is kept. The bytes
+    /// may be written over.
+    private mutating func useInput(_ slot: UInt32, _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int) {
+        let own = connection(slot)
+        let generation = own.pointee.generation
+        var at = bytes
+        var left = count
+        var requests = 0
+        while left > 0 {
+            if own.pointee.exchange != noSlot {
+                let exchange = exchange(own.pointee.exchange)
+                if exchange.pointee.step == .tunnel {
+                    relay(from: slot, at, left)
+                    return
+                }
+                if exchange.pointee.flags.contains(.requestComplete) {
+                    buffers.append(&own.pointee.input, at, left)
+                    return
+                }
+                let used = forwardRequestBody(own.pointee.exchange, at, left)
+                if own.pointee.generation != generation { return }
+                at += used
+                left -= used
+                if used == 0 { return }
+                continue
+            }
+            if own.pointee.flags.contains(.closeAfterFlush) { return }
+            if requests == Limits.pipelinePerTurn || !own.pointee.output.isEmpty {
+                buffers.append(&own.pointee.input, at, left)
+                if own.pointee.output.isEmpty { enqueue(slot) }
+                return
+            }
+            requests += 1
+            let used = readHead(slot, at, left)
+            if own.pointee.generation != generation || used == 0 { return }
+            at += used
+            left -= used
+        }
+    }
+
+    /// Reads one head and starts its exchange; returns the bytes used, with whatever of the body was at hand.
+    /// 0: more is needed, or the connection is ending.
+    private mutating func readHead(_ slot: UInt32, _ at: UnsafeMutablePointer<UInt8>, _ count: Int) -> Int {
+        let own = connection(slot)
+        let startNs = Syscalls.monotonicNs()
+        var head = RequestHead()
+        let result = H1Parser.readRequest(
+            at, count, &head, &requestHeaders.pointee, maxBytes: Int(settings.headerBytes),
+            maxFields: Int(settings.headerCount))
+        switch result {
+        case .needMore:
+            let wasEmpty = own.pointee.input.isEmpty
+            buffers.append(&own.pointee.input, at, count)
+            own.pointee.scanned = UInt32(truncatingIfNeeded: count)
+            // The deadline for a head runs from its first byte, however slowly the rest drips.
+            if wasEmpty { setTimeout(slot, settings.requestHeaderTimeoutMs) }
+            return 0
+        case .refused(let why):
+            refuse(slot, why, startNs)
+            return 0
+        case .complete(let length):
+            return length + startExchange(slot, &head, at + length, count - length, length, startNs)
+        }
+    }
+
+    /// The client sent all it will.
+    private mutating func downstreamEnded(_ slot: UInt32) {
+        let own = connection(slot)
+        if own.pointee.flags.contains(.lingering) {
+            dropDownstream(slot)
+            return
+        }
+        let exchangeSlot = own.pointee.exchange
+        if exchangeSlot == noSlot {
+            // Half a head is nothing that can be answered.
+            if own.pointee.output.isEmpty { dropDownstream(slot) } else {
+                own.pointee.flags.insert(.closeAfterFlush)
+            }
+            return
+        }
+        let exchange = exchange(exchangeSlot)
+        if exchange.pointee.step == .tunnel {
+            tunnelEnded(from: slot)
+        } else if !exchange.pointee.flags.contains(.requestComplete) {
+            // A body cut short: nothing must take it for a whole one.
+            exchange.pointee.responseFlags.insert(.DC)
+            meter.add(.downstreamResets)
+            closeDownstream(slot)
+        }
+    }
+
+    mutating func downstreamTimeout(_ slot: UInt32) {
+        let own = connection(slot)
+        if own.pointee.flags.contains(.lingering) {
+            dropDownstream(slot)
+            return
+        }
+        let exchangeSlot = own.pointee.exchange
+        if exchangeSlot == noSlot {
+            if own.pointee.input.isEmpty {
+                if own.pointee.output.isEmpty, own.pointee.flags.contains(.served) {
+                    meter.add(.timeoutIdle)
+                    dropDownstream(slot)
+                } else if own.pointee.output.isEmpty {
+                    meter.add(.timeoutRequestHead)
+                    dropDownstream(slot)
+                } else {
+                    closeDownstream(slot)
+                }
+            } else {
+                meter.add(.timeoutRequestHead)
+                refuseLate(slot)
+            }
+            return
+        }
+        exchangeTimeout(exchangeSlot)
+    }
+
+    // MARK: the end
+
+    /// A connection without a request: nothing is lost by closing it.
+    mutating func endIdleDownstream(_ slot: UInt32) { dropDownstream(slot) }
+
+    /// Our last word is out (or will be when the output is): shut writing, and throw away for a moment what still
+    /// comes.
+    mutating func linger(_ slot: UInt32) {
+        let own = connection(slot)
+        if own.pointee.flags.contains(.ended) {
+            dropDownstream(slot)
+            return
+        }
+        Syscalls.shutdownWrite(own.pointee.fd)
+        own.pointee.flags.insert([.lingering, .writeShut])
+        buffers.release(&own.pointee.input)
+        setTimeout(slot, Limits.lingerMs)
+        if own.pointee.flags.contains(.mayRead) { enqueue(slot) }
+    }
+
+    /// Ends the connection after the pending output.
+    mutating func finishDownstream(_ slot: UInt32) {
+        let own = connection(slot)
+        own.pointee.flags.insert(.closeAfterFlush)
+        buffers.release(&own.pointee.input)
+        if own.pointee.output.isEmpty {
+            linger(slot)
+        } else {
+            setTimeout(slot, settings.requestBodyIdleTimeoutMs)
+        }
+    }
+
+    /// Closes at once, and cancels the exchange if there is one. The client must not take what it has for a whole
+    /// response, so a response under way ends with a reset.
+    mutating func closeDownstream(_ slot: UInt32) {
+        let own = connection(slot)
+        let exchangeSlot = own.pointee.exchange
+        if exchangeSlot != noSlot {
+            let exchange = exchange(exchangeSlot)
+            if exchange.pointee.flags.contains(.headSent) || !own.pointee.output.isEmpty {
+                Syscalls.resetOnClose(own.pointee.fd)
+            }
+            cancelExchange(exchangeSlot)
+        }
+        dropDownstream(slot)
+    }
+
+    private mutating func dropDownstream(_ slot: UInt32) {
+        let own = connection(slot)
+        downstreamCount -= 1
+        meter.add(Counter.downstreamClosed(role: listeners[Int(own.pointee.listener)].role))
+        release(slot)
+    }
+}

@@ -1,0 +1,122 @@
+// One request and its response, from the head that was read to the last byte that was sent. An exchange knows
+// its two connections by slot; the connections know it. Its life is told in RequestPhase, UpstreamPhase and
+// ResponsePhase, in that order.
+internal import Base
+internal import HTTP
+internal import Lanes
+internal import Telemetry
+
+/// What an exchange is doing: printed in logs, and what its timers mean.
+enum ExchangeStep: UInt8, BitwiseCopyable {
+    /// Waiting for a name to be resolved.
+    case resolving
+    /// connect(2) is under way.
+    case connecting
+    /// The request is on its way; no response head yet.
+    case awaitingResponse
+    /// The response's body is on its way.
+    case relayingResponse
+    /// Bytes both ways until both sides have ended (websocket, CONNECT).
+    case tunnel
+}
+
+struct ExchangeFlags: OptionSet, BitwiseCopyable {
+    let rawValue: UInt16
+
+    static let requestComplete = ExchangeFlags(rawValue: 1 << 0)
+    /// The client's connection must end after this response.
+    static let closeDownstream = ExchangeFlags(rawValue: 1 << 1)
+    static let upgrade = ExchangeFlags(rawValue: 1 << 2)
+    static let connect = ExchangeFlags(rawValue: 1 << 3)
+    static let toHead = ExchangeFlags(rawValue: 1 << 4)
+    /// `head` holds all of the request that was sent so far: it can be sent again.
+    static let replayable = ExchangeFlags(rawValue: 1 << 5)
+    /// Any byte of a response came.
+    static let responseStarted = ExchangeFlags(rawValue: 1 << 6)
+    /// A response head went downstream.
+    static let headSent = ExchangeFlags(rawValue: 1 << 7)
+    /// It was sent again once already after a stale connection.
+    static let retried = ExchangeFlags(rawValue: 1 << 8)
+    /// An unreachable lane was left for stable (`mode: loose`).
+    static let fellBack = ExchangeFlags(rawValue: 1 << 9)
+    /// The overhead of the proxy was observed.
+    static let observed = ExchangeFlags(rawValue: 1 << 10)
+    static let isGRPC = ExchangeFlags(rawValue: 1 << 11)
+    /// The upstream connection can serve another request after this response.
+    static let upstreamKeepsAlive = ExchangeFlags(rawValue: 1 << 12)
+    /// The upstream's endpoint counts this exchange as active.
+    static let countedActive = ExchangeFlags(rawValue: 1 << 13)
+    /// Counted in `Worker.laneRequestsInFlight`.
+    static let inLane = ExchangeFlags(rawValue: 1 << 14)
+}
+
+struct Exchange: BitwiseCopyable {
+    var downstream: UInt32
+    var upstream: UInt32 = noSlot
+    /// Which configuration it began under: index into the worker's snapshots.
+    var snapshot: UInt32
+    var step = ExchangeStep.awaitingResponse
+    var method = MethodKind.other
+    var minorVersion: UInt8 = 1
+    var role = ListenerRole.edge
+    var flags: ExchangeFlags = []
+    var decision: Decision
+    /// Which of the cluster's endpoints was taken; -1: none yet.
+    var endpointIndex: Int32 = -1
+    /// Endpoints tried so far, for a lane that may be unreachable.
+    var attempts: UInt16 = 0
+    /// Passthrough: where to.
+    var address = SocketAddress.unspecified
+    /// Tells a late answer of the resolver from one for an earlier user of this slot.
+    var serial: UInt32 = 0
+
+    // MARK: request body
+
+    var requestFraming = BodyFraming.none
+    var requestRemaining: UInt64 = 0
+    var requestDecoder = ChunkedDecoder()
+
+    // MARK: response body
+
+    var responseFraming = BodyFraming.none
+    var responseRemaining: UInt64 = 0
+    var responseDecoder = ChunkedDecoder()
+    /// How the body is framed for the client.
+    var downstreamFraming = BodyFraming.none
+    var interimResponses: UInt8 = 0
+
+    /// The request as written for the upstream, head and what came with it of the body. Kept to the end: it may
+    /// be sent again, and logs and formatters of response fields read it.
+    var head = Buffer()
+    /// Bytes of `head` that are the head proper: what follows is body.
+    var headBytes: UInt32 = 0
+    /// The `x-fairlead-explain` value, when asked for.
+    var explanation = Buffer()
+
+    // MARK: outcome, read by telemetry at the end
+
+    var status: UInt16 = 0
+    var responseFlags: ResponseFlags = []
+    var details: ByteView = .empty
+    var reason = Reason.none
+    var deadlineMs: UInt64 = 0
+    var startNs: UInt64
+    var requestSentNs: UInt64 = 0
+    var responseHeadNs: UInt64 = 0
+    /// Time the proxy itself took so far.
+    var overheadNs: UInt64 = 0
+    var requestWireBytes: UInt64 = 0
+    var responseWireBytes: UInt64 = 0
+    var requestBodyBytes: UInt64 = 0
+    var responseBodyBytes: UInt64 = 0
+    var serviceMs: Int64 = -1
+    /// 255: none.
+    var grpcStatus: UInt8 = 255
+
+    init(downstream: UInt32, snapshot: UInt32, decision: Decision, startNs: UInt64) {
+        self.downstream = downstream
+        self.snapshot = snapshot
+        self.decision = decision
+        self.startNs = startNs
+    }
+}

@@ -1,0 +1,165 @@
+// Loss is loud (lanes.md 8): each event is a counter with lane and service, and one rate-limited log line with
+// the remedy.
+internal import Base
+internal import CLinux
+internal import HTTP
+internal import Lanes
+internal import Loop
+internal import Telemetry
+
+/// Events of lanes.md 8. Raw values are what the meter stores; `LossNames` in Telemetry's rendering has the same
+/// order.
+package enum LaneLoss: UInt8, CaseIterable, Sendable {
+    case suspect, opaqueTLS, notHTTP, conflict, invalid, unknown, expired, ambiguous, limit
+
+    package var name: String {
+        switch self {
+        case .suspect: "suspect"
+        case .opaqueTLS: "opaque-tls"
+        case .notHTTP: "not-http"
+        case .conflict: "conflict"
+        case .invalid: "invalid"
+        case .unknown: "unknown"
+        case .expired: "expired"
+        case .ambiguous: "ambiguous"
+        case .limit: "limit"
+        }
+    }
+
+    fileprivate var remedy: String {
+        switch self {
+        case .suspect:
+            "an egress request carried no lane while lane requests are in flight in this pod: "
+                + "make the application forward baggage or traceparent, or set Proxy.spec.lane"
+        case .opaqueTLS:
+            "egress TLS from a pod with lane traffic cannot carry the lane: send plain HTTP to the sidecar"
+        case .notHTTP: "egress bytes are not HTTP and cannot carry the lane"
+        case .conflict: "two carriers name different lanes; the first in order won"
+        case .invalid: "a carrier's value is no lane name and was ignored"
+        case .unknown: "no document names the lane"
+        case .expired: "the lane's time is over: delete its documents or prolong it"
+        case .ambiguous: "a trace id was seen with two lanes and is not used"
+        case .limit: "the carrier has no room for our member, so ours was left out"
+        }
+    }
+}
+
+/// One line per event and second at most; what was left out is told with the next.
+struct LossLog {
+    private var lastMs: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) =
+        (0, 0, 0, 0, 0, 0, 0, 0, 0)
+    private static let intervalMs: UInt64 = 1_000
+
+    mutating func mayLog(_ loss: LaneLoss, nowMs: UInt64) -> Bool {
+        withUnsafeMutableBytes(of: &lastMs) { bytes in
+            let times = bytes.assumingMemoryBound(to: UInt64.self)
+            let index = Int(loss.rawValue)
+            if times[index] != 0, nowMs < times[index] + Self.intervalMs { return false }
+            times[index] = max(1, nowMs)
+            return true
+        }
+    }
+}
+
+extension Worker {
+    /// Counts what the decision found out about the request's lane.
+    mutating func noteLane(_ number: UInt32) {
+        guard let table, table.pointee.policy != nil else { return }
+        let x = exchange(number)
+        let decision = x.pointee.decision
+        let reading = decision.lane
+        if reading.conflict { noteLoss(number, .conflict) }
+        if reading.invalid { noteLoss(number, .invalid) }
+        if reading.expired { noteLoss(number, .expired) }
+        if reading.limit { noteLoss(number, .limit) }
+        if !reading.strippedCarriers.isEmpty { countStripped(reading.strippedCarriers) }
+        let isInLane = !reading.name.isEmpty && !reading.left
+        if isInLane, !reading.known, !reading.expired, x.pointee.role == .edge {
+            noteLoss(number, .unknown)
+        }
+        if !isInLane {
+            if x.pointee.role == .outbound, laneRequestsInFlight > 0 { noteLoss(number, .suspect) }
+            return
+        }
+        if x.pointee.role != .outbound {
+            laneRequestsInFlight += 1
+            x.pointee.flags.insert(.inLane)
+        }
+        let labels = serviceLabels(decision)
+        meter.lane(
+            service: labels, lane: reading.metricsID, decision: decision.laneDecision.rawValue,
+            carrier: reading.carrier.rawValue)
+        if reading.restored {
+            meter.laneRestored(
+                carrier: reading.carrier.rawValue, lane: reading.metricsID, service: labels)
+        }
+        if decision.laneDecision == .lane {
+            meter.laneMember(lane: reading.metricsID, service: labels)
+        }
+    }
+
+    private func serviceLabels(_ decision: Decision) -> UInt32 {
+        if let cluster = decision.cluster { return cluster.pointee.noEndpointLabelsID }
+        return table?.pointee.unknownLabelsID ?? 0
+    }
+
+    /// The exchange is over.
+    mutating func laneEnded(_ number: UInt32) {
+        let x = exchange(number)
+        if x.pointee.flags.contains(.inLane) { laneRequestsInFlight -= 1 }
+    }
+
+    mutating func noteLoss(_ number: UInt32, _ loss: LaneLoss) {
+        let x = exchange(number)
+        guard let table, table.pointee.policy != nil else { return }
+        if loss == .opaqueTLS || loss == .notHTTP {
+            // Only a pod that takes part in a lane loses anything by it.
+            if laneRequestsInFlight == 0, table.pointee.proxy.memberLane.isEmpty { return }
+        }
+        let reading = x.pointee.decision.lane
+        meter.laneLost(
+            reason: loss.rawValue, lane: reading.metricsID, service: serviceLabels(x.pointee.decision))
+        guard lossLog.mayLog(loss, nowMs: nowMs) else { return }
+        let service = x.pointee.decision.cluster?.pointee.service.string ?? "unknown"
+        let lane = x.pointee.decision.response.lane.string
+        Log.warning(
+            "lane \(loss.name): lane=\(lane.isEmpty ? "-" : lane) service=\(service): \(loss.remedy)")
+    }
+
+    private func countStripped(_ carriers: CarrierSet) {
+        if carriers.contains(.query) { meter.add(.guardQuery) }
+        if carriers.contains(.previewHost) { meter.add(.guardPreviewHost) }
+        if carriers.contains(.header) { meter.add(.guardHeader) }
+        if carriers.contains(.cookie) { meter.add(.guardCookie) }
+        if carriers.contains(.baggage) { meter.add(.guardBaggage) }
+        if carriers.contains(.tracestate) { meter.add(.guardTracestate) }
+        if carriers.contains(.traceID) { meter.add(.guardTraceID) }
+    }
+
+    /// `x-fairlead-debug: 1` from an address that may ask: the decision in words goes back with the response.
+    mutating func explainIfAsked(
+        _ number: UInt32, _ own: UnsafeMutablePointer<Connection>, _ head: RequestHead, _ target: Request
+    ) {
+        let x = exchange(number)
+        guard x.pointee.decision.debugRequested, settings.mayDebug(own.pointee.peer),
+            let snapshot = held[Int(current)].snapshot
+        else { return }
+        var fields: [(String, String)] = []
+        for index in 0..<requestHeaders.pointee.count {
+            let field = requestHeaders.pointee.fields + index
+            // Lines that edits added come after those that were read, and speak of the outcome.
+            if index >= receivedFields { break }
+            fields.append((field.pointee.name.string, field.pointee.value.string))
+        }
+        var url = "\(target.scheme.string)://\(target.authority.string)\(target.path.string)"
+        if target.hasQuery { url += "?\(target.query.string)" }
+        let json = explain(
+            snapshot, method: target.method.string, url: url, headers: fields,
+            listener: x.pointee.decision.listener.pointee.name.string
+        ).json()
+        // A field value cannot hold more than a head does.
+        if json.count <= Limits.explanationBytes {
+            buffers.append(&x.pointee.explanation, json, json.count)
+        }
+    }
+}

@@ -1,0 +1,197 @@
+// Accepting connections, taking a new configuration, draining.
+internal import Base
+internal import CLinux
+internal import Glibc
+internal import Lanes
+internal import Loop
+internal import Telemetry
+
+extension Worker {
+    mutating func accept(_ index: Int) {
+        guard index < listenerCount else { return }
+        let listener = listeners + index
+        if listener.pointee.fd < 0 { return }
+        var taken = 0
+        while taken < Limits.acceptsPerTurn {
+            var peer = SocketAddress.unspecified
+            switch Sockets.accept(listener.pointee.fd, peer: &peer) {
+            case .socket(let fd):
+                taken += 1
+                admit(fd, peer, UInt8(truncatingIfNeeded: index), listener.pointee.role)
+            case .failed(let code):
+                if code != EAGAIN { acceptFailed(code) }
+                return
+            }
+        }
+    }
+
+    private mutating func admit(_ fd: Int32, _ peer: SocketAddress, _ listener: UInt8, _ role: UInt8) {
+        let limit = settings.connections
+        if limit > 0, downstreamCount >= Int(limit) {
+            meter.add(.acceptOverload)
+            Syscalls.close(fd)
+            return
+        }
+        guard let slot = adopt(fd, .downstream, peer) else {
+            meter.add(.acceptOverload)
+            return
+        }
+        downstreamCount += 1
+        connection(slot).pointee.listener = listener
+        meter.add(Counter.downstreamOpened(role: role))
+        setTimeout(slot, settings.requestHeaderTimeoutMs)
+    }
+
+    /// Out of descriptors or memory: those who wait in the queue are served as soon as there is room again;
+    /// asking in a circle would only burn the processor.
+    private mutating func acceptFailed(_ code: Int32) {
+        meter.add(.acceptErrors)
+        guard code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM else { return }
+        if acceptPausedUntilMs == 0 {
+            meter.add(.acceptPauses)
+            meter.set(.acceptPaused, 1)
+            if !acceptPauseLogged {
+                acceptPauseLogged = true
+                Log.error(
+                    "worker \(setup.index): cannot accept, \(String(cString: strerror(code))): "
+                        + "pausing for \(Limits.acceptPauseMs) ms at a time; raise the limit of open files")
+            }
+            for index in 0..<listenerCount where listeners[index].fd >= 0 {
+                poller.remove(listeners[index].fd)
+            }
+        }
+        acceptPausedUntilMs = nowMs + Limits.acceptPauseMs
+    }
+
+    mutating func resumeAccepting() {
+        acceptPausedUntilMs = 0
+        meter.set(.acceptPaused, 0)
+        for index in 0..<listenerCount where listeners[index].fd >= 0 {
+            _ = poller.add(
+                reader: listeners[index].fd, data: SpecialEvent.firstListener + UInt64(index))
+        }
+    }
+
+    // MARK: mail
+
+    mutating func readMail() {
+        for letter in setup.mailbox.take() {
+            switch letter {
+            case .configuration(let snapshot, let sockets): take(snapshot, sockets)
+            case .drain(let deadlineMs): drain(deadlineMs)
+            case .resolved(let slot, let serial, let addresses): resolved(slot, serial, addresses)
+            }
+        }
+    }
+
+    private mutating func take(_ snapshot: Snapshot, _ sockets: [ListenerSocket]) {
+        let free = held.firstIndex { $0.snapshot == nil }
+        let next = HeldSnapshot(snapshot: snapshot, exchanges: 0)
+        let previous = current
+        if let free { held[free] = next } else { held.append(next) }
+        current = UInt32(free ?? held.count - 1)
+        table = snapshot.table
+        settings = snapshot.table.pointee.proxy
+        if previous != current { dropIfUnused(previous) }
+        replaceListeners(sockets, snapshot.table)
+        meter.set(.configGeneration, snapshot.generation)
+    }
+
+    /// Lets go of a configuration that no exchange needs any more.
+    mutating func dropIfUnused(_ index: UInt32) {
+        guard index != current, Int(index) < held.count, held[Int(index)].exchanges == 0 else { return }
+        held[Int(index)].snapshot = nil
+    }
+
+    private mutating func replaceListeners(_ sockets: [ListenerSocket], _ table: UnsafePointer<Table>) {
+        var kept: Set<Int> = []
+        for socket in sockets {
+            let listener = table.pointee.listeners[socket.index]
+            if let open = openListener(socket.address) {
+                listeners[open].listener = listener
+                listeners[open].role = listener.pointee.role.rawValue
+                kept.insert(open)
+                if let extra = socket.descriptor { Syscalls.close(extra) }
+                continue
+            }
+            guard let fd = socket.descriptor else { continue }
+            guard let place = freeListener() else {
+                Log.error("worker \(setup.index): more than \(SpecialEvent.listenersMax) listeners")
+                Syscalls.close(fd)
+                continue
+            }
+            (listeners + place).initialize(
+                to: OpenListener(
+                    fd: fd, address: socket.address, listener: listener,
+                    role: listener.pointee.role.rawValue))
+            kept.insert(place)
+            if isDraining || !poller.add(reader: fd, data: SpecialEvent.firstListener + UInt64(place)) {
+                Log.error("worker \(setup.index): cannot watch listener \(socket.address.text)")
+            }
+        }
+        for index in 0..<listenerCount where !kept.contains(index) { closeListener(index) }
+    }
+
+    private func openListener(_ address: SocketAddress) -> Int? {
+        (0..<listenerCount).first { listeners[$0].fd >= 0 && listeners[$0].address == address }
+    }
+
+    /// A place whose connections are told by number stays reserved while any of them lives.
+    private mutating func freeListener() -> Int? {
+        if listenerCount < SpecialEvent.listenersMax {
+            listenerCount += 1
+            return listenerCount - 1
+        }
+        return nil
+    }
+
+    /// Takes what already waits in the queue first: closing would reset it.
+    private mutating func closeListener(_ index: Int) {
+        if listeners[index].fd < 0 { return }
+        if !isDraining || acceptPausedUntilMs == 0 { accept(index) }
+        Syscalls.close(listeners[index].fd)
+        listeners[index].fd = -1
+    }
+
+    // MARK: draining
+
+    private mutating func drain(_ deadlineMs: UInt64) {
+        if isDraining { return }
+        for index in 0..<listenerCount { closeListener(index) }
+        drainDeadlineMs = max(1, deadlineMs)
+        // Those without a request in hand end now; the others after their response.
+        var slot: UInt32 = 0
+        while Int(slot) < connections.highWater {
+            let own = connection(slot)
+            if own.pointee.generation != 0 {
+                if own.pointee.side == .upstream {
+                    if own.pointee.flags.contains(.idle) { closeIdleUpstream(slot, .poolClosedGone) }
+                } else if own.pointee.exchange == noSlot, own.pointee.input.isEmpty,
+                    own.pointee.output.isEmpty
+                {
+                    endIdleDownstream(slot)
+                }
+            }
+            slot += 1
+        }
+    }
+
+    mutating func closeEverything() {
+        var slot: UInt32 = 0
+        while Int(slot) < connections.highWater {
+            let own = connection(slot)
+            if own.pointee.generation != 0 {
+                if own.pointee.side == .downstream {
+                    closeDownstream(slot)
+                } else if own.pointee.exchange == noSlot {
+                    closeUpstream(slot)
+                }
+            }
+            slot += 1
+        }
+        for index in 0..<listenerCount where listeners[index].fd >= 0 {
+            Syscalls.close(listeners[index].fd)
+        }
+        listenerCount = 0
+    }
+}

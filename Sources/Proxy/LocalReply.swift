@@ -1,0 +1,260 @@
+// Answers that Fairlead makes itself (istio-semantics.md 23): before a request could be read, instead of an
+// upstream's, or because a route says so.
+internal import Base
+internal import CLinux
+internal import Glibc
+internal import HTTP
+internal import Lanes
+internal import Loop
+internal import Telemetry
+
+/// An answer to a request that became an exchange.
+struct LocalReply {
+    var status: Int
+    var reason: Reason
+    var details: StaticString
+    var flags: ResponseFlags
+    /// The body: `text`, else `body`.
+    var text: StaticString = ""
+    var body: ByteView = .empty
+    var location: ByteView = .empty
+    /// errno of a connection attempt: the body names it.
+    var connectCode: Int32 = 0
+    var protocolError: HeadError?
+
+    init(status: Int, reason: Reason, details: StaticString, flags: ResponseFlags) {
+        self.status = status
+        self.reason = reason
+        self.details = details
+        self.flags = flags
+    }
+
+    static var noHealthyUpstream: LocalReply {
+        var answer = LocalReply(
+            status: 503, reason: .noHealthyUpstream, details: "no_healthy_upstream", flags: .UH)
+        answer.text = "no healthy upstream"
+        return answer
+    }
+}
+
+/// An answer to what did not become an exchange; the connection ends after it.
+struct Refusal {
+    var status: Int
+    var reason: Reason
+    var details: StaticString
+}
+
+extension Worker {
+    // MARK: before an exchange
+
+    mutating func refuse(_ slot: UInt32, _ why: HeadError, _ startNs: UInt64) {
+        if why == .bareLineFeed { meter.add(.glitchBareLineFeed) }
+        refuse(
+            slot,
+            Refusal(
+                status: why.status, reason: .badRequest,
+                details: why == .missingHost ? "missing_host_header" : "http1.codec_error"), startNs)
+    }
+
+    /// The head did not come in time.
+    mutating func refuseLate(_ slot: UInt32) {
+        refuse(
+            slot, Refusal(status: 408, reason: .timeout, details: "request_header_timeout"),
+            Syscalls.monotonicNs())
+    }
+
+    /// Answers, says that the connection ends, and ends it.
+    mutating func refuse(_ slot: UInt32, _ refusal: Refusal, _ startNs: UInt64) {
+        let own = connection(slot)
+        let listener = listeners[Int(own.pointee.listener)]
+        meter.add(Counter.badRequest(status: UInt16(truncatingIfNeeded: refusal.status)))
+        let phrase = ReasonPhrase.of(refusal.status)
+        let body: ByteView =
+            switch refusal.status {
+            case 400, 413, 414, 431, 501, 505: phrase
+            case 408: ByteView(Self.lateText.utf8Start, Self.lateText.utf8CodeUnitCount)
+            case 503: ByteView(Self.overloadText.utf8Start, Self.overloadText.utf8CodeUnitCount)
+            default: .empty
+            }
+        var at = writeSpace
+        writeStatusLine(&at, refusal.status, phrase, minorVersion: 1)
+        if !body.isEmpty { put(&at, "content-type: text/plain\r\n") }
+        put(&at, "content-length: ")
+        at += writeDecimal(UInt64(body.count), to: at)
+        put(&at, "\r\nx-fairlead-reason: ")
+        put(&at, refusal.reason.text)
+        put(&at, "\r\ndate: ")
+        put(&at, date.view(realtimeNs: nowNs &+ realtimeOffsetNs))
+        put(
+            &at,
+            listener.role == ListenerRole.outbound.rawValue ? "\r\nserver: envoy" : "\r\nserver: istio-envoy")
+        put(&at, "\r\nconnection: close\r\n\r\n")
+        put(&at, body)
+        let alive = send(slot, writeSpace, at - writeSpace)
+        reportRefusal(slot, refusal, startNs, at - writeSpace)
+        if alive { finishDownstream(slot) } else { closeDownstream(slot) }
+    }
+
+    private static let lateText: StaticString = "request header timeout"
+    private static let overloadText: StaticString = "envoy overloaded"
+
+    // MARK: instead of an upstream
+
+    /// Answers an exchange and ends it. The upstream side is settled already.
+    mutating func reply(_ number: UInt32, _ answer: LocalReply) {
+        let x = exchange(number)
+        let isUpstreams = !answer.flags.isDisjoint(with: [.UF, .UC, .UR, .UH, .UPE])
+        x.pointee.status = UInt16(truncatingIfNeeded: answer.status)
+        x.pointee.details = ByteView(answer.details.utf8Start, answer.details.utf8CodeUnitCount)
+        x.pointee.responseFlags.formUnion(answer.flags)
+        if answer.reason != .none { x.pointee.reason = answer.reason }
+        x.pointee.serviceMs = -1
+        x.pointee.downstreamFraming = .length
+        if !x.pointee.flags.contains(.requestComplete) || isDraining {
+            x.pointee.flags.insert(.closeDownstream)
+        }
+        let headers = responseHeaders
+        headers.pointee.reset()
+        var text = ByteView(answer.text.utf8Start, answer.text.utf8CodeUnitCount)
+        if text.isEmpty { text = answer.body }
+        if answer.connectCode != 0 { text = connectText(answer.connectCode) }
+        if !answer.location.isEmpty {
+            headers.pointee.append(HeaderNames.name(.location), answer.location)
+        }
+        let isGRPC = x.pointee.flags.contains(.isGRPC) && answer.status >= 400
+        let status = isGRPC ? 200 : answer.status
+        x.pointee.decision.response.reason = x.pointee.reason
+        if isGRPC {
+            appendGRPC(answer.status, text)
+            text = .empty
+        } else if !text.isEmpty {
+            headers.pointee.append(HeaderNames.name(.contentType), Self.textPlain)
+        }
+        appendLength(text.count)
+        let hasRoute = x.pointee.decision.route != nil || isUpstreams
+        applyResponseEdits(
+            x.pointee.decision.response, status, &headers.pointee, &scratch,
+            formatContext(number, response: hasRoute))
+        var at = writeSpace
+        writeStatusLine(&at, status, ReasonPhrase.of(status), minorVersion: x.pointee.minorVersion)
+        at = headers.pointee.copyLines(to: at)
+        finishResponseHead(number, &at, needsDate: headers.pointee.find(.date) == nil)
+        let headCount = at - writeSpace
+        let bodyCount = x.pointee.flags.contains(.toHead) ? 0 : text.count
+        let alive =
+            bodyCount > 0
+            ? send(x.pointee.downstream, writeSpace, headCount, text.start, bodyCount)
+            : send(x.pointee.downstream, writeSpace, headCount)
+        x.pointee.flags.insert(.headSent)
+        x.pointee.responseWireBytes = UInt64(headCount + bodyCount)
+        x.pointee.responseBodyBytes = UInt64(bodyCount)
+        if !x.pointee.flags.contains(.observed) {
+            meter.overhead(ns: Syscalls.monotonicNs() &- max(nowNs, x.pointee.startNs))
+        }
+        if alive { finishExchange(number) } else { closeDownstream(x.pointee.downstream) }
+    }
+
+    private static var textPlain: ByteView {
+        let text: StaticString = "text/plain"
+        return ByteView(text.utf8Start, text.utf8CodeUnitCount)
+    }
+
+    private mutating func appendLength(_ count: Int) {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
+            let length = writeDecimal(UInt64(count), to: digits.baseAddress!)
+            responseHeaders.pointee.append(
+                HeaderNames.name(.contentLength), ByteView(digits.baseAddress!, length))
+        }
+    }
+
+    /// What Envoy says of a connection that could not be made, with the system's word for it.
+    private mutating func connectText(_ code: Int32) -> ByteView {
+        let text: StaticString =
+            switch code {
+            case ETIMEDOUT:
+                "upstream connect error or disconnect/reset before headers. reset reason: connection timeout"
+            case ECONNREFUSED:
+                """
+                upstream connect error or disconnect/reset before headers. reset reason: remote connection \
+                failure, transport failure reason: delayed connect error: Connection refused
+                """
+            case EHOSTUNREACH, ENETUNREACH:
+                """
+                upstream connect error or disconnect/reset before headers. reset reason: remote connection \
+                failure, transport failure reason: no route to the address
+                """
+            default:
+                """
+                upstream connect error or disconnect/reset before headers. reset reason: remote connection \
+                failure
+                """
+            }
+        return ByteView(text.utf8Start, text.utf8CodeUnitCount)
+    }
+
+    /// A failure in gRPC's own terms: HTTP 200, the status mapped (istio-semantics.md 23).
+    private mutating func appendGRPC(_ status: Int, _ text: ByteView) {
+        let code: StaticString =
+            switch status {
+            case 400: "13"
+            case 401: "16"
+            case 403: "7"
+            case 404: "12"
+            case 429, 502, 503, 504: "14"
+            default: "2"
+            }
+        let type: StaticString = "application/grpc"
+        responseHeaders.pointee.append(
+            HeaderNames.name(.contentType), ByteView(type.utf8Start, type.utf8CodeUnitCount))
+        responseHeaders.pointee.append(
+            HeaderNames.name(.grpcStatus), ByteView(code.utf8Start, code.utf8CodeUnitCount))
+        if text.isEmpty { return }
+        // Our texts are plain ASCII without percent signs: their percent-encoding is themselves.
+        let name: StaticString = "grpc-message"
+        responseHeaders.pointee.append(
+            HeaderName(ByteView(name.utf8Start, name.utf8CodeUnitCount)), text)
+    }
+}
+
+/// Reason phrases of the statuses that Fairlead or a route may answer with (RFC 9110 15).
+enum ReasonPhrase {
+    static func of(_ status: Int) -> ByteView {
+        let text: StaticString =
+            switch status {
+            case 200: "OK"
+            case 201: "Created"
+            case 202: "Accepted"
+            case 204: "No Content"
+            case 206: "Partial Content"
+            case 301: "Moved Permanently"
+            case 302: "Found"
+            case 303: "See Other"
+            case 304: "Not Modified"
+            case 307: "Temporary Redirect"
+            case 308: "Permanent Redirect"
+            case 400: "Bad Request"
+            case 401: "Unauthorized"
+            case 403: "Forbidden"
+            case 404: "Not Found"
+            case 405: "Method Not Allowed"
+            case 408: "Request Timeout"
+            case 409: "Conflict"
+            case 410: "Gone"
+            case 413: "Payload Too Large"
+            case 414: "URI Too Long"
+            case 418: "I'm a teapot"
+            case 422: "Unprocessable Entity"
+            case 426: "Upgrade Required"
+            case 429: "Too Many Requests"
+            case 431: "Request Header Fields Too Large"
+            case 500: "Internal Server Error"
+            case 501: "Not Implemented"
+            case 502: "Bad Gateway"
+            case 503: "Service Unavailable"
+            case 504: "Gateway Timeout"
+            case 505: "HTTP Version Not Supported"
+            default: "Unknown"
+            }
+        return ByteView(text.utf8Start, text.utf8CodeUnitCount)
+    }
+}

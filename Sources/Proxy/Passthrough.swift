@@ -1,0 +1,105 @@
+// Egress to a host that no document knows (ALLOW_ANY). There is no original address to go to without transparent
+// capture, so the Host is resolved: the address itself if it is one, else by the resolver, off the loop.
+internal import Base
+internal import CLinux
+internal import HTTP
+internal import Lanes
+internal import Loop
+internal import Telemetry
+
+extension Worker {
+    mutating func startPassthrough(_ number: UInt32, _ authority: ByteView) {
+        let x = exchange(number)
+        let isConnect = x.pointee.flags.contains(.connect)
+        guard let (host, port) = HostAndPort.split(authority, defaultPort: isConnect ? 443 : 80) else {
+            reply(number, unresolved)
+            return
+        }
+        if let address = HostAndPort.literal(host, port) {
+            connectPassthrough(number, address)
+            return
+        }
+        x.pointee.step = .resolving
+        let mailbox = setup.mailbox
+        let serial = x.pointee.serial
+        setTimeout(x.pointee.downstream, settings.connectTimeoutMs)
+        setup.resolver.resolve(host.string, port: port) { addresses in
+            mailbox.post(.resolved(exchange: number, serial: serial, addresses: addresses))
+        }
+    }
+
+    private var unresolved: LocalReply {
+        var answer = LocalReply(
+            status: 503, reason: .upstreamConnect, details: "dns_resolution_failure", flags: [.UH, .DF])
+        answer.text = "the host could not be resolved"
+        return answer
+    }
+
+    private mutating func connectPassthrough(_ number: UInt32, _ address: SocketAddress) {
+        // A Host that names one of our own listeners would come back to us for ever.
+        for index in 0..<listenerCount
+        where listeners[index].fd >= 0 && listeners[index].address.port == address.port
+            && (listeners[index].address == address || address.isLoopback && isUnspecified(index))
+        {
+            var answer = LocalReply(status: 502, reason: .noRoute, details: "loop_detected", flags: .NR)
+            answer.text = "the request is addressed to this proxy itself, and no route says where it is to go"
+            reply(number, answer)
+            return
+        }
+        connect(number, address, noSlot, 0, settings.connectTimeoutMs)
+    }
+
+    private func isUnspecified(_ index: Int) -> Bool {
+        let address = listeners[index].address
+        return address.isIPv4 ? address.low & 0xFFFF_FFFF == 0 : address.high == 0 && address.low == 0
+    }
+
+    /// The resolver's answer.
+    mutating func resolved(_ number: UInt32, _ serial: UInt32, _ addresses: [SocketAddress]) {
+        guard Int(number) < exchanges.highWater else { return }
+        let x = exchange(number)
+        guard x.pointee.serial == serial, x.pointee.step == .resolving else { return }
+        setTimeout(x.pointee.downstream, settings.streamIdleTimeoutMs)
+        guard let address = addresses.first(where: \.isIPv4) ?? addresses.first else {
+            reply(number, unresolved)
+            return
+        }
+        connectPassthrough(number, address)
+    }
+}
+
+/// Splitting an authority.
+enum HostAndPort {
+    /// The host without brackets, and the port or its default; nil for a port that is none.
+    static func split(_ authority: ByteView, defaultPort: UInt16) -> (ByteView, UInt16)? {
+        var host = authority
+        var digits = ByteView.empty
+        if !authority.isEmpty, authority[0] == 0x5B {
+            guard let close = authority.firstIndex(of: 0x5D) else { return nil }
+            host = authority.slice(1, close)
+            if close + 1 < authority.count { digits = authority.slice(close + 2, authority.count) }
+        } else if let colon = authority.firstIndex(of: 0x3A) {
+            host = authority.slice(0, colon)
+            digits = authority.slice(colon + 1, authority.count)
+        }
+        if digits.isEmpty { return (host, defaultPort) }
+        var port = 0
+        var index = 0
+        while index < digits.count {
+            let digit = digits[index] &- 0x30
+            if digit > 9 { return nil }
+            port = port * 10 + Int(digit)
+            if port > 65_535 { return nil }
+            index += 1
+        }
+        return (host, UInt16(port))
+    }
+
+    /// The address that the host itself is; nil for names.
+    static func literal(_ host: ByteView, _ port: UInt16) -> SocketAddress? {
+        var parts = fl_address()
+        if host.count >= 64 || fl_address_parse(host.start, host.count, &parts) != 1 { return nil }
+        return SocketAddress(
+            high: parts.high, low: parts.low, port: port, isIPv4: parts.is_ipv4 != 0)
+    }
+}

@@ -1,0 +1,195 @@
+// What an exchange leaves behind when it is over: metrics and an access log record, read off its plain fields.
+internal import Base
+internal import CLinux
+internal import HTTP
+internal import Lanes
+internal import Loop
+internal import Telemetry
+
+extension Worker {
+    /// What formatters of header operations may speak of.
+    func formatContext(_ number: UInt32, response: Bool = false) -> FormatContext {
+        let x = exchange(number)
+        var context = FormatContext()
+        if !x.pointee.decision.needsFormatting { return context }
+        let own = connection(x.pointee.downstream)
+        let remote = own.pointee.peer.writeAddressAndPort(to: formatSpace)
+        context.downstreamRemote = ByteView(formatSpace, remote)
+        let localStart = formatSpace + 64
+        let local = Sockets.localAddress(own.pointee.fd).writeAddressAndPort(to: localStart)
+        context.downstreamLocal = ByteView(localStart, local)
+        context.networkProtocol = Self.protocolName(x.pointee.minorVersion)
+        context.hostname = hostname
+        context.startNanoseconds = x.pointee.startNs &+ realtimeOffsetNs
+        if let route = x.pointee.decision.route { context.routeName = route.pointee.name }
+        if let cluster = x.pointee.decision.cluster {
+            context.upstreamCluster = cluster.pointee.name
+            if response, x.pointee.endpointIndex >= 0 {
+                context.upstreamHost =
+                    cluster.pointee.endpoints[Int(x.pointee.endpointIndex)].pointee.addressText
+            }
+        }
+        if x.pointee.head.isEmpty {
+            context.requestHeaders = UnsafePointer(requestHeaders)
+        } else {
+            context.requestHead = ByteView(x.pointee.head.base!, Int(x.pointee.headBytes))
+        }
+        return context
+    }
+
+    private static func protocolName(_ minorVersion: UInt8) -> ByteView {
+        let text: StaticString = minorVersion == 0 ? "HTTP/1.0" : "HTTP/1.1"
+        return ByteView(text.utf8Start, text.utf8CodeUnitCount)
+    }
+
+    /// The metric labels of where an exchange went.
+    func labelsID(_ x: UnsafeMutablePointer<Exchange>) -> UInt32 {
+        guard let table else { return 0 }
+        if x.pointee.decision.outcome == .passthrough { return table.pointee.passthroughLabelsID }
+        if x.pointee.decision.outcome == .blocked { return table.pointee.blackHoleLabelsID }
+        guard let cluster = x.pointee.decision.cluster else { return table.pointee.unknownLabelsID }
+        if x.pointee.endpointIndex < 0 { return cluster.pointee.noEndpointLabelsID }
+        return cluster.pointee.endpoints[Int(x.pointee.endpointIndex)].pointee.labelsID
+    }
+
+    /// Counts and logs an exchange that is over.
+    mutating func report(_ number: UInt32) {
+        let x = exchange(number)
+        let endNs = Syscalls.monotonicNs()
+        if table != nil {
+            var sample = RequestSample()
+            sample.labelsID = labelsID(x)
+            sample.reporter = x.pointee.role == .inbound ? .destination : .source
+            sample.connectionSecurity = x.pointee.role == .inbound ? .none : .unknown
+            sample.responseCode = x.pointee.status
+            sample.flags = x.pointee.responseFlags
+            sample.isGRPC = x.pointee.flags.contains(.isGRPC)
+            sample.grpcStatus = x.pointee.grpcStatus
+            sample.durationNs = endNs &- x.pointee.startNs
+            sample.requestBytes = x.pointee.requestWireBytes
+            sample.responseBytes = x.pointee.responseWireBytes
+            meter.request(sample)
+        }
+        laneEnded(number)
+        if logs { log(number, endNs) }
+    }
+
+    private mutating func log(_ number: UInt32, _ endNs: UInt64) {
+        let x = exchange(number)
+        var record = AccessRecord()
+        if x.pointee.head.isEmpty {
+            fill(&record, currentRequest)
+        } else {
+            fill(&record, ByteView(x.pointee.head.base!, Int(x.pointee.headBytes)))
+        }
+        if let cluster = x.pointee.decision.cluster { record.cluster = cluster.pointee.name }
+        if let route = x.pointee.decision.route { record.route = route.pointee.name }
+        record.details = x.pointee.details
+        record.reason = view(x.pointee.reason.text)
+        if x.pointee.decision.laneDecision != .none {
+            record.laneDecision = view(x.pointee.decision.laneDecision.text)
+            record.laneCarrier = view(x.pointee.decision.lane.carrier.text)
+        }
+        let lane = x.pointee.decision.response.lane
+        if x.pointee.endpointIndex >= 0 || x.pointee.decision.outcome == .passthrough {
+            record.upstream = logAddress(x.pointee.address)
+        }
+        let own = connection(x.pointee.downstream)
+        record.downstreamRemote = logAddress(own.pointee.peer)
+        record.downstreamLocal = logAddress(listeners[Int(own.pointee.listener)].address)
+        record.startNs = x.pointee.startNs &+ realtimeOffsetNs
+        record.durationNs = endNs &- x.pointee.startNs
+        record.upstreamServiceMs = x.pointee.serviceMs
+        record.bytesReceived = x.pointee.requestBodyBytes
+        record.bytesSent = x.pointee.responseBodyBytes
+        record.flags = x.pointee.responseFlags
+        record.responseCode = x.pointee.status
+        record.httpVersion = x.pointee.minorVersion == 0 ? .http10 : .http11
+        lane.withView { name in
+            record.lane = name
+            if let ring { withUnsafePointer(to: &record) { _ = ring.push($0) } }
+        }
+    }
+
+    private func view(_ text: StaticString) -> ByteView {
+        ByteView(text.utf8Start, text.utf8CodeUnitCount)
+    }
+
+    private func logAddress(_ address: SocketAddress) -> LogAddress {
+        LogAddress(
+            high: address.high, low: address.low, port: address.port, isIPv4: address.isIPv4)
+    }
+
+    /// From the request head as it was written for the upstream.
+    private func fill(_ record: inout AccessRecord, _ head: ByteView) {
+        guard let first = head.firstIndex(of: 0x20), let lineEnd = head.firstIndex(of: 0x0D) else { return }
+        record.method = head.slice(0, first)
+        // " HTTP/1.1" ends the line.
+        record.path = head.slice(first + 1, max(first + 1, lineEnd - 9))
+        var at = lineEnd + 2
+        while at < head.count, let end = head.firstIndex(of: 0x0D, from: at), end > at {
+            let line = head.slice(at, end)
+            at = end + 2
+            guard let colon = line.firstIndex(of: 0x3A) else { continue }
+            let value = line.slice(colon + 1, line.count).trimmed
+            switch HeaderID(rawValue: HeaderNames.id(line.slice(0, colon))) {
+            case .host: record.authority = value
+            case .userAgent: record.userAgent = value
+            case .xForwardedFor: record.forwardedFor = value
+            case .xRequestID: record.requestID = value
+            case .xEnvoyOriginalPath: record.originalPath = value
+            default: break
+            }
+        }
+    }
+
+    /// From the request that is being answered before anything was written for an upstream.
+    private func fill(_ record: inout AccessRecord, _ request: Request) {
+        record.method = request.method
+        record.path = request.target
+        record.authority = request.authority
+        if let field = requestHeaders.pointee.find(.userAgent) { record.userAgent = field.pointee.value }
+        if let field = requestHeaders.pointee.find(.xForwardedFor) {
+            record.forwardedFor = field.pointee.value
+        }
+        if let field = requestHeaders.pointee.find(.xRequestID) { record.requestID = field.pointee.value }
+    }
+
+    /// A head that did not become an exchange.
+    mutating func reportRefusal(_ slot: UInt32, _ refusal: Refusal, _ startNs: UInt64, _ sent: Int) {
+        let own = connection(slot)
+        let endNs = Syscalls.monotonicNs()
+        guard let table else { return }
+        var sample = RequestSample()
+        sample.labelsID = table.pointee.unknownLabelsID
+        let role = listeners[Int(own.pointee.listener)].role
+        sample.reporter = role == ListenerRole.inbound.rawValue ? .destination : .source
+        sample.responseCode = UInt16(truncatingIfNeeded: refusal.status)
+        sample.flags = refusal.reason == .badRequest ? .DPE : (refusal.reason == .overload ? .OM : [])
+        sample.durationNs = endNs &- startNs
+        sample.responseBytes = UInt64(sent)
+        meter.request(sample)
+        guard logs, let ring else { return }
+        var record = AccessRecord()
+        record.details = view(refusal.details)
+        record.reason = view(refusal.reason.text)
+        record.downstreamRemote = logAddress(own.pointee.peer)
+        record.downstreamLocal = logAddress(listeners[Int(own.pointee.listener)].address)
+        record.startNs = startNs &+ realtimeOffsetNs
+        record.durationNs = endNs &- startNs
+        record.flags = sample.flags
+        record.responseCode = sample.responseCode
+        withUnsafePointer(to: &record) { _ = ring.push($0) }
+    }
+
+    /// `grpc-status` of a trailers-only answer.
+    mutating func noteGRPC(_ number: UInt32) {
+        guard let field = responseHeaders.pointee.find(.grpcStatus) else { return }
+        let value = field.pointee.value
+        if value.count == 1, value[0] &- 0x30 <= 9 {
+            exchange(number).pointee.grpcStatus = value[0] &- 0x30
+        } else if value.count == 2, value[0] == 0x31, value[1] &- 0x30 <= 6 {
+            exchange(number).pointee.grpcStatus = 10 + value[1] &- 0x30
+        }
+    }
+}

@@ -1,0 +1,359 @@
+// The first half of an exchange's life: a head was read; check it, decide where it goes, write it for the
+// upstream. Reads top to bottom in the order of istio-semantics.md 1.
+internal import Base
+internal import CLinux
+internal import HTTP
+internal import Lanes
+internal import Loop
+internal import Telemetry
+
+extension Worker {
+    /// Starts the exchange of a head that is whole. `body` is what came behind it; returns how much of that was
+    /// used. Afterwards the connection may be gone.
+    mutating func startExchange(
+        _ slot: UInt32, _ head: inout RequestHead, _ body: UnsafeMutablePointer<UInt8>, _ bodyCount: Int,
+        _ headLength: Int, _ startNs: UInt64
+    ) -> Int {
+        let own = connection(slot)
+        let listener = listeners[Int(own.pointee.listener)].listener
+        let role = listener.pointee.role
+        meter.add(Counter.requests(role: role.rawValue))
+        if let why = RequestRules.settleAuthority(&head, requestHeaders.pointee) {
+            refuse(slot, why, startNs)
+            return 0
+        }
+        if let refusal = refusalBeforeRouting(&head, role) {
+            refuse(slot, refusal, startNs)
+            return 0
+        }
+        if !normalizePath(&head) {
+            refuse(slot, Refusal(status: 400, reason: .badRequest, details: "path_normalization_failed"), startNs)
+            return 0
+        }
+        ConnectionRules.removeHopByHop(&requestHeaders.pointee, head.connection)
+        if head.request.scheme.isEmpty { head.request.scheme = RequestRules.http }
+        let target = head.request
+        receivedFields = requestHeaders.pointee.count
+        let fields = forwardFields(own, role)
+        let context = DecisionContext(
+            random: random.next(), nowSeconds: Int64((nowNs &+ realtimeOffsetNs) / 1_000_000_000),
+            isTLS: fields.isTLS, localPort: listener.pointee.address.port)
+        guard let table else { return 0 }
+        let decision = decide(table, listener, &head.request, &requestHeaders.pointee, context)
+        var value = Exchange(downstream: slot, snapshot: current, decision: decision, startNs: startNs)
+        value.method = head.method
+        value.minorVersion = head.minorVersion
+        value.role = role
+        value.requestFraming = head.framing
+        value.requestRemaining = head.framing == .length ? head.connection.contentLength : 0
+        value.requestWireBytes = UInt64(headLength)
+        if head.framing == .none { value.flags.insert(.requestComplete) }
+        if !head.keepsAlive || isDraining { value.flags.insert(.closeDownstream) }
+        if head.method == .head { value.flags.insert(.toHead) }
+        if fields.isGRPC { value.flags.insert(.isGRPC) }
+        if isUpgrade(head) { value.flags.insert(.upgrade) }
+        if head.request.isConnect { value.flags.insert(.connect) }
+        value.reason = decision.reason
+        guard let number = admitExchange(value) else {
+            refuse(slot, Refusal(status: 503, reason: .overload, details: "overload"), startNs)
+            return 0
+        }
+        own.pointee.exchange = number
+        own.pointee.flags.insert(.served)
+        setTimeout(slot, settings.streamIdleTimeoutMs)
+        noteLane(number)
+        explainIfAsked(number, own, head, target)
+        return route(number, &head, fields, body, bodyCount)
+    }
+
+    private mutating func admitExchange(_ value: Exchange) -> UInt32? {
+        if settings.requests > 0, exchanges.inUse >= Int(settings.requests) {
+            meter.add(.requestOverload)
+            return nil
+        }
+        if settings.memoryBytes > 0, buffers.bytesInUse > Int(settings.memoryBytes) {
+            meter.add(.requestOverload)
+            return nil
+        }
+        guard let number = exchanges.take(value) else { return nil }
+        serial &+= 1
+        exchange(number).pointee.serial = serial
+        held[Int(current)].exchanges &+= 1
+        meter.add(.requestsActive)
+        return number
+    }
+
+    private func isUpgrade(_ head: RequestHead) -> Bool {
+        head.connection.hasUpgrade && head.connection.hasConnectionUpgrade
+            && head.connection.upgradesToWebSocket
+    }
+
+    /// Refusals that need no route.
+    private func refusalBeforeRouting(_ head: inout RequestHead, _ role: ListenerRole) -> Refusal? {
+        if head.minorVersion == 0, !settings.http10 {
+            return Refusal(status: 426, reason: .badRequest, details: "low_version")
+        }
+        let connection = head.connection
+        if connection.hasUpgrade, connection.hasConnectionUpgrade, !connection.upgradesToWebSocket,
+            !connection.upgradesToH2C
+        {
+            // A proposal to speak h2c may be ignored (RFC 9110 7.8); other protocols would be cut off silently.
+            return Refusal(status: 403, reason: .badRequest, details: "upgrade_failed")
+        }
+        if head.isAbsoluteForm, role != .outbound, head.request.scheme.equals("https") {
+            return Refusal(status: 403, reason: .badRequest, details: "scheme_mismatch")
+        }
+        if head.isAbsoluteForm, role == .outbound, head.request.scheme.equals("https") {
+            // Asking a proxy to fetch https in the clear would drop the encryption the client believes in.
+            return Refusal(status: 403, reason: .badRequest, details: "scheme_mismatch")
+        }
+        if head.method == .options, head.request.path.equals("*") {
+            return Refusal(status: 404, reason: .noRoute, details: "absolute_path_rejected")
+        }
+        return nil
+    }
+
+    private mutating func normalizePath(_ head: inout RequestHead) -> Bool {
+        if head.request.isConnect { return true }
+        let mode = PathNormalizer.Mode(rawValue: settings.pathNormalization.rawValue) ?? .base
+        switch PathNormalizer.normalize(head.request.path, mode, pathSpace) {
+        case .unchanged: return true
+        case .changed(let count):
+            head.request.path = ByteView(pathSpace, count)
+            return true
+        case .refused: return false
+        }
+    }
+
+    /// Acts on the decision.
+    private mutating func route(
+        _ number: UInt32, _ head: inout RequestHead, _ fields: ForwardedFields,
+        _ body: UnsafeMutablePointer<UInt8>, _ bodyCount: Int
+    ) -> Int {
+        let own = exchange(number)
+        currentRequest = head.request
+        switch own.pointee.decision.outcome {
+        case .forward, .passthrough:
+            if own.pointee.flags.contains(.connect), own.pointee.role != .outbound {
+                reply(number, LocalReply(status: 404, reason: .noRoute, details: "route_not_found", flags: .NR))
+                return 0
+            }
+            return forward(number, &head, body, bodyCount)
+        case .redirect, .httpsRedirect:
+            let context = DecisionContext(
+                random: 0, nowSeconds: 0, isTLS: fields.isTLS,
+                localPort: own.pointee.decision.listener.pointee.address.port)
+            let location = redirectLocation(own.pointee.decision, head.request, context, &scratch)
+            var answer = LocalReply(status: 301, reason: .none, details: "direct_response", flags: [])
+            answer.location = location
+            answer.status = own.pointee.decision.status
+            reply(number, answer)
+        case .direct:
+            var answer = LocalReply(status: 200, reason: .none, details: "direct_response", flags: [])
+            if let route = own.pointee.decision.route {
+                answer.status = Int(route.pointee.status)
+                answer.body = route.pointee.body
+            }
+            reply(number, answer)
+        case .noRoute:
+            reply(number, LocalReply(status: 404, reason: .noRoute, details: "route_not_found", flags: .NR))
+        case .noCluster:
+            reply(number, LocalReply(status: 503, reason: .noCluster, details: "cluster_not_found", flags: .NC))
+        case .noHealthyUpstream:
+            reply(number, LocalReply.noHealthyUpstream)
+        case .laneEmpty:
+            var answer = LocalReply(
+                status: 503, reason: .laneEmpty, details: "no_healthy_upstream", flags: .UH)
+            answer.text = "no healthy upstream: the lane has no endpoint of this service"
+            reply(number, answer)
+        case .laneRejected:
+            var answer = LocalReply(
+                status: 404, reason: own.pointee.decision.reason, details: "lane_rejected", flags: [])
+            answer.text = "no such lane"
+            reply(number, answer)
+        case .blocked:
+            reply(number, LocalReply(status: 502, reason: .noRoute, details: "direct_response", flags: []))
+        }
+        return 0
+    }
+
+    // MARK: forwarding
+
+    /// Edits the request, writes it for the upstream and sends it on its way.
+    private mutating func forward(
+        _ number: UInt32, _ head: inout RequestHead, _ body: UnsafeMutablePointer<UInt8>, _ bodyCount: Int
+    ) -> Int {
+        let own = exchange(number)
+        let format = formatContext(number)
+        applyRequestEdits(
+            own.pointee.decision, &head.request, &requestHeaders.pointee, &scratch, format)
+        if requestHeaders.pointee.overflowed {
+            reply(
+                number,
+                LocalReply(status: 431, reason: .badRequest, details: "request_headers_too_large", flags: .DPE))
+            return 0
+        }
+        writeRequestHead(number, head)
+        var used = 0
+        if !own.pointee.flags.contains(.requestComplete) {
+            used = retainBody(number, body, bodyCount)
+        }
+        own.pointee.flags.insert(.replayable)
+        let serial = own.pointee.serial
+        if own.pointee.decision.outcome == .passthrough {
+            startPassthrough(number, head.request.authority)
+        } else {
+            startUpstream(number)
+        }
+        if own.pointee.serial != serial || own.pointee.downstream == noSlot { return used }
+        let sent = Syscalls.monotonicNs()
+        if own.pointee.requestSentNs == 0 { own.pointee.requestSentNs = sent }
+        own.pointee.overheadNs = sent &- own.pointee.startNs
+        return used
+    }
+
+    /// `METHOD target HTTP/1.1`, the field lines that go on, our own framing.
+    private mutating func writeRequestHead(_ number: UInt32, _ head: RequestHead) {
+        let own = exchange(number)
+        let request = head.request
+        let lines = requestHeaders.pointee.lineBytes
+        let room =
+            request.method.count + request.path.count + request.query.count + request.authority.count + lines
+            + 256
+        own.pointee.head = buffers.take(room)
+        var at = own.pointee.head.base!
+        put(&at, request.method)
+        at[0] = 0x20
+        at += 1
+        put(&at, request.path)
+        if request.hasQuery {
+            at[0] = 0x3F
+            at += 1
+            put(&at, request.query)
+        }
+        put(&at, " HTTP/1.1\r\nhost: ")
+        put(&at, request.authority)
+        put(&at, "\r\n")
+        requestHeaders.pointee.remove(.host)
+        at = requestHeaders.pointee.copyLines(to: at)
+        if own.pointee.flags.contains(.upgrade) { put(&at, "connection: upgrade\r\nupgrade: websocket\r\n") }
+        if head.framing == .chunked { put(&at, "transfer-encoding: chunked\r\n") }
+        put(&at, "x-envoy-attempt-count: 1\r\n\r\n")
+        let count = UInt32(truncatingIfNeeded: at - own.pointee.head.base!)
+        own.pointee.head.end = count
+        own.pointee.headBytes = count
+    }
+
+    @inline(__always)
+    func put(_ at: inout UnsafeMutablePointer<UInt8>, _ bytes: ByteView) {
+        memcpy(at, bytes.start, bytes.count)
+        at += bytes.count
+    }
+
+    @inline(__always)
+    func put(_ at: inout UnsafeMutablePointer<UInt8>, _ text: StaticString) {
+        memcpy(at, text.utf8Start, text.utf8CodeUnitCount)
+        at += text.utf8CodeUnitCount
+    }
+
+    /// Puts what is at hand of the body behind the head, so that both leave in one call and can be sent again;
+    /// returns the bytes used.
+    private mutating func retainBody(
+        _ number: UInt32, _ body: UnsafeMutablePointer<UInt8>, _ count: Int
+    ) -> Int {
+        let own = exchange(number)
+        if own.pointee.requestFraming == .length {
+            let take = Int(min(UInt64(count), own.pointee.requestRemaining))
+            if take > 0 { buffers.append(&own.pointee.head, body, take) }
+            own.pointee.requestRemaining -= UInt64(take)
+            own.pointee.requestBodyBytes += UInt64(take)
+            if own.pointee.requestRemaining == 0 { own.pointee.flags.insert(.requestComplete) }
+            return take
+        }
+        let step = own.pointee.requestDecoder.decode(body, count)
+        if step.status == .bad {
+            // The head is not sent yet, so nothing of a request that cannot be read reaches the upstream.
+            own.pointee.requestFraming = .none
+            own.pointee.details = "http1.codec_error"
+            return count
+        }
+        if step.produced > 0 {
+            withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16) { size in
+                let digits = writeHex(UInt64(step.produced), to: size.baseAddress!)
+                buffers.append(&own.pointee.head, size.baseAddress!, digits)
+            }
+            buffers.append(&own.pointee.head, "\r\n")
+            buffers.append(&own.pointee.head, body, step.produced)
+            buffers.append(&own.pointee.head, "\r\n")
+        }
+        own.pointee.requestBodyBytes += UInt64(step.produced)
+        if step.status == .done {
+            buffers.append(&own.pointee.head, "0\r\n\r\n")
+            own.pointee.flags.insert(.requestComplete)
+        }
+        return step.consumed
+    }
+
+    /// More of the body came; returns the bytes used. Afterwards the connection may be gone.
+    mutating func forwardRequestBody(
+        _ number: UInt32, _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int
+    ) -> Int {
+        let own = exchange(number)
+        let downstream = own.pointee.downstream
+        let upstream = own.pointee.upstream
+        setTimeout(downstream, settings.requestBodyIdleTimeoutMs)
+        if upstream == noSlot { return 0 }
+        own.pointee.flags.remove(.replayable)
+        var used = count
+        var alive = true
+        if own.pointee.requestFraming == .length {
+            used = Int(min(UInt64(count), own.pointee.requestRemaining))
+            own.pointee.requestRemaining -= UInt64(used)
+            own.pointee.requestBodyBytes += UInt64(used)
+            alive = send(upstream, bytes, used)
+            if own.pointee.requestRemaining == 0 { requestCompleted(number) }
+        } else {
+            let step = own.pointee.requestDecoder.decode(bytes, count)
+            if step.status == .bad {
+                badRequestBody(number)
+                return count
+            }
+            used = step.consumed
+            own.pointee.requestBodyBytes += UInt64(step.produced)
+            alive = sendChunk(upstream, bytes, step.produced, last: step.status == .done)
+            if step.status == .done { requestCompleted(number) }
+        }
+        own.pointee.requestWireBytes += UInt64(used)
+        // A peer that takes no more may have answered: its answer counts, not our failure to send.
+        if !alive { readUpstream(upstream) }
+        return used
+    }
+
+    mutating func requestCompleted(_ number: UInt32) {
+        let own = exchange(number)
+        own.pointee.flags.insert(.requestComplete)
+        setTimeout(own.pointee.downstream, settings.streamIdleTimeoutMs)
+        armResponseDeadline(number)
+    }
+
+    /// Chunks that cannot be read: the upstream must not take what it got for a whole request.
+    mutating func badRequestBody(_ number: UInt32) {
+        let own = exchange(number)
+        meter.add(.badRequest400)
+        abandonUpstream(number)
+        if own.pointee.flags.contains(.headSent) {
+            closeDownstream(own.pointee.downstream)
+        } else {
+            own.pointee.flags.insert(.closeDownstream)
+            reply(
+                number,
+                LocalReply(status: 400, reason: .badRequest, details: "http1.codec_error", flags: .DPE))
+        }
+    }
+}
+
+extension BufferPool {
+    mutating func append(_ buffer: inout Buffer, _ text: StaticString) {
+        append(&buffer, text.utf8Start, text.utf8CodeUnitCount)
+    }
+}

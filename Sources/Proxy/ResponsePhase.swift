@@ -1,0 +1,489 @@
+// The second half of an exchange's life: the upstream answers; its head is checked, edited and written for the
+// client, its body relayed, and the exchange ends.
+internal import Base
+internal import CLinux
+internal import HTTP
+internal import Lanes
+internal import Loop
+internal import Telemetry
+
+extension Worker {
+    mutating func readUpstream(_ slot: UInt32) {
+        let own = connection(slot)
+        let generation = own.pointee.generation
+        var reads = 0
+        while own.pointee.flags.contains(.mayRead) || own.pointee.flags.contains(.writeFailed) {
+            let number = own.pointee.exchange
+            if number == noSlot {
+                checkIdle(slot)
+                return
+            }
+            let x = exchange(number)
+            // The client's pending bytes come first.
+            if !connection(x.pointee.downstream).pointee.output.isEmpty { return }
+            if reads == Limits.readsPerTurn {
+                enqueue(slot)
+                return
+            }
+            reads &+= 1
+            let buffered = !own.pointee.input.isEmpty
+            let bytes: UnsafeMutablePointer<UInt8>
+            let room: Int
+            if buffered {
+                buffers.reserve(&own.pointee.input, 4_096)
+                bytes = own.pointee.input.base! + Int(own.pointee.input.end)
+                room = own.pointee.input.room
+            } else {
+                bytes = readSpace + Self.margin
+                room = Limits.readBytes
+            }
+            switch Syscalls.receive(own.pointee.fd, bytes, room) {
+            case .bytes(let count):
+                if count < room, !own.pointee.flags.contains(.peerClosing),
+                    !own.pointee.flags.contains(.writeFailed)
+                {
+                    own.pointee.flags.remove(.mayRead)
+                }
+                meter.add(.upstreamReadBytes, UInt64(count))
+                if buffered {
+                    own.pointee.input.end &+= UInt32(truncatingIfNeeded: count)
+                    var waiting = own.pointee.input
+                    own.pointee.input = Buffer()
+                    useResponse(slot, waiting.bytes, waiting.count)
+                    buffers.release(&waiting)
+                } else {
+                    useResponse(slot, bytes, count)
+                }
+                if own.pointee.generation != generation { return }
+            case .wouldBlock:
+                own.pointee.flags.remove(.mayRead)
+                if own.pointee.flags.contains(.writeFailed) {
+                    upstreamFailed(number, true)
+                    return
+                }
+            case .end:
+                own.pointee.flags.remove(.mayRead)
+                own.pointee.flags.insert(.ended)
+                upstreamEnded(number)
+                return
+            case .failed:
+                own.pointee.flags.remove(.mayRead)
+                if x.pointee.step == .tunnel {
+                    abandonUpstream(number)
+                    closeDownstream(x.pointee.downstream)
+                } else {
+                    upstreamFailed(number, true)
+                }
+                return
+            }
+        }
+    }
+
+    /// An idle connection that speaks or ends is of no use to anybody.
+    private mutating func checkIdle(_ slot: UInt32) {
+        let own = connection(slot)
+        own.pointee.flags.remove([.mayRead, .writeFailed])
+        if case .wouldBlock = Syscalls.receive(own.pointee.fd, readSpace, 1) { return }
+        if own.pointee.flags.contains(.idle) {
+            closeIdleUpstream(slot, .poolClosedByPeer)
+        } else {
+            closeUpstream(slot)
+        }
+    }
+
+    /// Takes an upstream's bytes apart. They may be written over.
+    private mutating func useResponse(_ slot: UInt32, _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int) {
+        let own = connection(slot)
+        let generation = own.pointee.generation
+        var at = bytes
+        var left = count
+        while left > 0 {
+            let number = own.pointee.exchange
+            if number == noSlot {
+                // More than the response it owed: what follows could be taken for the next one's answer.
+                meter.add(.glitchIdleBytes)
+                if own.pointee.flags.contains(.idle) { closeIdleUpstream(slot, .poolClosedByPeer) }
+                return
+            }
+            let x = exchange(number)
+            switch x.pointee.step {
+            case .tunnel:
+                relay(from: slot, at, left)
+                return
+            case .relayingResponse:
+                let used = relayBody(number, at, left)
+                if own.pointee.generation != generation || used == 0 { return }
+                at += used
+                left -= used
+            case .awaitingResponse:
+                let used = readResponseHead(number, at, left)
+                if own.pointee.generation != generation || used == 0 { return }
+                at += used
+                left -= used
+            case .connecting, .resolving:
+                return
+            }
+        }
+    }
+
+    /// Reads one response head; returns the bytes used, its body at hand included. 0: more is needed, or the
+    /// connection is gone.
+    private mutating func readResponseHead(
+        _ number: UInt32, _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int
+    ) -> Int {
+        let x = exchange(number)
+        let readNs = Syscalls.monotonicNs()
+        x.pointee.flags.insert(.responseStarted)
+        var head = ResponseHead()
+        let result = H1Parser.readResponse(
+            bytes, count, &head, &responseHeaders.pointee, maxBytes: Limits.headBytes,
+            maxFields: Limits.headFields)
+        switch result {
+        case .needMore:
+            buffers.append(&connection(x.pointee.upstream).pointee.input, bytes, count)
+            return 0
+        case .refused(let why):
+            protocolError(number, why)
+            return 0
+        case .complete(let length):
+            if head.status < 200 {
+                return interim(number, head, length) ? length : 0
+            }
+            if let why = ResponseRules.frame(&head, toHead: x.pointee.flags.contains(.toHead)) {
+                protocolError(number, why)
+                return 0
+            }
+            x.pointee.responseHeadNs = readNs
+            x.pointee.serviceMs = Int64((readNs &- x.pointee.requestSentNs) / 1_000_000)
+            x.pointee.status = UInt16(truncatingIfNeeded: head.status)
+            x.pointee.details = "via_upstream"
+            return length + startResponse(number, &head, bytes + length, count - length, readNs)
+        }
+    }
+
+    /// 1xx: 101 makes a tunnel of an upgrade, the rest is passed on to clients that know of it.
+    private mutating func interim(_ number: UInt32, _ head: ResponseHead, _ length: Int) -> Bool {
+        let x = exchange(number)
+        x.pointee.interimResponses &+= 1
+        if Int(x.pointee.interimResponses) > Limits.interimResponses {
+            meter.add(.glitchInterimFlood)
+            protocolError(number, .badStatusLine)
+            return false
+        }
+        if head.status == 101 {
+            if !x.pointee.flags.contains(.upgrade) || !head.connection.upgradesToWebSocket {
+                protocolError(number, .badStatusLine)
+                return false
+            }
+            switchProtocols(number)
+            return true
+        }
+        if x.pointee.minorVersion == 0 { return true }
+        ConnectionRules.removeHopByHop(&responseHeaders.pointee, head.connection)
+        responseHeaders.pointee.remove(.contentLength)
+        var at = writeSpace
+        writeStatusLine(&at, head.status, head.reasonPhrase, minorVersion: 1)
+        at = responseHeaders.pointee.copyLines(to: at)
+        put(&at, "\r\n")
+        if !send(x.pointee.downstream, writeSpace, at - writeSpace) {
+            closeDownstream(x.pointee.downstream)
+            return false
+        }
+        return true
+    }
+
+    func writeStatusLine(
+        _ at: inout UnsafeMutablePointer<UInt8>, _ status: Int, _ phrase: ByteView, minorVersion: UInt8
+    ) {
+        put(&at, "HTTP/1.1 ")
+        at += writeDecimal(UInt64(status), to: at)
+        at[0] = 0x20
+        at += 1
+        put(&at, phrase)
+        put(&at, "\r\n")
+    }
+
+    /// Edits the head, writes it with what is at hand of the body; returns the body bytes used.
+    private mutating func startResponse(
+        _ number: UInt32, _ head: inout ResponseHead, _ body: UnsafeMutablePointer<UInt8>, _ count: Int,
+        _ readNs: UInt64
+    ) -> Int {
+        let x = exchange(number)
+        let headers = responseHeaders
+        settleConnection(number, head)
+        ConnectionRules.removeHopByHop(&headers.pointee, head.connection)
+        headers.pointee.remove(.server)
+        headers.pointee.remove(.xEnvoyUpstreamServiceTime)
+        headers.pointee.remove(.xFairleadReason)
+        headers.pointee.remove(.xFairleadExplain)
+        if x.pointee.flags.contains(.isGRPC) { noteGRPC(number) }
+        x.pointee.decision.response.reason = x.pointee.reason
+        applyResponseEdits(
+            x.pointee.decision.response, head.status, &headers.pointee, &scratch,
+            formatContext(number, response: true))
+        if headers.pointee.overflowed {
+            protocolError(number, .headTooLarge)
+            return 0
+        }
+        let needsDate = headers.pointee.find(.date) == nil
+        x.pointee.responseFraming = head.framing
+        x.pointee.responseRemaining = head.framing == .length ? head.connection.contentLength : 0
+        frameForClient(number, head)
+        var at = writeSpace
+        writeStatusLine(&at, head.status, head.reasonPhrase, minorVersion: x.pointee.minorVersion)
+        at = headers.pointee.copyLines(to: at)
+        finishResponseHead(number, &at, needsDate: needsDate)
+        x.pointee.flags.insert(.headSent)
+        x.pointee.step = .relayingResponse
+        x.pointee.responseWireBytes = UInt64(at - writeSpace)
+        return sendResponseStart(number, at, body, count, readNs)
+    }
+
+    /// Whether both connections live on after this response.
+    private func settleConnection(_ number: UInt32, _ head: ResponseHead) {
+        let x = exchange(number)
+        if head.keepsAlive { x.pointee.flags.insert(.upstreamKeepsAlive) }
+        // The rest of a body nobody reads cannot be told from the next request.
+        if !x.pointee.flags.contains(.requestComplete) {
+            x.pointee.flags.insert(.closeDownstream)
+            x.pointee.flags.remove(.upstreamKeepsAlive)
+        }
+        if isDraining { x.pointee.flags.insert(.closeDownstream) }
+    }
+
+    /// How the client will find the end of the body (RFC 9112 6.3).
+    private func frameForClient(_ number: UInt32, _ head: ResponseHead) {
+        let x = exchange(number)
+        switch head.framing {
+        case .none, .length:
+            x.pointee.downstreamFraming = head.framing
+        case .chunked, .untilClose:
+            responseHeaders.pointee.remove(.contentLength)
+            if x.pointee.minorVersion == 1 {
+                x.pointee.downstreamFraming = .chunked
+            } else {
+                x.pointee.downstreamFraming = .untilClose
+                x.pointee.flags.insert(.closeDownstream)
+            }
+        }
+    }
+
+    /// The fields that are ours, and the blank line.
+    mutating func finishResponseHead(
+        _ number: UInt32, _ at: inout UnsafeMutablePointer<UInt8>, needsDate: Bool
+    ) {
+        let x = exchange(number)
+        if needsDate {
+            put(&at, "date: ")
+            put(&at, date.view(realtimeNs: nowNs &+ realtimeOffsetNs))
+            put(&at, "\r\n")
+        }
+        put(&at, x.pointee.role == .outbound ? "server: envoy\r\n" : "server: istio-envoy\r\n")
+        if x.pointee.serviceMs >= 0 {
+            put(&at, "x-envoy-upstream-service-time: ")
+            at += writeDecimal(UInt64(x.pointee.serviceMs), to: at)
+            put(&at, "\r\n")
+        }
+        if !x.pointee.explanation.isEmpty {
+            put(&at, "x-fairlead-explain: ")
+            put(&at, ByteView(x.pointee.explanation.bytes, x.pointee.explanation.count))
+            put(&at, "\r\n")
+        }
+        if x.pointee.downstreamFraming == .chunked { put(&at, "transfer-encoding: chunked\r\n") }
+        if x.pointee.flags.contains(.closeDownstream) {
+            put(&at, "connection: close\r\n")
+        } else if x.pointee.minorVersion == 0 {
+            put(&at, "connection: keep-alive\r\n")
+        }
+        put(&at, "\r\n")
+    }
+
+    /// The head and the body's start, in one call if they fit.
+    private mutating func sendResponseStart(
+        _ number: UInt32, _ headEnd: UnsafeMutablePointer<UInt8>, _ body: UnsafeMutablePointer<UInt8>,
+        _ count: Int, _ readNs: UInt64
+    ) -> Int {
+        let x = exchange(number)
+        let downstream = x.pointee.downstream
+        let headCount = headEnd - writeSpace
+        var used = 0
+        var alive: Bool
+        if x.pointee.responseFraming == .length, x.pointee.downstreamFraming == .length, count > 0 {
+            used = Int(min(UInt64(count), x.pointee.responseRemaining))
+            x.pointee.responseRemaining -= UInt64(used)
+            x.pointee.responseBodyBytes += UInt64(used)
+            x.pointee.responseWireBytes += UInt64(used)
+            if used <= Self.ridingBodyBytes {
+                memcpy(headEnd, body, used)
+                alive = send(downstream, writeSpace, headCount + used)
+            } else {
+                alive = send(downstream, writeSpace, headCount, body, used)
+            }
+        } else {
+            alive = send(downstream, writeSpace, headCount)
+        }
+        observeOverhead(number, readNs)
+        if !alive {
+            closeDownstream(downstream)
+            return 0
+        }
+        if x.pointee.responseFraming == .none
+            || (x.pointee.responseFraming == .length && x.pointee.responseRemaining == 0)
+        {
+            completeResponse(number, leftover: count - used)
+            return used
+        }
+        return used
+    }
+
+    private mutating func observeOverhead(_ number: UInt32, _ readNs: UInt64) {
+        let x = exchange(number)
+        meter.overhead(ns: x.pointee.overheadNs &+ (Syscalls.monotonicNs() &- readNs))
+        x.pointee.flags.insert(.observed)
+    }
+
+    /// Body bytes on their way to the client; returns how many were used.
+    private mutating func relayBody(
+        _ number: UInt32, _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int
+    ) -> Int {
+        let x = exchange(number)
+        let downstream = x.pointee.downstream
+        var used = count
+        var produced = count
+        var last = false
+        switch x.pointee.responseFraming {
+        case .length:
+            used = Int(min(UInt64(count), x.pointee.responseRemaining))
+            produced = used
+            x.pointee.responseRemaining -= UInt64(used)
+            last = x.pointee.responseRemaining == 0
+        case .chunked:
+            let step = x.pointee.responseDecoder.decode(bytes, count)
+            if step.status == .bad {
+                meter.add(.upstreamProtocolErrors)
+                x.pointee.responseFlags.insert(.UPE)
+                abandonUpstream(number)
+                closeDownstream(downstream)
+                return 0
+            }
+            used = step.consumed
+            produced = step.produced
+            last = step.status == .done
+        case .untilClose, .none:
+            break
+        }
+        x.pointee.responseBodyBytes += UInt64(produced)
+        x.pointee.responseWireBytes += UInt64(produced)
+        let alive =
+            x.pointee.downstreamFraming == .chunked
+            ? sendChunk(downstream, bytes, produced, last: last)
+            : (produced == 0 || send(downstream, bytes, produced))
+        if !alive {
+            meter.add(.downstreamResets)
+            closeDownstream(downstream)
+            return 0
+        }
+        if settings.streamIdleTimeoutMs > 0 { setTimeout(downstream, settings.streamIdleTimeoutMs) }
+        if last { completeResponse(number, leftover: count - used) }
+        return used
+    }
+
+    /// The upstream closed: the end of a body that has no other, or too early.
+    private mutating func upstreamEnded(_ number: UInt32) {
+        let x = exchange(number)
+        if x.pointee.step == .tunnel {
+            tunnelEnded(from: x.pointee.upstream)
+            return
+        }
+        if x.pointee.step == .relayingResponse, x.pointee.responseFraming == .untilClose {
+            if x.pointee.downstreamFraming == .chunked, !sendLastChunk(x.pointee.downstream) {
+                closeDownstream(x.pointee.downstream)
+                return
+            }
+            completeResponse(number, leftover: 0)
+            return
+        }
+        upstreamFailed(number, true)
+    }
+
+    /// The upstream spoke HTTP that must not be passed on (istio-semantics.md 23: UPE).
+    mutating func protocolError(_ number: UInt32, _ why: HeadError) {
+        let x = exchange(number)
+        meter.add(.upstreamProtocolErrors)
+        abandonUpstream(number)
+        x.pointee.flags.remove(.headSent)
+        var answer = LocalReply(
+            status: 502, reason: .upstreamProtocol,
+            details: "upstream_reset_before_response_started{protocol_error}", flags: .UPE)
+        answer.text =
+            "upstream connect error or disconnect/reset before headers. reset reason: protocol error"
+        answer.protocolError = why
+        reply(number, answer)
+    }
+
+    /// The response is whole: keep or close the upstream connection, count, log, and let the client go on.
+    mutating func completeResponse(_ number: UInt32, leftover: Int) {
+        let x = exchange(number)
+        let upstream = x.pointee.upstream
+        if upstream != noSlot {
+            uncount(number)
+            x.pointee.upstream = noSlot
+            let connection = connection(upstream)
+            connection.pointee.exchange = noSlot
+            setDeadline(upstream, 0)
+            if x.pointee.flags.contains(.upstreamKeepsAlive), leftover == 0,
+                connection.pointee.output.isEmpty, connection.pointee.input.isEmpty,
+                connection.pointee.flags.isDisjoint(with: [.peerClosing, .ended, .writeFailed])
+            {
+                keepUpstream(upstream)
+            } else {
+                if leftover > 0 { meter.add(.glitchIdleBytes) }
+                closeUpstream(upstream)
+            }
+        }
+        finishExchange(number)
+    }
+
+    /// The client has its response (or it is on its way): the exchange is over, its connection is not.
+    mutating func finishExchange(_ number: UInt32) {
+        let x = exchange(number)
+        let downstream = x.pointee.downstream
+        let close = x.pointee.flags.contains(.closeDownstream)
+        report(number)
+        freeExchange(number)
+        let own = connection(downstream)
+        own.pointee.exchange = noSlot
+        if close || own.pointee.flags.contains(.ended) {
+            finishDownstream(downstream)
+            return
+        }
+        setTimeout(downstream, settings.idleTimeoutMs)
+        if !own.pointee.input.isEmpty || own.pointee.flags.contains(.mayRead) { enqueue(downstream) }
+    }
+
+    /// The client is gone: nobody waits for the response.
+    mutating func cancelExchange(_ number: UInt32) {
+        let x = exchange(number)
+        if x.pointee.responseFlags.isEmpty { x.pointee.responseFlags.insert(.DC) }
+        if x.pointee.responseFlags.contains(.DC), !x.pointee.flags.contains(.headSent) {
+            x.pointee.status = 0
+            x.pointee.details = "downstream_remote_disconnect"
+        }
+        abandonUpstream(number)
+        report(number)
+        connection(x.pointee.downstream).pointee.exchange = noSlot
+        freeExchange(number)
+    }
+
+    private mutating func freeExchange(_ number: UInt32) {
+        let x = exchange(number)
+        buffers.release(&x.pointee.head)
+        buffers.release(&x.pointee.explanation)
+        let snapshot = x.pointee.snapshot
+        held[Int(snapshot)].exchanges &-= 1
+        if snapshot != current { dropIfUnused(snapshot) }
+        x.pointee.serial = 0
+        meter.sub(.requestsActive)
+        exchanges.free(number)
+    }
+}

@@ -1,0 +1,361 @@
+// The middle of an exchange's life: an endpoint is chosen, a connection is found or made, the request goes out;
+// and what happens when that fails.
+internal import Base
+internal import CLinux
+internal import Glibc
+internal import HTTP
+internal import Lanes
+internal import Loop
+internal import Telemetry
+
+extension Worker {
+    /// Chooses an endpoint and sends the request there. The exchange may be over afterwards.
+    mutating func startUpstream(_ number: UInt32) {
+        let own = exchange(number)
+        guard let cluster = own.pointee.decision.cluster,
+            let index = pickEndpoint(cluster, own.pointee.decision.endpoints)
+        else {
+            reply(number, LocalReply.noHealthyUpstream)
+            return
+        }
+        own.pointee.endpointIndex = Int32(truncatingIfNeeded: index)
+        own.pointee.attempts &+= 1
+        let endpoint = cluster.pointee.endpoints[index]
+        let state = pool.state(endpoint.pointee.id)
+        if state.pointee.generation != endpoint.pointee.idGeneration {
+            forget(endpoint.pointee.id, endpoint.pointee.idGeneration)
+        }
+        let idle = pool.state(endpoint.pointee.id).pointee.idleHead
+        if idle != noSlot, !own.pointee.flags.contains(.connect) {
+            pool.remove(idle) { [base = connections.at(0)] in base + Int($0) }
+            meter.add(.poolHits)
+            meter.sub(.poolIdle)
+            use(idle, for: number)
+            sendRequest(number)
+            return
+        }
+        meter.add(.poolMisses)
+        connect(
+            number, endpoint.pointee.address, endpoint.pointee.id, endpoint.pointee.idGeneration,
+            cluster.pointee.connectTimeoutMs)
+    }
+
+    /// The id belongs to another address now: connections to the old one go.
+    private mutating func forget(_ id: UInt32, _ generation: UInt32) {
+        while true {
+            let idle = pool.state(id).pointee.idleHead
+            if idle == noSlot { break }
+            closeIdleUpstream(idle, .poolClosedGone)
+        }
+        pool.state(id).pointee = EndpointState(generation: generation)
+    }
+
+    /// Ties a connection and an exchange together.
+    private mutating func use(_ slot: UInt32, for number: UInt32) {
+        let own = exchange(number)
+        own.pointee.upstream = slot
+        connection(slot).pointee.exchange = number
+        own.pointee.flags.insert(.countedActive)
+        if connection(slot).pointee.endpoint != noSlot {
+            pool.state(connection(slot).pointee.endpoint).pointee.active &+= 1
+        }
+    }
+
+    mutating func connect(
+        _ number: UInt32, _ address: SocketAddress, _ endpoint: UInt32, _ endpointGeneration: UInt32,
+        _ timeoutMs: UInt64
+    ) {
+        let own = exchange(number)
+        own.pointee.address = address
+        switch Sockets.connect(address) {
+        case .failed(let code):
+            connectFailed(number, code)
+        case .socket(let fd):
+            guard let slot = adopt(fd, .upstream, address) else {
+                connectFailed(number, ENFILE)
+                return
+            }
+            meter.add(.upstreamOpened)
+            let connection = connection(slot)
+            connection.pointee.flags.insert(.connecting)
+            connection.pointee.endpoint = endpoint
+            connection.pointee.endpointGeneration = endpointGeneration
+            use(slot, for: number)
+            own.pointee.step = .connecting
+            setTimeout(slot, timeoutMs == 0 ? settings.connectTimeoutMs : timeoutMs)
+        }
+    }
+
+    /// Sends the request as far as it is at hand.
+    mutating func sendRequest(_ number: UInt32) {
+        let own = exchange(number)
+        let slot = own.pointee.upstream
+        own.pointee.step = .awaitingResponse
+        if own.pointee.flags.contains(.connect) {
+            establishTunnel(number)
+            return
+        }
+        let alive = send(slot, own.pointee.head.bytes, own.pointee.head.count)
+        if own.pointee.flags.contains(.requestComplete) {
+            armResponseDeadline(number)
+        } else {
+            setTimeout(own.pointee.downstream, settings.requestBodyIdleTimeoutMs)
+        }
+        if !alive {
+            readUpstream(slot)
+        } else if own.pointee.requestFraming == .none, own.pointee.requestBodyBytes == 0,
+            own.pointee.details.equals("http1.codec_error")
+        {
+            badRequestBody(number)
+        }
+    }
+
+    /// The route's timeout runs from the moment the request is complete (istio-semantics.md 7).
+    mutating func armResponseDeadline(_ number: UInt32) {
+        let own = exchange(number)
+        let timeoutMs = own.pointee.decision.route?.pointee.timeoutMs ?? 0
+        if timeoutMs > 0, own.pointee.deadlineMs == 0 { own.pointee.deadlineMs = nowMs &+ timeoutMs }
+        if own.pointee.upstream != noSlot,
+            !connection(own.pointee.upstream).pointee.flags.contains(.connecting)
+        {
+            setDeadline(own.pointee.upstream, own.pointee.deadlineMs)
+        }
+    }
+
+    mutating func upstreamEvent(_ slot: UInt32, _ event: PollEvent) {
+        let own = connection(slot)
+        if own.pointee.flags.contains(.connecting) {
+            connectEvent(slot, event)
+            return
+        }
+        if event.writable, !own.pointee.output.isEmpty {
+            _ = flush(slot)
+            if own.pointee.output.isEmpty { upstreamDrained(slot) }
+            if own.pointee.generation == 0 { return }
+        }
+        if own.pointee.flags.contains(.mayRead) { readUpstream(slot) }
+    }
+
+    private mutating func connectEvent(_ slot: UInt32, _ event: PollEvent) {
+        let own = connection(slot)
+        if !event.writable, !event.broken { return }
+        let number = own.pointee.exchange
+        let code = Sockets.connectError(own.pointee.fd)
+        own.pointee.flags.remove([.connecting, .mayRead])
+        if code != 0 || event.broken {
+            abandonUpstream(number)
+            connectFailed(number, code == 0 ? ECONNREFUSED : code)
+            return
+        }
+        setDeadline(slot, 0)
+        sendRequest(number)
+        if own.pointee.generation == 0 || own.pointee.exchange != number { return }
+        let x = exchange(number)
+        let sent = Syscalls.monotonicNs()
+        x.pointee.requestSentNs = sent
+        x.pointee.overheadNs &+= sent &- nowNs
+        if event.readable || event.peerClosed { own.pointee.flags.insert(.mayRead) }
+        // The body that waited for the connection.
+        if own.pointee.output.isEmpty { upstreamDrained(slot) }
+        if own.pointee.generation != 0, own.pointee.flags.contains(.mayRead) { readUpstream(slot) }
+    }
+
+    /// What was kept for the upstream is out: the client may send on.
+    private mutating func upstreamDrained(_ slot: UInt32) {
+        let own = connection(slot)
+        if own.pointee.flags.contains(.shutAfterFlush) { shutWriting(slot) }
+        guard own.pointee.exchange != noSlot else { return }
+        let downstream = exchange(own.pointee.exchange).pointee.downstream
+        if downstream != noSlot, connection(downstream).pointee.flags.contains(.mayRead) {
+            readDownstream(downstream)
+        }
+    }
+
+    // MARK: failure
+
+    /// No connection could be made: another endpoint of a lane may do, or stable where the lane allows it.
+    mutating func connectFailed(_ number: UInt32, _ code: Int32) {
+        let own = exchange(number)
+        meter.add(code == ETIMEDOUT ? .upstreamConnectTimeouts : .upstreamConnectFailures)
+        let decision = own.pointee.decision
+        let isLane = decision.laneDecision == .lane
+        let tries = isLane ? decision.endpoints.count : 1 + Self.connectRetries
+        if own.pointee.attempts < tries, decision.endpoints.count > 1 || !isLane,
+            decision.outcome == .forward
+        {
+            retryConnect(number)
+            return
+        }
+        if isLane, !decision.fallbackEndpoints.isEmpty, !own.pointee.flags.contains(.fellBack) {
+            own.pointee.flags.insert(.fellBack)
+            own.pointee.decision.endpoints = decision.fallbackEndpoints
+            own.pointee.decision.laneDecision = .stable
+            own.pointee.reason = .laneUnreachable
+            own.pointee.decision.response.reason = .laneUnreachable
+            own.pointee.attempts = 0
+            retryConnect(number)
+            return
+        }
+        var answer = LocalReply(
+            status: 503, reason: isLane ? .laneUnreachable : .upstreamConnect,
+            details: "upstream_reset_before_response_started{connection_failure}", flags: .UF)
+        answer.connectCode = code
+        reply(number, answer)
+    }
+
+    /// Istio's default policy: two more tries where no connection could be made (istio-semantics.md 8).
+    private static let connectRetries = 2
+
+    private mutating func retryConnect(_ number: UInt32) {
+        rewriteAttemptCount(number)
+        startUpstream(number)
+    }
+
+    /// `x-envoy-attempt-count` is the last line of the head; one digit until nine tries.
+    private func rewriteAttemptCount(_ number: UInt32) {
+        let own = exchange(number)
+        guard let base = own.pointee.head.base, own.pointee.headBytes > 5 else { return }
+        let digit = base + Int(own.pointee.headBytes) - 5
+        if digit[0] >= 0x31, digit[0] < 0x39 { digit[0] += 1 }
+    }
+
+    /// The upstream connection ended or failed before the response was whole.
+    mutating func upstreamFailed(_ number: UInt32, _ termination: Bool) {
+        let own = exchange(number)
+        let slot = own.pointee.upstream
+        let reused = slot != noSlot && connection(slot).pointee.flags.contains(.reused)
+        abandonUpstream(number)
+        if !own.pointee.flags.contains(.responseStarted), reused, mayReplay(own) {
+            own.pointee.flags.insert(.retried)
+            meter.add(.staleRetries)
+            rewriteAttemptCount(number)
+            startUpstream(number)
+            return
+        }
+        meter.add(.upstreamResets)
+        if own.pointee.flags.contains(.headSent) {
+            own.pointee.responseFlags.insert(termination ? .UC : .UR)
+            own.pointee.details = "upstream_reset_after_response_started"
+            closeDownstream(own.pointee.downstream)
+            return
+        }
+        var answer = LocalReply(
+            status: 503, reason: .upstreamReset,
+            details: "upstream_reset_before_response_started{connection_termination}",
+            flags: termination ? .UC : .UR)
+        answer.text =
+            "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
+        reply(number, answer)
+    }
+
+    /// A pooled connection may have died while nobody looked. A request that cannot change anything twice, and of
+    /// which all that was sent is still at hand, goes out once more (RFC 9110 9.2.2, RFC 9112 9.3.1).
+    private func mayReplay(_ own: UnsafeMutablePointer<Exchange>) -> Bool {
+        own.pointee.flags.contains(.replayable) && !own.pointee.flags.contains(.retried)
+            && own.pointee.method.isIdempotent
+    }
+
+    /// Ends the upstream side of an exchange without a response.
+    mutating func abandonUpstream(_ number: UInt32) {
+        let own = exchange(number)
+        let slot = own.pointee.upstream
+        if slot == noSlot { return }
+        uncount(number)
+        own.pointee.upstream = noSlot
+        connection(slot).pointee.exchange = noSlot
+        closeUpstream(slot)
+    }
+
+    /// The endpoint no longer has this request.
+    mutating func uncount(_ number: UInt32) {
+        let own = exchange(number)
+        guard own.pointee.flags.contains(.countedActive) else { return }
+        own.pointee.flags.remove(.countedActive)
+        let connection = connection(own.pointee.upstream)
+        if connection.pointee.endpoint == noSlot { return }
+        let state = pool.state(connection.pointee.endpoint)
+        if state.pointee.generation == connection.pointee.endpointGeneration, state.pointee.active > 0 {
+            state.pointee.active &-= 1
+        }
+    }
+
+    /// Keeps a connection for the endpoint's next request.
+    mutating func keepUpstream(_ slot: UInt32) {
+        let own = connection(slot)
+        own.pointee.exchange = noSlot
+        let id = own.pointee.endpoint
+        if isDraining || id == noSlot
+            || pool.state(id).pointee.generation != own.pointee.endpointGeneration
+        {
+            closeUpstream(slot)
+            return
+        }
+        if pool.state(id).pointee.idleCount >= UInt32(Limits.idlePerEndpoint) {
+            meter.add(.poolClosedFull)
+            closeUpstream(slot)
+            return
+        }
+        own.pointee.flags.insert(.reused)
+        pool.push(slot, id) { [base = connections.at(0)] in base + Int($0) }
+        meter.add(.poolIdle)
+        setTimeout(slot, settings.upstreamIdleTimeoutMs)
+    }
+
+    mutating func closeIdleUpstream(_ slot: UInt32, _ why: Counter) {
+        pool.remove(slot) { [base = connections.at(0)] in base + Int($0) }
+        meter.sub(.poolIdle)
+        meter.add(why)
+        closeUpstream(slot)
+    }
+
+    mutating func closeUpstream(_ slot: UInt32) {
+        meter.add(.upstreamClosed)
+        release(slot)
+    }
+
+    mutating func upstreamTimeout(_ slot: UInt32) {
+        let own = connection(slot)
+        if own.pointee.flags.contains(.idle) {
+            closeIdleUpstream(slot, .poolClosedIdle)
+            return
+        }
+        let number = own.pointee.exchange
+        if number == noSlot {
+            closeUpstream(slot)
+        } else if own.pointee.flags.contains(.connecting) {
+            abandonUpstream(number)
+            connectFailed(number, ETIMEDOUT)
+        } else {
+            exchangeTimeout(number)
+        }
+    }
+
+    /// A deadline of the exchange passed: of the client's body, of the route, of a silent stream.
+    mutating func exchangeTimeout(_ number: UInt32) {
+        let own = exchange(number)
+        if own.pointee.step == .tunnel || own.pointee.flags.contains(.headSent) {
+            own.pointee.responseFlags.insert(own.pointee.deadlineMs != 0 ? .UT : .SI)
+            meter.add(.timeoutStreamIdle)
+            abandonUpstream(number)
+            closeDownstream(own.pointee.downstream)
+            return
+        }
+        abandonUpstream(number)
+        own.pointee.flags.insert(.closeDownstream)
+        if !own.pointee.flags.contains(.requestComplete) {
+            meter.add(.timeoutRequestBody)
+            var answer = LocalReply(status: 408, reason: .timeout, details: "request_timeout", flags: .SI)
+            answer.text = "request timeout"
+            reply(number, answer)
+            return
+        }
+        meter.add(.timeoutResponse)
+        let byRoute = own.pointee.deadlineMs != 0 && nowMs >= own.pointee.deadlineMs
+        var answer = LocalReply(
+            status: 504, reason: byRoute ? .upstreamTimeout : .timeout,
+            details: byRoute ? "upstream_response_timeout" : "stream_idle_timeout",
+            flags: byRoute ? .UT : .SI)
+        answer.text = byRoute ? "upstream request timeout" : "stream timeout"
+        reply(number, answer)
+    }
+}

@@ -1,0 +1,323 @@
+// One event loop and all it owns. Made inside its thread and never leaves it; nothing here is shared but the
+// snapshot it routes by, its mailbox, and counters that others only read.
+internal import Base
+internal import CLinux
+internal import HTTP
+internal import Lanes
+internal import Loop
+internal import Synchronization
+internal import Telemetry
+
+/// What a worker is given at its start.
+package struct WorkerSetup: Sendable {
+    package var index: Int
+    package var mailbox: Mailbox<WorkerLetter>
+    package var memory: MeterMemory
+    package var accessLog: AccessLog?
+    package var resolver: Resolver
+    package var connectionsMax: Int
+
+    package init(
+        index: Int, mailbox: Mailbox<WorkerLetter>, memory: MeterMemory, accessLog: AccessLog?,
+        resolver: Resolver, connectionsMax: Int
+    ) {
+        self.index = index
+        self.mailbox = mailbox
+        self.memory = memory
+        self.accessLog = accessLog
+        self.resolver = resolver
+        self.connectionsMax = connectionsMax
+    }
+}
+
+/// A configuration that exchanges of this worker began under. Kept until the last of them is over.
+struct HeldSnapshot {
+    var snapshot: Snapshot?
+    var exchanges: Int
+}
+
+/// One open listening socket.
+struct OpenListener: BitwiseCopyable {
+    var fd: Int32
+    var address: SocketAddress
+    /// In the current table.
+    var listener: UnsafePointer<Listener>
+    var role: UInt8
+}
+
+/// epoll data of descriptors that are no connections: above every slot number.
+enum SpecialEvent {
+    static let mailbox: UInt64 = 0xFFFF_FFFF
+    static let firstListener: UInt64 = 0xFFFF_0000
+    static let listenersMax = 255
+}
+
+struct Worker: ~Copyable {
+    let setup: WorkerSetup
+    let meter: Meter
+    let poller: Poller
+    var connections: Slab<Connection>
+    var exchanges: Slab<Exchange>
+    var buffers = BufferPool()
+    var pool = UpstreamPool()
+    var wheel: TimerWheel
+    var random: RandomSource
+    var date = DateText()
+    var scratch = EditScratch()
+    let rules = FieldRules()
+
+    /// Everything read lands here first; room in front and behind for a chunk's framing.
+    let readSpace: UnsafeMutablePointer<UInt8>
+    /// Heads and small bodies are put together here and sent in one call.
+    let writeSpace: UnsafeMutablePointer<UInt8>
+    /// Normalised paths.
+    let pathSpace: UnsafeMutablePointer<UInt8>
+    /// Addresses for formatters.
+    let formatSpace: UnsafeMutablePointer<UInt8>
+    let hostname: ByteView
+    let ring: AccessRing?
+    var logs: Bool { ring != nil }
+    let requestHeaders: UnsafeMutablePointer<HeaderList>
+    let responseHeaders: UnsafeMutablePointer<HeaderList>
+
+    /// Of the request that is being started; valid in that call only.
+    var currentRequest = Request()
+    /// Field lines that came with it, before edits added theirs.
+    var receivedFields = 0
+
+    var nowNs: UInt64
+    var nowMs: UInt64 { nowNs / 1_000_000 }
+    /// CLOCK_REALTIME minus the monotonic clock, taken once a turn that needs it.
+    var realtimeOffsetNs: UInt64
+
+    var held: [HeldSnapshot] = []
+    var current: UInt32 = 0
+    /// Of the current snapshot.
+    var table: UnsafePointer<Table>?
+    var settings: ProxySettings
+    var listeners: UnsafeMutablePointer<OpenListener>
+    var listenerCount = 0
+    /// Connections that have more to do than one turn gave them.
+    var queue: [UInt32] = []
+    var queueNext: [UInt32] = []
+    let roundRobinTurns: UnsafeMutablePointer<UInt32>
+    let roundRobinMask = 4_095
+
+    var generation: UInt32 = 0
+    var serial: UInt32 = 0
+    var acceptPausedUntilMs: UInt64 = 0
+    var acceptPauseLogged = false
+    var drainDeadlineMs: UInt64 = 0
+    var isDraining: Bool { drainDeadlineMs != 0 }
+    var downstreamCount = 0
+    /// Lane requests in flight here: `suspect` is judged by it (lanes.md 8).
+    var laneRequestsInFlight = 0
+    var lossLog = LossLog()
+
+    /// Space in front of and behind what is read.
+    static let margin = 64
+
+    /// nil: the system refused memory or descriptors.
+    init?(_ setup: WorkerSetup) {
+        guard let poller = Poller(eventsPerTurn: Limits.eventsPerTurn),
+            let connections = Slab<Connection>(capacity: setup.connectionsMax),
+            let exchanges = Slab<Exchange>(capacity: setup.connectionsMax)
+        else { return nil }
+        self.setup = setup
+        self.poller = poller
+        self.connections = connections
+        self.exchanges = exchanges
+        meter = setup.memory.meter
+        nowNs = Syscalls.monotonicNs()
+        realtimeOffsetNs = Syscalls.realtimeNs() &- nowNs
+        wheel = TimerWheel(nowMs: nowNs / 1_000_000)
+        random = RandomSource(seed: UInt64.random(in: 0...UInt64.max))
+        settings = ProxySettings()
+        readSpace = .allocate(capacity: Limits.readBytes + 2 * Self.margin)
+        writeSpace = .allocate(capacity: Self.writeBytes)
+        pathSpace = .allocate(capacity: Limits.targetBytes + 2)
+        formatSpace = .allocate(capacity: 128)
+        hostname = HostName.view
+        ring = setup.accessLog?.ring(worker: setup.index)
+        requestHeaders = .allocate(capacity: 1)
+        requestHeaders.initialize(to: HeaderList())
+        responseHeaders = .allocate(capacity: 1)
+        responseHeaders.initialize(to: HeaderList())
+        listeners = .allocate(capacity: SpecialEvent.listenersMax)
+        roundRobinTurns = .allocate(capacity: 4_096)
+        for index in 0..<4_096 { roundRobinTurns[index] = UInt32.random(in: 0...UInt32.max / 2) }
+        guard poller.add(reader: setup.mailbox.descriptor, data: SpecialEvent.mailbox) else { return nil }
+    }
+
+    deinit {
+        readSpace.deallocate()
+        writeSpace.deallocate()
+        pathSpace.deallocate()
+        formatSpace.deallocate()
+        requestHeaders.pointee.deallocate()
+        responseHeaders.pointee.deallocate()
+        requestHeaders.deallocate()
+        responseHeaders.deallocate()
+        listeners.deallocate()
+        roundRobinTurns.deallocate()
+    }
+
+    /// A response head with all its edits, and a body small enough to ride with it.
+    static let writeBytes = Limits.headBytes + Limits.editBytes + 4_096 + ridingBodyBytes
+    /// Up to here copying a body behind its head is cheaper than a second piece in the call.
+    static let ridingBodyBytes = 16_384
+
+    /// Runs until drained.
+    mutating func run() {
+        while !(isDraining && isDrained) {
+            let sleepMs: Int32 = queue.isEmpty ? wheel.sleepMs(nowMs: nowMs, most: 1_000) : 0
+            let count = poller.wait(timeoutMs: sleepMs)
+            nowNs = Syscalls.monotonicNs()
+            meter.add(.loopTurns)
+            meter.add(.loopEvents, UInt64(count))
+            var index = 0
+            while index < count {
+                deliver(poller.event(index))
+                index &+= 1
+            }
+            if !queue.isEmpty { continueQueued() }
+            expireTimers()
+            if acceptPausedUntilMs != 0, nowMs >= acceptPausedUntilMs { resumeAccepting() }
+            connections.endTurn()
+            exchanges.endTurn()
+        }
+        closeEverything()
+    }
+
+    private var isDrained: Bool { downstreamCount == 0 || nowMs >= drainDeadlineMs }
+
+    private mutating func deliver(_ event: PollEvent) {
+        let low = event.data & 0xFFFF_FFFF
+        if low >= SpecialEvent.firstListener {
+            if low == SpecialEvent.mailbox {
+                readMail()
+            } else {
+                accept(Int(low - SpecialEvent.firstListener))
+            }
+            return
+        }
+        let slot = UInt32(truncatingIfNeeded: low)
+        let connection = connections.at(slot)
+        if connection.pointee.generation != UInt32(truncatingIfNeeded: event.data >> 32) { return }
+        if event.peerClosed { connection.pointee.flags.insert(.peerClosing) }
+        if event.readable || event.peerClosed || event.broken {
+            connection.pointee.flags.insert(.mayRead)
+        }
+        if connection.pointee.side == .downstream {
+            downstreamEvent(slot, event)
+        } else {
+            upstreamEvent(slot, event)
+        }
+    }
+
+    // MARK: slots
+
+    @inline(__always)
+    func connection(_ slot: UInt32) -> UnsafeMutablePointer<Connection> { connections.at(slot) }
+
+    @inline(__always)
+    func exchange(_ slot: UInt32) -> UnsafeMutablePointer<Exchange> { exchanges.at(slot) }
+
+    /// A slot for a new socket, watched from now on; the socket is closed when that is refused.
+    mutating func adopt(_ fd: Int32, _ side: ConnectionSide, _ peer: SocketAddress) -> UInt32? {
+        generation &+= 1
+        if generation == 0 { generation = 1 }
+        let value = Connection(fd: fd, generation: generation, side: side, peer: peer)
+        guard let slot = connections.take(value) else {
+            Syscalls.close(fd)
+            return nil
+        }
+        if !poller.add(connection: fd, data: UInt64(generation) << 32 | UInt64(slot)) {
+            release(slot)
+            return nil
+        }
+        return slot
+    }
+
+    /// Closes the socket and frees the slot; the caller has settled the exchange.
+    mutating func release(_ slot: UInt32) {
+        let own = connection(slot)
+        setDeadline(slot, 0)
+        wheel.remove(slot) { [base = connections.at(0)] in Self.link(base, $0) }
+        buffers.release(&own.pointee.input)
+        buffers.release(&own.pointee.output)
+        Syscalls.close(own.pointee.fd)
+        own.pointee.generation = 0
+        own.pointee.fd = -1
+        own.pointee.exchange = noSlot
+        connections.free(slot)
+    }
+
+    @inline(__always)
+    static func link(
+        _ base: UnsafeMutablePointer<Connection>, _ slot: UInt32
+    ) -> UnsafeMutablePointer<TimerLink> {
+        // The timer is the first field of a connection.
+        UnsafeMutableRawPointer(base + Int(slot)).assumingMemoryBound(to: TimerLink.self)
+    }
+
+    @inline(__always)
+    mutating func setDeadline(_ slot: UInt32, _ deadlineMs: UInt64) {
+        let base = connections.at(0)
+        wheel.set(slot, deadlineMs, nowMs: nowMs) { Self.link(base, $0) }
+    }
+
+    /// `afterMs` from now; 0: none.
+    @inline(__always)
+    mutating func setTimeout(_ slot: UInt32, _ afterMs: UInt64) {
+        setDeadline(slot, afterMs == 0 ? 0 : nowMs &+ afterMs)
+    }
+
+    private mutating func expireTimers() {
+        let base = connections.at(0)
+        while let slot = wheel.nextExpired(nowMs: nowMs, link: { Self.link(base, $0) }) {
+            if connection(slot).pointee.side == .downstream {
+                downstreamTimeout(slot)
+            } else {
+                upstreamTimeout(slot)
+            }
+        }
+    }
+
+    // MARK: fairness
+
+    /// Gives a connection another turn before the loop sleeps.
+    mutating func enqueue(_ slot: UInt32) {
+        let own = connection(slot)
+        if own.pointee.flags.contains(.queued) { return }
+        own.pointee.flags.insert(.queued)
+        queue.append(slot)
+    }
+
+    private mutating func continueQueued() {
+        swap(&queue, &queueNext)
+        var index = 0
+        while index < queueNext.count {
+            let slot = queueNext[index]
+            index &+= 1
+            let own = connection(slot)
+            if own.pointee.generation == 0 || !own.pointee.flags.contains(.queued) { continue }
+            own.pointee.flags.remove(.queued)
+            if own.pointee.side == .downstream {
+                continueDownstream(slot)
+            } else {
+                readUpstream(slot)
+            }
+        }
+        queueNext.removeAll(keepingCapacity: true)
+    }
+}
+
+/// This machine's name, for `%HOSTNAME%`.
+enum HostName {
+    nonisolated(unsafe) static let view: ByteView = {
+        let room = UnsafeMutablePointer<UInt8>.allocate(capacity: 256)
+        let length = fl_hostname(room, 256)
+        return ByteView(room, Int(length))
+    }()
+}
