@@ -44,7 +44,7 @@ let package = Package(
         library("HTTP", ["Base", "CLinux"]),
         library("Lanes", ["Base", "HTTP", "CRE2", "COpenSSL"]),
         library("Config", ["Base", "HTTP", "Lanes", "Yams"]),
-        library("Telemetry", ["Base", "CLinux", "CZlib"]),
+        library("Telemetry", ["Base", "CLinux", "CZlib", "Loop"]),
         library("Proxy", ["Base", "CLinux", "Loop", "HTTP", "Lanes", "Telemetry"]),
         library(
             "Admin", ["Base", "CLinux", "Loop", "HTTP", "Lanes", "Config", "Telemetry", "Proxy"]),
@@ -67,6 +67,9 @@ let package = Package(
         tests("LanesTests", ["Lanes", "HTTP", "Base", "CRE2", "TestSupport"]),
         tests("ConfigTests", ["Config", "Lanes", "HTTP", "Base", "TestSupport"]),
         tests("TelemetryTests", ["Telemetry", "Base", "TestSupport"]),
+        tests(
+            "AdminTests",
+            ["Admin", "Telemetry", "Lanes", "HTTP", "Loop", "Base", "CLinux", "TestSupport"]),
         tests(
             "ProxyTests",
             ["Proxy", "Config", "Telemetry", "Lanes", "HTTP", "Loop", "Base", "TestSupport"]),
