@@ -66,7 +66,7 @@ let package = Package(
         tests("HTTPTests", ["HTTP", "Base", "TestSupport"]),
         tests("LanesTests", ["Lanes", "HTTP", "Base", "CRE2", "TestSupport"]),
         tests("ConfigTests", ["Config", "Lanes", "HTTP", "Base", "TestSupport"]),
-        tests("TelemetryTests", ["Telemetry", "Base", "TestSupport"]),
+        tests("TelemetryTests", ["Telemetry", "Base", "Loop", "CLinux", "CZlib", "TestSupport"]),
         tests(
             "AdminTests",
             ["Admin", "Telemetry", "Lanes", "HTTP", "Loop", "Base", "CLinux", "TestSupport"]),
