@@ -44,7 +44,7 @@ let package = Package(
         library("HTTP", ["Base", "CLinux"]),
         library("Lanes", ["Base", "HTTP", "CRE2", "COpenSSL"]),
         library("Config", ["Base", "HTTP", "Lanes", "Yams"]),
-        library("Telemetry", ["Base", "CLinux", "CZlib"]),
+        library("Telemetry", ["Base", "CLinux", "CZlib", "Loop"]),
         library("Proxy", ["Base", "CLinux", "Loop", "HTTP", "Lanes", "Telemetry"]),
         library(
             "Admin", ["Base", "CLinux", "Loop", "HTTP", "Lanes", "Config", "Telemetry", "Proxy"]),
@@ -66,7 +66,10 @@ let package = Package(
         tests("HTTPTests", ["HTTP", "Base", "TestSupport"]),
         tests("LanesTests", ["Lanes", "HTTP", "Base", "CRE2", "TestSupport"]),
         tests("ConfigTests", ["Config", "Lanes", "HTTP", "Base", "TestSupport"]),
-        tests("TelemetryTests", ["Telemetry", "Base", "TestSupport"]),
+        tests("TelemetryTests", ["Telemetry", "Base", "Loop", "CLinux", "CZlib", "TestSupport"]),
+        tests(
+            "AdminTests",
+            ["Admin", "Telemetry", "Lanes", "HTTP", "Loop", "Base", "CLinux", "TestSupport"]),
         tests(
             "ProxyTests",
             ["Proxy", "Config", "Telemetry", "Lanes", "HTTP", "Loop", "Base", "TestSupport"]),

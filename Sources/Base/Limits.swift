@@ -82,6 +82,27 @@ package enum Limits {
     /// Nesting of one YAML document.
     package static let yamlDepth = 128
 
+    // MARK: telemetry
+
+    /// Series of the request metrics that one worker keeps (528 bytes each once used); more are counted
+    /// together. A power of two. (Computed, as the next: a stored one would be a call from the hot path.)
+    @inlinable package static var meterRequestCells: Int { 4_096 }
+    /// Series of lane events that one worker keeps (32 bytes each). A power of two.
+    @inlinable package static var meterLaneCells: Int { 2_048 }
+    /// Label sets, lanes included, that a process names in metrics over all its configurations.
+    package static let meterNames = 65_536
+    /// Access log bytes that one worker may have waiting: about 2,000 records, 40 ms at 50,000 requests a
+    /// second. A power of two.
+    @inlinable package static var accessRingBytes: Int { 1 << 20 }
+    /// Bytes of one text field in an access log record; the rest is cut off.
+    @inlinable package static var accessFieldBytes: Int { 4_096 }
+    /// Bytes of lines that the writer gathers for one write(2).
+    package static let accessBatchBytes = 65_536
+    /// How long the access log's writer gathers records before it looks again, milliseconds.
+    package static let accessGatherMs: Int32 = 50
+    /// How long shutting down waits for a log file or pipe that takes nothing, milliseconds.
+    package static let accessFlushMs: UInt64 = 2_000
+
     // MARK: admin
 
     package static let adminConnections = 64

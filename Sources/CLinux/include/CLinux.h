@@ -243,6 +243,12 @@ static inline void fl_add_relaxed(uint64_t *cell, uint64_t amount) {
     __atomic_store_n(cell, __atomic_load_n(cell, __ATOMIC_RELAXED) + amount, __ATOMIC_RELAXED);
 }
 
+static inline uint64_t fl_exchange(uint64_t *cell, uint64_t value) {
+    return __atomic_exchange_n(cell, value, __ATOMIC_SEQ_CST);
+}
+/// What was stored before is visible before anything is loaded after.
+static inline void fl_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+
 // MARK: processors
 
 /// Processors this process may run on (sched_getaffinity), at least 1.

@@ -1,0 +1,136 @@
+// The access log: rings that workers fill and one thread that empties them into a file. The request path never
+// formats, never locks and never waits: a writer that cannot keep up costs lines, which are counted.
+internal import Base
+internal import CLinux
+internal import Glibc
+internal import Loop
+internal import Synchronization
+
+/// Where access log lines go.
+package enum AccessLogTarget: Sendable, Equatable {
+    case standardOutput
+    case file(String)
+
+    /// From `--access-log FILE|-|off`; nil is off.
+    package init?(flag: String) {
+        switch flag {
+        case "", "off": return nil
+        case "-", "/dev/stdout": self = .standardOutput
+        default: self = .file(flag)
+        }
+    }
+}
+
+package enum AccessLogFormat: String, Sendable {
+    /// Istio's default line, then ` lane=... lane_decision=... lane_carrier=... reason=...`.
+    case text
+    /// One object a line with Istio's keys and those four.
+    case json
+}
+
+/// The log file cannot be opened.
+package struct AccessLogError: Error, CustomStringConvertible {
+    package var path: String
+    package var code: Int32
+    package var description: String { "cannot open access log \(path): \(String(cString: strerror(code)))" }
+}
+
+/// What the access log has done so far.
+package struct AccessLogStats: Sendable {
+    /// Lines handed to the file.
+    package var written: UInt64 = 0
+    /// Lines lost because a ring was full.
+    package var dropped: UInt64 = 0
+    /// Lines lost because the file refused them.
+    package var failed: UInt64 = 0
+}
+
+package final class AccessLog: Sendable {
+    private nonisolated(unsafe) let rings: [AccessRing]
+    private nonisolated(unsafe) let writerState: UnsafeMutablePointer<UInt64>
+    private let wakeDescriptor: Int32
+    private let shared = AccessWriterShared()
+    private let thread: Mutex<Thread?>
+
+    /// Opens the target and starts the writer.
+    package init(target: AccessLogTarget, format: AccessLogFormat, workers: Int) throws(AccessLogError) {
+        let descriptor = try AccessWriter.open(target)
+        let wakeDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+        if wakeDescriptor < 0 {
+            let code = errno
+            if target != .standardOutput { Glibc.close(descriptor) }
+            throw AccessLogError(path: "(eventfd)", code: code)
+        }
+        let writerState = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
+        writerState.initialize(to: WriterState.awake)
+        let rings = (0..<max(1, workers)).map { _ in
+            AccessRing(
+                capacity: Limits.accessRingBytes, writerState: writerState, wakeDescriptor: wakeDescriptor)
+        }
+        self.rings = rings
+        self.writerState = writerState
+        self.wakeDescriptor = wakeDescriptor
+        nonisolated(unsafe) let writer = AccessWriter(
+            rings: rings, target: target, format: format, descriptor: descriptor, writerState: writerState,
+            wakeDescriptor: wakeDescriptor, shared: shared)
+        guard
+            let started = Thread(
+                name: "access-log",
+                {
+                    var writer = writer
+                    writer.run()
+                })
+        else { fatalError("cannot start the access log's thread") }
+        thread = Mutex(started)
+    }
+
+    deinit {
+        close()
+        for ring in rings { ring.unmap() }
+        writerState.deallocate()
+        Glibc.close(wakeDescriptor)
+    }
+
+    /// The end for one worker; workers count from 0 up to the number given at creation.
+    package func ring(worker: Int) -> AccessRing { rings[worker] }
+
+    /// Closes the file and opens its name again: after a log rotation (SIGUSR1). The writer does it before
+    /// the next line; if the name cannot be opened, the old file stays.
+    package func reopen() {
+        shared.reopen.store(true, ordering: .releasing)
+        wake()
+    }
+
+    /// Writes what is left and ends the writer. Waits at most `Limits.accessFlushMs` for a target that takes
+    /// nothing. Workers must have ended; a second call does nothing.
+    package func close() {
+        shared.stop.store(true, ordering: .releasing)
+        wake()
+        thread.withLock { thread in
+            guard let running = thread else { return }
+            running.join()
+            thread = nil
+        }
+    }
+
+    package var stats: AccessLogStats {
+        var stats = AccessLogStats()
+        stats.written = shared.written.load(ordering: .relaxed)
+        stats.failed = shared.failed.load(ordering: .relaxed)
+        for ring in rings { stats.dropped += ring.dropped }
+        return stats
+    }
+
+    private func wake() {
+        var one: UInt64 = 1
+        _ = Glibc.write(wakeDescriptor, &one, 8)
+    }
+}
+
+/// What the writer and its owner tell each other.
+final class AccessWriterShared: Sendable {
+    let stop = Atomic<Bool>(false)
+    let reopen = Atomic<Bool>(false)
+    let written = Atomic<UInt64>(0)
+    let failed = Atomic<UInt64>(0)
+}
