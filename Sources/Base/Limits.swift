@@ -69,6 +69,9 @@ package enum Limits {
     package static let resolverMemoryMs: UInt64 = 5_000
     package static let resolverAddresses = 16
 
+    /// Event loops of one process: more than any machine has processors.
+    package static let workers = 1_024
+
     // MARK: configuration
 
     /// RE2 program memory of one pattern, bytes.
@@ -77,6 +80,8 @@ package enum Limits {
     package static let regexCharacters = 1_024
     /// Bytes of one configuration file.
     package static let fileBytes = 64 << 20
+    /// Folders below folders that are read and watched.
+    package static let folderDepth = 32
     /// YAML nodes of one document after aliases are followed: an alias bomb ends here.
     package static let yamlNodes = 4_000_000
     /// Nesting of one YAML document.

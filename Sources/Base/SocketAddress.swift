@@ -1,4 +1,5 @@
 // An IP address and port as numbers: what configuration says, what sockets use and what logs print.
+internal import CLinux
 
 /// IPv4 is held as IPv4-mapped IPv6 (`::ffff:a.b.c.d`); both halves in host order.
 package struct SocketAddress: Sendable, Hashable, BitwiseCopyable {
@@ -136,4 +137,14 @@ package func writeHex(_ value: UInt64, to out: UnsafeMutablePointer<UInt8>) -> I
         index &+= 1
     }
     return digits
+}
+
+extension SocketAddress {
+    /// Reads an IP address without brackets; nil for names.
+    package init?(text: String, port: UInt16) {
+        var parts = fl_address()
+        let parsed = text.withView { fl_address_parse($0.start, $0.count, &parts) }
+        guard parsed == 1 else { return nil }
+        self.init(high: parts.high, low: parts.low, port: port, isIPv4: parts.is_ipv4 != 0)
+    }
 }

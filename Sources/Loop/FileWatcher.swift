@@ -1,0 +1,88 @@
+// Tells that configuration files may have changed: inotify on the folders that hold them, because editors and
+// Kubernetes replace files by renaming (a ConfigMap's `..data` link), which a watch on the file would miss.
+internal import Base
+internal import CLinux
+internal import Glibc
+
+package struct FileWatcher: ~Copyable {
+    /// Watch this for reading.
+    package let descriptor: Int32
+    private var watches: [Int32] = []
+
+    private static let events =
+        UInt32(IN_CLOSE_WRITE) | UInt32(IN_MOVED_TO) | UInt32(IN_MOVED_FROM) | UInt32(IN_CREATE)
+        | UInt32(IN_DELETE) | UInt32(IN_DELETE_SELF) | UInt32(IN_MOVE_SELF) | UInt32(IN_ATTRIB)
+
+    /// nil: the system has no inotify instance left.
+    package init?() {
+        descriptor = inotify_init1(Int32(IN_NONBLOCK) | Int32(IN_CLOEXEC))
+        if descriptor < 0 { return nil }
+    }
+
+    deinit { Syscalls.close(descriptor) }
+
+    /// Watches what the paths name now, instead of what was watched before: folders with all folders below, files by
+    /// the folder they are in, and both again where links lead.
+    package mutating func watch(_ paths: [String]) {
+        for watch in watches { _ = inotify_rm_watch(descriptor, watch) }
+        watches.removeAll()
+        var seen: Set<String> = []
+        for path in paths where path != "-" {
+            add(path, &seen)
+            if let real = realPath(path), real != path { add(real, &seen) }
+        }
+    }
+
+    private mutating func add(_ path: String, _ seen: inout Set<String>) {
+        var information = stat()
+        guard stat(path, &information) == 0, information.st_mode & S_IFMT == S_IFDIR else {
+            addFolder(parent(path), &seen)
+            return
+        }
+        addTree(path, &seen, depth: 0)
+    }
+
+    private mutating func addTree(_ folder: String, _ seen: inout Set<String>, depth: Int) {
+        guard depth < Limits.folderDepth, addFolder(folder, &seen), let list = opendir(folder) else { return }
+        defer { closedir(list) }
+        while let entry = readdir(list) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name == "." || name == ".." { continue }
+            let path = "\(folder)/\(name)"
+            var information = stat()
+            if stat(path, &information) == 0, information.st_mode & S_IFMT == S_IFDIR {
+                addTree(path, &seen, depth: depth + 1)
+            }
+        }
+    }
+
+    @discardableResult
+    private mutating func addFolder(_ folder: String, _ seen: inout Set<String>) -> Bool {
+        guard seen.insert(folder).inserted else { return false }
+        let watch = inotify_add_watch(descriptor, folder, Self.events)
+        if watch >= 0 { watches.append(watch) }
+        return watch >= 0
+    }
+
+    private func parent(_ path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    private func realPath(_ path: String) -> String? {
+        guard let resolved = realpath(path, nil) else { return nil }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+
+    /// Takes what was reported; true if anything was.
+    package func drain() -> Bool {
+        var any = false
+        withUnsafeTemporaryAllocation(byteCount: 4_096, alignment: 8) { buffer in
+            while read(descriptor, buffer.baseAddress, buffer.count) > 0 { any = true }
+        }
+        return any
+    }
+}

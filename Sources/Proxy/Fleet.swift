@@ -1,0 +1,144 @@
+// All workers as the control thread sees them: start them, give them a configuration, drain them. Listening
+// sockets are made here, before anything changes, so that a configuration whose address cannot be bound is
+// refused whole.
+package import Base
+internal import CLinux
+internal import Glibc
+package import Lanes
+package import Loop
+internal import Synchronization
+package import Telemetry
+
+/// A listener that could not be opened.
+package struct ListenError: Error, Sendable {
+    package var name: String
+    package var address: SocketAddress
+    /// errno.
+    package var code: Int32
+
+    package var message: String {
+        var text = "cannot listen on \(address.text) for \(name): \(String(cString: strerror(code)))"
+        if code == EACCES { text += "; ports below 1024 need CAP_NET_BIND_SERVICE, or use --port FROM=TO" }
+        if code == EADDRINUSE { text += "; another process has it, or use --port FROM=TO" }
+        return text
+    }
+}
+
+package final class Fleet: Sendable {
+    private struct State {
+        var open: Set<SocketAddress> = []
+        var threads: [Thread] = []
+        var drained = false
+    }
+
+    package let memories: [MeterMemory]
+    package let accessLog: AccessLog?
+    private let mailboxes: [Mailbox<WorkerLetter>]
+    private let resolver: Resolver
+    private let state = Mutex(State())
+    private let finished = Atomic<Int>(0)
+
+    /// Starts `workers` event loops that wait for their first configuration. nil: the system refused threads,
+    /// descriptors or address space.
+    package init?(workers: Int, accessLog: AccessLog?, pin: Bool) {
+        guard let resolver = Resolver() else { return nil }
+        self.resolver = resolver
+        self.accessLog = accessLog
+        var mailboxes: [Mailbox<WorkerLetter>] = []
+        var memories: [MeterMemory] = []
+        for _ in 0..<workers {
+            guard let mailbox = Mailbox<WorkerLetter>() else { return nil }
+            mailboxes.append(mailbox)
+            memories.append(MeterMemory())
+        }
+        self.mailboxes = mailboxes
+        self.memories = memories
+        let connectionsMax = Self.connectionsMax
+        for index in 0..<workers {
+            let setup = WorkerSetup(
+                index: index, mailbox: mailboxes[index], memory: memories[index], accessLog: accessLog,
+                resolver: resolver, connectionsMax: connectionsMax)
+            let thread = Thread(name: "worker-\(index)") { [self] in
+                if pin { _ = fl_pin_to_allowed_cpu(Int32(index)) }
+                if var worker = Worker(setup) {
+                    worker.run()
+                } else {
+                    Log.error("worker \(index): the system refused memory or descriptors")
+                }
+                finished.add(1, ordering: .releasing)
+            }
+            guard let thread else { return nil }
+            state.withLock { $0.threads.append(thread) }
+        }
+    }
+
+    /// No more slots than the process may have descriptors.
+    private static var connectionsMax: Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 65_536 }
+        return min(Limits.connectionsPerWorker, max(1_024, Int(clamping: limit.rlim_cur) + 64))
+    }
+
+    package var workers: Int { mailboxes.count }
+
+    /// Routes by `snapshot` from now on. Nothing has changed when this throws.
+    package func apply(_ snapshot: Snapshot) throws(ListenError) {
+        let listeners = snapshot.table.pointee.listeners
+        let open = state.withLock { $0.open }
+        var made: [Int: [Int32]] = [:]
+        var wanted: Set<SocketAddress> = []
+        var failure: ListenError?
+        for index in 0..<listeners.count where failure == nil {
+            let address = listeners[index].pointee.address
+            wanted.insert(address)
+            if open.contains(address) { continue }
+            var sockets: [Int32] = []
+            for _ in mailboxes {
+                switch Sockets.listen(address, backlog: Limits.backlog) {
+                case .socket(let fd): sockets.append(fd)
+                case .failed(let code):
+                    failure = ListenError(
+                        name: listeners[index].pointee.name.string, address: address, code: code)
+                }
+            }
+            made[index] = sockets
+        }
+        if let failure {
+            for sockets in made.values { for fd in sockets { Syscalls.close(fd) } }
+            throw failure
+        }
+        for (worker, mailbox) in mailboxes.enumerated() {
+            let sockets = (0..<listeners.count).map { index in
+                ListenerSocket(
+                    index: index, address: listeners[index].pointee.address,
+                    descriptor: made[index]?[worker])
+            }
+            mailbox.post(.configuration(snapshot, sockets))
+        }
+        state.withLock { $0.open = wanted }
+    }
+
+    /// Stops accepting; what is in flight may go on for `milliseconds`.
+    package func drain(milliseconds: UInt64) {
+        let first = state.withLock { state in
+            defer { state.drained = true }
+            return !state.drained
+        }
+        guard first else { return }
+        let deadlineMs = Syscalls.monotonicNs() / 1_000_000 + milliseconds
+        for mailbox in mailboxes { mailbox.post(.drain(deadlineMs: deadlineMs)) }
+    }
+
+    /// Whether every worker has ended.
+    package var isFinished: Bool { finished.load(ordering: .acquiring) == mailboxes.count }
+
+    /// Waits for all workers, after `drain`.
+    package func join() {
+        let threads = state.withLock { state in
+            defer { state.threads = [] }
+            return state.threads
+        }
+        for thread in threads { thread.join() }
+        resolver.stop()
+    }
+}

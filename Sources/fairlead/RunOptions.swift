@@ -1,0 +1,45 @@
+// What `run` was asked for: flags first, then FAIRLEAD_<FLAG> of the environment, then the documents.
+internal import ArgumentParser
+internal import Base
+internal import Glibc
+
+/// A flag's value, else its environment twin's.
+func flagOrEnvironment(_ flag: String?, _ name: String) -> String? {
+    if let flag { return flag }
+    guard let value = getenv("FAIRLEAD_\(name)") else { return nil }
+    let text = String(cString: value)
+    return text.isEmpty ? nil : text
+}
+
+/// `FROM=TO`.
+struct PortMapping: Equatable {
+    var from: UInt16
+    var to: UInt16
+
+    init?(_ text: String) {
+        let parts = text.split(separator: "=", omittingEmptySubsequences: false)
+        guard parts.count == 2, let from = UInt16(parts[0]), let to = UInt16(parts[1]), from > 0 else { return nil }
+        self.from = from
+        self.to = to
+    }
+}
+
+/// `HOST:PORT`, the host an IP address or `localhost`, with brackets around IPv6; `:PORT` is every address.
+func parseAddress(_ text: String) -> SocketAddress? {
+    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
+    var host = String(text[..<colon])
+    if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+    if host.isEmpty { host = "0.0.0.0" }
+    if host == "localhost" { host = "127.0.0.1" }
+    return SocketAddress(text: host, port: port)
+}
+
+struct RunOptions {
+    var workers: Int
+    var admin: SocketAddress
+    var proxy: String?
+    var ports: [PortMapping]
+    var accessLog: String
+    var logFormat: String
+    var drainSeconds: UInt64?
+}
