@@ -60,6 +60,8 @@ package enum Limits {
     package static let regexMemoryBytes: Int64 = 8 << 20
     /// Characters of one pattern (Istio's validation).
     package static let regexCharacters = 1_024
+    /// Bytes of a signing secret; HMAC takes any length, a file of more is surely another file.
+    package static let secretBytes = 65_536
     /// Bytes of a directResponse body (Istio's 1 MiB).
     package static let directBodyBytes = 1 << 20
     /// Bytes of one configuration file.

@@ -5,6 +5,7 @@ internal import Lanes
 
 struct VirtualServiceDocument: Document {
     struct Destination: Sendable {
+        /// FQDN: resolved in the namespace of the object that holds it.
         var host: String
         var subset: String
         var port: UInt16?
@@ -99,6 +100,10 @@ struct VirtualServiceDocument: Document {
         route.name = fields.string("name") ?? ""
         route.matches = fields.objects("match").map(readMatch)
         route.destinations = fields.objects("route").compactMap(readDestination)
+        for index in route.destinations.indices {
+            let host = route.destinations[index].host
+            route.destinations[index].host = Names.resolve(host, namespace: meta.namespace)
+        }
         if let redirect = fields.object("redirect") { route.redirect = readRedirect(redirect, route: route) }
         if let direct = fields.object("directResponse") { route.direct = readDirectResponse(direct) }
         if let delegate = fields.object("delegate") {

@@ -40,6 +40,12 @@ struct IPAddress: Hashable, Sendable {
     var low: UInt64
     var isIPv4: Bool
 
+    init(high: UInt64, low: UInt64, isIPv4: Bool) {
+        self.high = high
+        self.low = low
+        self.isIPv4 = isIPv4
+    }
+
     init?(_ text: String) {
         guard text.utf8.count <= 45 else { return nil }
         var four = in_addr()
