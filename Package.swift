@@ -43,7 +43,7 @@ let package = Package(
         library("Loop", ["Base", "CLinux"]),
         library("HTTP", ["Base", "CLinux"]),
         library("Lanes", ["Base", "HTTP", "CRE2", "COpenSSL"]),
-        library("Config", ["Base", "HTTP", "Lanes", "Yams"]),
+        library("Config", ["Base", "CLinux", "CRE2", "HTTP", "Lanes", "Yams"]),
         library("Telemetry", ["Base", "CLinux", "CZlib", "Loop"]),
         library("Proxy", ["Base", "CLinux", "Loop", "HTTP", "Lanes", "Telemetry"]),
         library(

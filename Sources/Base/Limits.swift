@@ -78,6 +78,10 @@ package enum Limits {
     package static let regexMemoryBytes: Int64 = 8 << 20
     /// Characters of one pattern (Istio's validation).
     package static let regexCharacters = 1_024
+    /// Bytes of a signing secret; HMAC takes any length, a file of more is surely another file.
+    package static let secretBytes = 65_536
+    /// Bytes of a directResponse body (Istio's 1 MiB).
+    package static let directBodyBytes = 1 << 20
     /// Bytes of one configuration file.
     package static let fileBytes = 64 << 20
     /// Folders below folders that are read and watched.
@@ -86,6 +90,12 @@ package enum Limits {
     package static let yamlNodes = 4_000_000
     /// Nesting of one YAML document.
     package static let yamlDepth = 128
+    /// Files of one configuration, so that a path given by mistake (`/`) ends.
+    package static let configurationFiles = 100_000
+    /// Folders within folders that are read.
+    package static let folderDepth = 32
+    /// Findings kept of one load: nobody reads more, and a hostile file can make one per byte.
+    package static let findings = 10_000
 
     // MARK: telemetry
 

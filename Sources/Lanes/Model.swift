@@ -211,6 +211,8 @@ package struct TargetModel: Sendable {
     /// As written, for explain and the access log: `outbound|8080|v1|svc.ns.svc.cluster.local`.
     package var clusterName: String
     package var weight: Int
+    /// Host rewrite of this destination alone (a `host` or `:authority` header operation beside its weight).
+    package var authority: String?
     package var requestHeaders = HeaderOperations()
     package var responseHeaders = HeaderOperations()
 
@@ -305,6 +307,8 @@ package struct LanePolicyModel: Sendable {
     package var previewHosts: [PreviewHostModel] = []
     package var stripQuery = false
     package var cache = LaneCache.private
+    /// Lane requests whose trace we start are marked sampled.
+    package var traceSampled = true
     package var onLoss = OnLoss.log
     package var unknownLane = UnknownLane.forward
     package var guardStrip = false

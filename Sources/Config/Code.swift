@@ -1,0 +1,61 @@
+// The codes of findings. Istio's (messages of its analyzers, https://istio.io/latest/docs/reference/config/
+// analysis) keep their meaning; ours are in tens by stage, and FL01NN is trap NN of the published pattern.
+
+enum Code {
+    // MARK: reading
+    static let unreadable = "FL0001"
+    static let notYAML = "FL0002"
+    static let notAnObject = "FL0003"
+    static let unknownKind = "FL0004"
+    static let unknownField = "FL0005"
+    static let invalid = "FL0006"
+    static let limit = "FL0007"
+    static let duplicateObject = "FL0008"
+
+    // MARK: not there yet
+    static let kindNotSupported = "FL0010"
+    static let fieldNotSupported = "FL0011"
+    static let protocolNotSupported = "FL0012"
+    static let resolutionNotSupported = "FL0013"
+
+    // MARK: proxy, policy, lanes
+    static let proxyChoice = "FL0020"
+    static let severalPolicies = "FL0021"
+    static let secretUnreadable = "FL0022"
+    static let laneWithoutPolicy = "FL0023"
+    static let duplicateLane = "FL0024"
+    static let laneExpired = "FL0025"
+    static let laneServiceUnknown = "FL0026"
+    static let laneSelectsNothing = "FL0027"
+    static let memberOfTwoLanes = "FL0028"
+    static let listenerConflict = "FL0030"
+    static let nothingToServe = "FL0031"
+
+    // MARK: routing
+    static let sectionUnknown = "FL0040"
+    static let regexUnanchoredIntent = "FL0041"
+    static let delegate = "FL0042"
+    static let deprecated = "FL0043"
+
+    // MARK: the published pattern's traps (FL01NN: trap NN)
+    static let responseOnlyLua = "FL0101"
+    static let noDefaultRoute = "FL0102"
+    static let duplicateSubset = "FL0104"
+    static let collidingPatterns = "FL0105"
+    static let cookieFromService = "FL0106"
+    static let queryOnlyPromotion = "FL0107"
+    static let weakCookie = "FL0108"
+    static let rawQueryPattern = "FL0109"
+    static let stableSelectsFeature = "FL0112"
+
+    // MARK: Istio's
+    static let referenceNotFound = "IST0101"
+    static let schema = "IST0106"
+    static let conflictingMeshHosts = "IST0109"
+    static let portRequired = "IST0112"
+    static let unreachableRule = "IST0130"
+    static let hostNotInGateway = "IST0132"
+    static let conflictingGateways = "IST0145"
+    static let subsetSelectsNoPods = "IST0173"
+    static let unknownRuleHost = "IST0174"
+}

@@ -1,0 +1,90 @@
+// Destinations to clusters: (host, subset, port) resolved by the rules of istio-semantics.md 5.2, endpoints
+// filtered by the subset's labels, then divided among the native lanes and the stable rest.
+internal import Base
+internal import Lanes
+
+extension Compiler {
+    /// The target of a destination on a listener port.
+    func target(
+        host: String, subset: String, port: UInt16?, arrivalPort: UInt16, weight: Int
+    ) -> TargetModel {
+        let service = registry.service(host, from: proxy.model.namespace)
+        var number = port ?? arrivalPort
+        if port == nil, let service, registry.services[service].ports.count == 1 {
+            number = registry.services[service].ports[0].number
+        }
+        let name = "outbound|\(number)|\(subset)|\(host)"
+        guard let service else { return TargetModel(cluster: nil, clusterName: name, weight: weight) }
+        return TargetModel(
+            cluster: cluster(named: name, service: service, subset: subset, port: number), clusterName: name,
+            weight: weight)
+    }
+
+    /// The cluster, made when first asked for; nil if the subset or the port does not exist.
+    private func cluster(named name: String, service index: Int, subset: String, port: UInt16) -> Int? {
+        if let known = clusterByName[name] { return known }
+        let service = registry.services[index]
+        guard let servicePort = service.port(port) else { return nil }
+        let rule = rules.rule(host: service.host, serviceNamespace: service.namespace, proxy: proxy.model)
+        var wanted: DestinationRuleDocument.Subset?
+        if !subset.isEmpty {
+            guard let found = rule?.subset(subset) else { return nil }
+            wanted = found
+        }
+        var cluster = ClusterModel(
+            name: name, service: service.host, serviceNamespace: service.namespace, subset: subset, port: port)
+        cluster.connectTimeoutMs = model.proxy.connectTimeoutMs
+        if let settings = rule?.settings(subset: wanted, port: port) {
+            cluster.loadBalancing = settings.loadBalancing ?? .leastRequest
+            if let timeout = settings.connectTimeoutMs, timeout > 0 { cluster.connectTimeoutMs = timeout }
+        }
+        let all = service.endpoints[port] ?? []
+        cluster.endpoints = wanted.map { wanted in all.filter { $0.labels.contains(wanted.labels) } } ?? all
+        divide(&cluster, service, servicePort)
+        model.clusters.append(cluster)
+        clusterByName[name] = model.clusters.count - 1
+        return model.clusters.count - 1
+    }
+
+    /// Gives each lane its endpoints and keeps the rest as stable, so that a feature pod which the stable
+    /// Service selects is a member of its lane alone.
+    private func divide(_ cluster: inout ClusterModel, _ service: Service, _ port: ServicePort) {
+        let own = cluster.endpoints.indices
+        guard let members = laneMembers[service.host], !members.isEmpty else {
+            cluster.stable = Array(own)
+            return
+        }
+        var indexByAddress: [SocketAddress: Int] = [:]
+        for (index, endpoint) in cluster.endpoints.enumerated() { indexByAddress[endpoint.address] = index }
+        var inLane = Set<Int>()
+        var positionOfLane: [Int: Int] = [:]
+        for member in members {
+            var indexes: [Int] = []
+            for endpoint in endpoints(of: member, service, port) {
+                if let known = indexByAddress[endpoint.address] {
+                    indexes.append(known)
+                } else {
+                    indexByAddress[endpoint.address] = cluster.endpoints.count
+                    indexes.append(cluster.endpoints.count)
+                    cluster.endpoints.append(endpoint)
+                }
+            }
+            inLane.formUnion(indexes)
+            if let position = positionOfLane[member.lane] {
+                let known = Set(cluster.laneMembers[position].endpoints)
+                cluster.laneMembers[position].endpoints += indexes.filter { !known.contains($0) }
+            } else {
+                positionOfLane[member.lane] = cluster.laneMembers.count
+                cluster.laneMembers.append((member.lane, indexes))
+            }
+        }
+        cluster.stable = own.filter { !inLane.contains($0) }
+    }
+
+    /// A cluster of one address that no document names: the application behind an inbound listener.
+    func add(_ cluster: ClusterModel) -> Int {
+        model.clusters.append(cluster)
+        clusterByName[cluster.name] = model.clusters.count - 1
+        return model.clusters.count - 1
+    }
+}

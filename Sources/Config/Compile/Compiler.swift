@@ -1,0 +1,75 @@
+// One proxy's view of all documents, step by step: policy, lanes, clusters as they are asked for, listeners.
+internal import Base
+internal import HTTP
+internal import Lanes
+
+/// Everything of one compilation. Lives for one call of `compile`.
+final class Compiler {
+    let documents: DocumentSet
+    let registry: Registry
+    let rules: DestinationRules
+    let proxy: ProxyDocument
+    /// Nobody said who we are: every Gateway is ours.
+    let servesAnyGateway: Bool
+    let options: LoadOptions
+    var model = RoutingModel()
+    var findings = FindingList()
+    /// When a lane without creationTimestamp was first loaded, `namespace/name` to seconds.
+    var firstSeen: [String: Int64] = [:]
+    /// Sidecar visibility.
+    let visibility: Visibility
+
+    var clusterByName: [String: Int] = [:]
+    var laneMembers: [String: [LaneMember]] = [:]
+    var memberIndexes: [String: LabelIndex] = [:]
+    var entriesByVirtualService: [String: [VirtualServiceDocument.HTTPRoute]] = [:]
+    lazy var delegates: [String: VirtualServiceDocument] = Dictionary(
+        documents.virtualServices.map { ("\($0.meta.namespace)/\($0.meta.name)", $0) },
+        uniquingKeysWith: { first, _ in first })
+    var routesByPort: [String: [RouteModel]] = [:]
+    lazy var servicesOfAddress: [SocketAddress: Set<String>] = indexAddresses()
+
+    init(
+        _ documents: DocumentSet, _ registry: Registry, _ rules: DestinationRules, proxy: ProxyDocument,
+        servesAnyGateway: Bool, options: LoadOptions
+    ) {
+        self.documents = documents
+        self.registry = registry
+        self.rules = rules
+        self.proxy = proxy
+        self.servesAnyGateway = servesAnyGateway
+        self.options = options
+        visibility = Visibility(documents, registry, proxy.model)
+    }
+
+    /// The whole model.
+    func compile() {
+        model.proxy = proxy.model
+        if let registryOnly = visibility.registryOnly { model.proxy.allowAnyOutbound = !registryOnly }
+        compilePolicy()
+        compileLanes()
+        if proxy.model.isEdge { compileEdge() } else { compileSidecar() }
+        if model.listeners.isEmpty, !(servesAnyGateway && options.purpose == .check) {
+            let what =
+                proxy.model.isEdge
+                ? "no Gateway server that this edge can open" : "neither inbound nor outbound is given"
+            note(.warning, Code.nothingToServe, "nothing to serve: \(what)", proxy.meta.ref)
+        }
+    }
+
+    func note(
+        _ severity: Severity, _ code: String, _ message: String, _ ref: SourceRef, line: Int? = nil,
+        suggestion: String = "", refused: Bool = false
+    ) {
+        findings.add(
+            Finding(
+                severity, code, message, file: ref.file, line: line ?? ref.line, resource: ref.document,
+                suggestion: suggestion, refused: refused))
+    }
+
+    /// Adds a route table and returns its number.
+    func add(_ table: RouteTableModel) -> Int {
+        model.routeTables.append(table)
+        return model.routeTables.count - 1
+    }
+}

@@ -1,0 +1,149 @@
+// An edge: the servers of the Gateways that select it, merged by port, and the VirtualServices bound to them
+// (istio-semantics.md 3, 17).
+internal import Base
+internal import HTTP
+internal import Lanes
+
+/// A server with its Gateway.
+private struct BoundServer {
+    var gateway: GatewayDocument
+    /// `namespace/name`.
+    var gatewayName: String
+    var server: GatewayDocument.Server
+}
+
+/// Where a listener binds.
+private struct Place: Hashable {
+    var address: SocketAddress
+}
+
+extension Compiler {
+    func compileEdge() {
+        var order: [Place] = []
+        var servers: [Place: [BoundServer]] = [:]
+        for gateway in documents.gateways.oldestFirst() {
+            guard servesAnyGateway || proxy.model.labels.contains(gateway.selector) else { continue }
+            for server in gateway.servers {
+                let bound = BoundServer(
+                    gateway: gateway, gatewayName: "\(gateway.meta.namespace)/\(gateway.meta.name)",
+                    server: server)
+                guard server.isPlainHTTP else {
+                    note(
+                        .warning, Code.protocolNotSupported,
+                        "not supported yet: \(server.protocolName) servers, port \(server.port) is not opened",
+                        gateway.meta.ref, line: server.line)
+                    continue
+                }
+                let place = Place(address: (server.bind ?? IPAddress("0.0.0.0")!).socket(port: server.port))
+                if servers[place] == nil { order.append(place) }
+                servers[place, default: []].append(bound)
+            }
+        }
+        let bindings = bindVirtualServices()
+        for place in order {
+            let bound = servers[place]!
+            let port = place.address.port
+            let table = add(edgeTable(port, bound, bindings))
+            var source = bound[0].gateway.meta.ref
+            source.line = bound[0].server.line
+            model.listeners.append(
+                ListenerModel(
+                    name: "gateway/\(port)", role: .edge, address: place.address,
+                    tables: [PortTable(port: 0, routeTable: table)], source: source))
+        }
+    }
+
+    /// VirtualServices by gateway, oldest first.
+    private func bindVirtualServices() -> [String: [VirtualServiceDocument]] {
+        var bindings: [String: [VirtualServiceDocument]] = [:]
+        for document in documents.virtualServices.oldestFirst() {
+            let namespace = document.meta.namespace
+            guard Names.isExported(document.exportTo, own: namespace, to: proxy.model.namespace) else { continue }
+            for name in Set(document.gateways.map { Names.gateway($0.value, namespace: namespace) }) {
+                bindings[name, default: []].append(document)
+            }
+        }
+        return bindings
+    }
+
+    private func edgeTable(
+        _ port: UInt16, _ servers: [BoundServer], _ bindings: [String: [VirtualServiceDocument]]
+    ) -> RouteTableModel {
+        var table = RouteTableModel(name: "http.\(port)")
+        var position: [String: Int] = [:]
+        var added: Set<String> = []
+        func host(_ name: String) -> Int {
+            if let known = position[name] { return known }
+            position[name] = table.virtualHosts.count
+            table.virtualHosts.append(VirtualHostModel(name: "\(name):\(port)", domains: [name], routes: []))
+            return table.virtualHosts.count - 1
+        }
+        for bound in servers {
+            let serverHosts = ServerHosts(bound.server.hosts.map(\.value), bound.gateway.meta.namespace)
+            for document in bindings[bound.gatewayName] ?? [] {
+                let names = serverHosts.intersection(document)
+                guard !names.isEmpty else { continue }
+                let routes = routes(document, gateway: bound.gatewayName, port: port)
+                guard !routes.isEmpty else { continue }
+                for name in names {
+                    let index = host(name)
+                    if bound.server.httpsRedirect { table.virtualHosts[index].httpsRedirect = true }
+                    let identity = "\(bound.gatewayName) \(document.meta.namespace)/\(document.meta.name) \(name)"
+                    if added.insert(identity).inserted { table.virtualHosts[index].routes += routes }
+                }
+            }
+            if bound.server.httpsRedirect {
+                for name in serverHosts.names { table.virtualHosts[host(name)].httpsRedirect = true }
+            }
+        }
+        for index in table.virtualHosts.indices {
+            let routes = table.virtualHosts[index].routes
+            table.virtualHosts[index].routes =
+                routes.filter { !$0.match.isCatchAll } + routes.filter(\.match.isCatchAll)
+        }
+        return table
+    }
+}
+
+/// The hosts of one server, split into namespace and name.
+struct ServerHosts {
+    private var entries: [(namespace: String, host: String)] = []
+    private var byHost = HostIndex<[Int]>()
+
+    init(_ hosts: [String], _ gatewayNamespace: String) {
+        for text in hosts {
+            var namespace = "*"
+            var host = text[...]
+            if let slash = text.firstIndex(of: "/") {
+                namespace = text[..<slash] == "." ? gatewayNamespace : String(text[..<slash])
+                host = text[text.index(after: slash)...]
+            }
+            let lower = host.lowercased()
+            byHost[lower] = (byHost[lower] ?? []) + [entries.count]
+            entries.append((namespace, lower))
+        }
+    }
+
+    var names: [String] { entries.map(\.host) }
+
+    /// The hosts that a VirtualService gets here: of each overlapping pair the narrower one, each once.
+    func intersection(_ document: VirtualServiceDocument) -> [String] {
+        var found: [String] = []
+        var seen: Set<String> = []
+        for host in document.hosts {
+            let name = Names.resolve(host.value, namespace: document.meta.namespace)
+            // A plain name can only be covered; a wildcard may also cover some of ours.
+            let candidates =
+                Names.isWildcard(name)
+                ? Array(entries.indices) : byHost.covering(name).flatMap(\.value)
+            for index in candidates {
+                let entry = entries[index]
+                guard entry.namespace == "*" || entry.namespace == document.meta.namespace,
+                    let narrower = Names.intersection(entry.host, name)
+                else { continue }
+                if seen.insert(narrower).inserted { found.append(narrower) }
+            }
+        }
+        return found
+    }
+}

@@ -1,0 +1,133 @@
+// One VirtualService to the routes that exist for one proxy, gateway and port (istio-semantics.md 4 to 6).
+internal import Base
+internal import Lanes
+
+extension Compiler {
+    /// The routes of a VirtualService seen from `gateway` (`mesh` or `namespace/name`) on a port; empty: it is
+    /// absent there.
+    func routes(_ document: VirtualServiceDocument, gateway: String, port: UInt16) -> [RouteModel] {
+        let key = "\(port) \(gateway) \(document.meta.namespace)/\(document.meta.name)"
+        if let known = routesByPort[key] { return known }
+        var routes: [RouteModel] = []
+        entries: for entry in entries(document) {
+            if entry.matches.isEmpty {
+                // Everything matches, so nothing after this entry is ever reached.
+                routes.append(route(entry, nil, port: port))
+                break
+            }
+            for match in entry.matches where exists(match, gateway: gateway, port: port) {
+                routes.append(route(entry, match, port: port))
+                if match.endsList { break entries }
+            }
+        }
+        routesByPort[key] = routes
+        return routes
+    }
+
+    private func entries(_ document: VirtualServiceDocument) -> [VirtualServiceDocument.HTTPRoute] {
+        guard document.http.contains(where: { $0.delegate != nil }) else { return document.http }
+        let key = "\(document.meta.namespace)/\(document.meta.name)"
+        if let known = entriesByVirtualService[key] { return known }
+        let merged = expandDelegates(document)
+        entriesByVirtualService[key] = merged
+        return merged
+    }
+
+    /// Conditions that are decided when the table is built.
+    private func exists(_ match: VirtualServiceDocument.Match, gateway: String, port: UInt16) -> Bool {
+        if match.isUnsupported { return false }
+        if let wanted = match.port, wanted != port { return false }
+        if !match.gateways.isEmpty { return match.gateways.contains(gateway) }
+        return proxy.model.labels.contains(match.sourceLabels)
+            && (match.sourceNamespace.isEmpty || match.sourceNamespace == proxy.model.namespace)
+    }
+
+    private func route(
+        _ entry: VirtualServiceDocument.HTTPRoute, _ match: VirtualServiceDocument.Match?, port: UInt16
+    ) -> RouteModel {
+        var source = entry.ref
+        if let match { source.line = match.line }
+        var route = RouteModel(name: entry.name, source: source, action: .forward([]))
+        if let match {
+            route.match = match.model
+            if !match.name.isEmpty { route.name = "\(entry.name).\(match.name)" }
+        }
+        route.requestHeaders = entry.requestHeaders
+        route.responseHeaders = entry.responseHeaders
+        if let redirect = entry.redirect {
+            route.action = .redirect(redirect)
+        } else if let direct = entry.direct {
+            route.action = .direct(status: direct.status, body: direct.body)
+        } else {
+            forward(&route, entry, port: port)
+        }
+        return route
+    }
+
+    private func forward(
+        _ route: inout RouteModel, _ entry: VirtualServiceDocument.HTTPRoute, port: UInt16
+    ) {
+        route.timeoutMs = entry.timeoutMs ?? 0
+        var authority = entry.rewrite?.authority ?? entry.authority
+        var targets: [TargetModel] = []
+        let isSingle = entry.destinations.count == 1
+        for destination in entry.destinations where isSingle || (destination.weight ?? 0) > 0 {
+            var target = target(
+                host: destination.host, subset: destination.subset, port: destination.port, arrivalPort: port,
+                weight: destination.weight ?? 0)
+            if isSingle {
+                // One level: the destination's sets come later and so win.
+                route.requestHeaders.append(destination.requestHeaders)
+                route.responseHeaders.append(destination.responseHeaders)
+                authority = authority ?? destination.authority
+            } else {
+                target.requestHeaders = destination.requestHeaders
+                target.responseHeaders = destination.responseHeaders
+                if authority == nil { target.authority = destination.authority }
+            }
+            targets.append(target)
+        }
+        route.action = .forward(targets)
+        if entry.rewrite != nil || authority != nil {
+            var rewrite = entry.rewrite ?? RewriteModel()
+            rewrite.authority = authority
+            route.rewrite = rewrite
+        }
+    }
+}
+
+extension VirtualServiceDocument.Match {
+    /// Prefix `/` or regex `.*` and no other condition, selectors included: the list ends here.
+    var endsList: Bool {
+        switch model.uri {
+        case .prefix("/")?, .regex(".*")?, .regex("*")?: break
+        default: return false
+        }
+        return model.hasOnlyURI && sourceLabels.isEmpty && sourceNamespace.isEmpty && gateways.isEmpty
+    }
+}
+
+extension MatchModel {
+    /// No condition besides the path's.
+    var hasOnlyURI: Bool {
+        headers.isEmpty && queryParams.isEmpty && method == nil && authority == nil && scheme == nil
+    }
+
+    /// Matches every request: what gateways move behind the other routes of a host.
+    var isCatchAll: Bool {
+        guard hasOnlyURI else { return false }
+        switch uri {
+        case nil, .prefix("/")?, .prefix("")?, .regex(".*")?: return true
+        default: return false
+        }
+    }
+}
+
+extension HeaderOperations {
+    /// Concatenates another level into this one.
+    mutating func append(_ other: HeaderOperations) {
+        remove += other.remove
+        set += other.set
+        add += other.add
+    }
+}

@@ -1,0 +1,209 @@
+// A sidecar: one route table for each service port on the way out, one listener to the app for each inbound
+// port (istio-semantics.md 3, 19).
+internal import Base
+internal import HTTP
+internal import Lanes
+
+extension Compiler {
+    func compileSidecar() {
+        if let address = proxy.outbound {
+            var source = proxy.meta.ref
+            if proxy.outboundLine > 0 { source.line = proxy.outboundLine }
+            model.listeners.append(
+                ListenerModel(
+                    name: "outbound", role: .outbound, address: address, tables: outboundTables(), source: source))
+        }
+        var seen: Set<SocketAddress> = proxy.outbound.map { [$0] } ?? []
+        for inbound in proxy.inbound {
+            guard seen.insert(inbound.address).inserted else {
+                note(
+                    .error, Code.listenerConflict, "\(text(of: inbound.address)) is listened on twice",
+                    proxy.meta.ref, line: inbound.line, refused: true)
+                continue
+            }
+            compileInbound(inbound)
+        }
+    }
+
+    // MARK: outbound
+
+    private func outboundTables() -> [PortTable] {
+        let outbound = OutboundServices(self)
+        var tables: [PortTable] = []
+        for port in outbound.ports {
+            tables.append(PortTable(port: port, routeTable: add(outboundTable(port, outbound))))
+        }
+        // Ports that no service has: destinations nobody owns.
+        var unknown = RouteTableModel(name: "unknown")
+        unknown.virtualHosts = [unknownDestinations()]
+        tables.append(PortTable(port: 0, routeTable: add(unknown)))
+        return tables
+    }
+
+    private func outboundTable(_ port: UInt16, _ outbound: OutboundServices) -> RouteTableModel {
+        var table = RouteTableModel(name: String(port))
+        var taken: Set<String> = []
+        func add(_ name: String, _ domains: [String], _ routes: [RouteModel]) {
+            let free = domains.filter { taken.insert($0).inserted }
+            guard !free.isEmpty else { return }
+            table.virtualHosts.append(VirtualHostModel(name: name, domains: free, routes: routes))
+        }
+        func addServices(_ services: [Int], port: UInt16) {
+            var plain: [Int] = []
+            var owned: [(order: Int, service: Int, routes: [RouteModel])] = []
+            for index in services {
+                let host = registry.services[index].host
+                let owner = outbound.owners(of: host).lazy.map { document in
+                    (document, self.routes(outbound.virtualServices[document], gateway: "mesh", port: port))
+                }.first { !$0.1.isEmpty }
+                if let owner { owned.append((owner.0, index, owner.1)) } else { plain.append(index) }
+            }
+            for item in owned.sorted(by: { ($0.order, $0.service) < ($1.order, $1.service) }) {
+                let service = registry.services[item.service]
+                add("\(service.host):\(port)", domains(of: service), item.routes)
+            }
+            for index in plain {
+                let service = registry.services[index]
+                add("\(service.host):\(port)", domains(of: service), [defaultRoute(service, port: port)])
+            }
+        }
+        addServices(outbound.byPort[port] ?? [], port: port)
+        if port == 80 {
+            for (order, host) in outbound.unknownHosts {
+                let routes = routes(outbound.virtualServices[order], gateway: "mesh", port: port)
+                if !routes.isEmpty { add("\(host):80", [host], routes) }
+            }
+            // A Host without a port means port 80, or the only HTTP port of a service that has no 80.
+            for (number, services) in outbound.withoutPort80.sorted(by: { $0.key < $1.key }) {
+                addServices(services, port: number)
+            }
+        }
+        if taken.insert("*").inserted { table.virtualHosts.append(unknownDestinations()) }
+        return table
+    }
+
+    /// The one route of a service without a VirtualService.
+    private func defaultRoute(_ service: Service, port: UInt16) -> RouteModel {
+        if service.backing == .byName {
+            return RouteModel(name: "default", source: service.meta.ref, action: .passthrough)
+        }
+        let target = target(host: service.host, subset: "", port: port, arrivalPort: port, weight: 0)
+        return RouteModel(name: "default", source: service.meta.ref, action: .forward([target]))
+    }
+
+    private func unknownDestinations() -> VirtualHostModel {
+        let allowed = model.proxy.allowAnyOutbound
+        let name = allowed ? "allow_any" : "block_all"
+        let route = RouteModel(
+            name: name, source: proxy.meta.ref, action: allowed ? .passthrough : .direct(status: 502, body: []))
+        return VirtualHostModel(name: name, domains: ["*"], routes: [route])
+    }
+
+    /// The Hosts by which this client may call a service.
+    private func domains(of service: Service) -> [String] {
+        guard !Names.isWildcard(service.host) else { return [service.host] }
+        var names = [service.host, service.host + "."]
+        if service.isKubernetes {
+            var short = ["\(service.name).\(service.namespace)", "\(service.name).\(service.namespace).svc"]
+            if service.namespace == proxy.model.namespace { short.append(service.name) }
+            // A short form that is another service's full name belongs to that one.
+            names += short.filter { !registry.isKnown($0) }
+        }
+        let wildcards = service.isHeadless ? names.map { "*." + $0 } : []
+        let addresses = service.clusterIPs.map { $0.contains(":") ? "[\($0)]" : $0 }
+        return (names + wildcards + addresses).map { $0.lowercased() }
+    }
+
+    // MARK: inbound
+
+    private func compileInbound(_ inbound: ProxyDocument.Inbound) {
+        let port = inbound.app.port
+        let name = "inbound|\(port)||"
+        let own = ownService(port: port)
+        var cluster = ClusterModel(
+            name: name, service: own?.host ?? "", serviceNamespace: proxy.model.namespace, subset: "", port: port)
+        cluster.connectTimeoutMs = model.proxy.connectTimeoutMs
+        var endpoint = EndpointModel(address: inbound.app)
+        endpoint.workload = proxy.model.name
+        endpoint.namespace = proxy.model.namespace
+        endpoint.labels = proxy.model.labels
+        cluster.endpoints = [endpoint]
+        cluster.stable = [0]
+        var source = proxy.meta.ref
+        source.line = inbound.line
+        let target = TargetModel(
+            cluster: clusterByName[name] ?? add(cluster), clusterName: name, weight: 0)
+        let route = RouteModel(name: "default", source: source, action: .forward([target]))
+        var table = RouteTableModel(name: name)
+        table.virtualHosts = [
+            VirtualHostModel(name: "inbound|http|\(port)", domains: ["*"], routes: [route])
+        ]
+        model.listeners.append(
+            ListenerModel(
+                name: "inbound/\(inbound.address.port)", role: .inbound, address: inbound.address,
+                tables: [PortTable(port: 0, routeTable: add(table))], source: source))
+    }
+
+    /// The service in our namespace that selects this pod and targets the app's port, for metrics.
+    private func ownService(port: UInt16) -> Service? {
+        registry.services.first { service in
+            service.namespace == proxy.model.namespace && !service.selector.isEmpty
+                && proxy.model.labels.contains(service.selector)
+                && service.ports.contains { if case .number(port) = $0.target { true } else { false } }
+        }
+    }
+}
+
+/// What a sidecar's outbound tables are made of.
+private struct OutboundServices {
+    /// Bound to the mesh and visible, oldest first.
+    let virtualServices: [VirtualServiceDocument]
+    /// Numbers of visible services by HTTP port.
+    private(set) var byPort: [UInt16: [Int]] = [:]
+    /// By their only HTTP port, which is not 80.
+    private(set) var withoutPort80: [UInt16: [Int]] = [:]
+    /// VirtualService hosts that are no known service, with the number of their VirtualService.
+    private(set) var unknownHosts: [(order: Int, host: String)] = []
+    private var ownersByHost = HostIndex<[Int]>()
+
+    init(_ compiler: Compiler) {
+        let client = compiler.proxy.model.namespace
+        let registry = compiler.registry
+        virtualServices = compiler.documents.virtualServices.oldestFirst().filter { document in
+            let inMesh = document.gateways.isEmpty || document.gateways.contains { $0.value == "mesh" }
+            return inMesh && !document.hosts.isEmpty
+                && Names.isExported(document.exportTo, own: document.meta.namespace, to: client)
+                && compiler.visibility.sees(document)
+        }
+        for (order, document) in virtualServices.enumerated() {
+            for host in document.hosts {
+                let name = Names.resolve(host.value, namespace: document.meta.namespace)
+                ownersByHost[name] = (ownersByHost[name] ?? []) + [order]
+            }
+        }
+        var covered: Set<String> = []
+        for index in registry.visible(from: client) {
+            let service = registry.services[index]
+            guard compiler.visibility.sees(service) else { continue }
+            for owner in ownersByHost.covering(service.host) { covered.insert(owner.host) }
+            let http = service.httpPorts
+            for port in http { byPort[port.number, default: []].append(index) }
+            if http.count == 1, http[0].number != 80 { withoutPort80[http[0].number, default: []].append(index) }
+        }
+        var seen: Set<String> = []
+        for (order, document) in virtualServices.enumerated() {
+            for host in document.hosts {
+                let name = Names.resolve(host.value, namespace: document.meta.namespace)
+                if !covered.contains(name), seen.insert("\(order) \(name)").inserted {
+                    unknownHosts.append((order, name))
+                }
+            }
+        }
+    }
+
+    /// All ports that have a table, 80 among them always.
+    var ports: [UInt16] { Set(byPort.keys).union([80]).sorted() }
+
+    /// VirtualServices that may own a host: exact before the most specific wildcard, the oldest first.
+    func owners(of host: String) -> [Int] { ownersByHost.covering(host).flatMap(\.value) }
+}

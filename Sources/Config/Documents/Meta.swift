@@ -1,0 +1,96 @@
+// What every object has: kind, name, namespace, labels, age. And the bag that holds all objects of one load.
+internal import Base
+internal import Lanes
+
+/// `metadata` and where the object stands.
+struct Meta: Sendable {
+    var kind: String
+    var name: String
+    var namespace: String
+    var labels: [String: String] = [:]
+    var annotations: [String: String] = [:]
+    /// Seconds since 1970; nil: not given, which counts as the oldest, as Istio has it.
+    var createdAtSeconds: Int64?
+    /// `deletionTimestamp` is set.
+    var isTerminating = false
+    /// The first owner: the workload behind a pod.
+    var owner: (kind: String, name: String)?
+    var ref: SourceRef
+
+    /// `VirtualService ns/name`.
+    var resource: String { ref.document }
+
+    /// Istio's creation order: oldest first, then name, then namespace. Objects in files seldom have a
+    /// timestamp; those are equally old, so their names decide, just as when kubectl applies them in one go.
+    static func isOlder(_ left: Meta, _ right: Meta) -> Bool {
+        let leftTime = left.createdAtSeconds ?? Int64.min
+        let rightTime = right.createdAtSeconds ?? Int64.min
+        if leftTime != rightTime { return leftTime < rightTime }
+        if left.name != right.name { return left.name < right.name }
+        return left.namespace < right.namespace
+    }
+}
+
+protocol Document: Sendable {
+    var meta: Meta { get }
+}
+
+extension Array where Element: Document {
+    func oldestFirst() -> [Element] { sorted { Meta.isOlder($0.meta, $1.meta) } }
+}
+
+/// All objects of one load, typed, in the order they were read.
+package struct DocumentSet: Sendable {
+    var proxies: [ProxyDocument] = []
+    var policies: [LanePolicyDocument] = []
+    var lanes: [LaneDocument] = []
+    var gateways: [GatewayDocument] = []
+    var virtualServices: [VirtualServiceDocument] = []
+    var destinationRules: [DestinationRuleDocument] = []
+    var serviceEntries: [ServiceEntryDocument] = []
+    var workloadEntries: [WorkloadEntryDocument] = []
+    var sidecars: [SidecarDocument] = []
+    var envoyFilters: [EnvoyFilterDocument] = []
+    var services: [ServiceDocument] = []
+    var endpointSlices: [EndpointSliceDocument] = []
+    var pods: [PodDocument] = []
+    /// Kinds that are read for their existence alone: `Secret ns/name`.
+    var others: Set<String> = []
+
+    package init() {}
+}
+
+extension Fields {
+    /// Reads `metadata` of a namespaced object; an object without a namespace is in `default`.
+    static func readMeta(_ root: YAML, kind: String, file: String) -> Meta {
+        let metadata = root["metadata"]
+        func text(_ key: String) -> String? {
+            guard case .scalar(let text, _)? = metadata?[key]?.value, !text.isEmpty else { return nil }
+            return text
+        }
+        func map(_ key: String) -> [String: String] {
+            guard case .map(let entries)? = metadata?[key]?.value else { return [:] }
+            var result: [String: String] = [:]
+            for entry in entries {
+                if case .scalar(let text, _) = entry.value.value { result[entry.key] = text }
+            }
+            return result
+        }
+        let name = text("name") ?? text("generateName") ?? ""
+        let namespace = text("namespace") ?? "default"
+        var meta = Meta(
+            kind: kind, name: name, namespace: namespace,
+            ref: SourceRef(document: "\(kind) \(namespace)/\(name)", file: file, line: root.line))
+        meta.labels = map("labels")
+        meta.annotations = map("annotations")
+        meta.createdAtSeconds = text("creationTimestamp").flatMap { UTCTime.seconds(rfc3339: $0) }
+        meta.isTerminating = text("deletionTimestamp") != nil
+        if case .list(let owners)? = metadata?["ownerReferences"]?.value, let first = owners.first,
+            case .scalar(let kind, _)? = first["kind"]?.value,
+            case .scalar(let name, _)? = first["name"]?.value
+        {
+            meta.owner = (kind, name)
+        }
+        return meta
+    }
+}

@@ -1,0 +1,163 @@
+// `ServiceEntry` and `WorkloadEntry`: services and endpoints that Kubernetes does not know.
+internal import Base
+internal import Lanes
+
+/// How a port's bytes are to be understood: by appProtocol, the port's name, or not declared.
+enum PortProtocol: Sendable {
+    case http, http2, tls, tcp, udp, auto
+
+    /// HTTP routing applies to declared HTTP and to what is not declared.
+    var isHTTP: Bool { self == .http || self == .http2 || self == .auto }
+
+    /// From a protocol's name in any case; nil if it names none.
+    init?(word: some StringProtocol) {
+        switch word.lowercased() {
+        case "http": self = .http
+        case "http2", "grpc", "grpc-web": self = .http2
+        case "https", "tls": self = .tls
+        case "tcp", "mongo", "redis", "mysql": self = .tcp
+        case "udp": self = .udp
+        default: return nil
+        }
+    }
+}
+
+/// A port of a service.
+struct ServicePort: Sendable {
+    enum Target: Sendable {
+        case number(UInt16)
+        case named(String)
+    }
+
+    var number: UInt16
+    var name: String
+    var proto: PortProtocol
+    var target: Target
+}
+
+/// `WorkloadEntry`, alone or inline in a ServiceEntry.
+struct Workload: Sendable {
+    var address: String
+    var ports: [String: UInt16] = [:]
+    var labels: [String: String] = [:]
+    var weight = 1
+    var line = 0
+
+    static func read(_ fields: Fields) -> Workload {
+        var workload = Workload(address: fields.string("address") ?? "", line: fields.line)
+        if let ports = fields.any("ports"), case .map(let entries) = ports.value {
+            for entry in entries {
+                let cursor = Fields(ports, path: "\(fields.path).ports", context: fields.context)
+                workload.ports[entry.key] = cursor.port(entry.key)
+            }
+        }
+        workload.labels = fields.labels("labels")
+        workload.weight = max(1, fields.integer("weight", in: 0...Int(Int32.max)) ?? 1)
+        fields.accept("network", "locality", "serviceAccount")
+        if workload.address.isEmpty, !fields.has("network") {
+            fields.context.invalid(fields.line, "\(fields.path).address is missing")
+        }
+        fields.finish()
+        return workload
+    }
+}
+
+struct WorkloadEntryDocument: Document {
+    var meta: Meta
+    var workload = Workload(address: "")
+
+    init(_ root: YAML, meta: Meta, context: DocumentContext) {
+        self.meta = meta
+        guard let spec = Fields(root, path: "", context: context).spec() else { return }
+        workload = Workload.read(spec)
+    }
+}
+
+struct ServiceEntryDocument: Document {
+    var meta: Meta
+    var hosts: [Located<String>] = []
+    var addresses: [String] = []
+    var ports: [ServicePort] = []
+    var resolution = "NONE"
+    var endpoints: [Workload] = []
+    /// Nil: no selector.
+    var workloadSelector: [String: String]?
+    var exportTo: [String] = []
+    var line = 0
+
+    init(_ root: YAML, meta: Meta, context: DocumentContext) {
+        self.meta = meta
+        guard let spec = Fields(root, path: "", context: context).spec() else { return }
+        line = spec.line
+        hosts = spec.strings("hosts")
+        addresses = spec.strings("addresses").map(\.value)
+        exportTo = spec.strings("exportTo").map(\.value)
+        _ = spec.word("location", of: ["MESH_EXTERNAL", "MESH_INTERNAL"])
+        resolution =
+            spec.word("resolution", of: ["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"]) ?? "NONE"
+        endpoints = spec.objects("endpoints").map(Workload.read)
+        if let selector = spec.object("workloadSelector") {
+            workloadSelector = selector.labels("labels")
+            selector.finish()
+        }
+        spec.accept("subjectAltNames")
+        readPorts(spec)
+        validate(spec)
+        spec.finish()
+    }
+
+    private mutating func readPorts(_ spec: Fields) {
+        var numbers: Set<UInt16> = []
+        var names: Set<String> = []
+        for fields in spec.objects("ports") {
+            let name = fields.string("name") ?? ""
+            let word = fields.string("protocol") ?? ""
+            let target = fields.port("targetPort")
+            if let number = fields.port("number") {
+                let proto = PortProtocol(word: word.isEmpty ? name.prefix { $0 != "-" } : word[...]) ?? .auto
+                ports.append(
+                    ServicePort(number: number, name: name, proto: proto, target: .number(target ?? number)))
+                if !numbers.insert(number).inserted {
+                    fields.context.invalid(fields.line, "the port \(number) is given twice")
+                }
+            } else if !fields.has("number") {
+                fields.context.invalid(fields.line, "\(fields.path).number is missing")
+            }
+            if name.isEmpty {
+                fields.context.invalid(fields.line, "\(fields.path).name is missing")
+            } else if !names.insert(name).inserted {
+                fields.context.invalid(fields.line, "the port name \(name) is given twice")
+            }
+            fields.finish()
+        }
+    }
+
+    private func validate(_ spec: Fields) {
+        let context = spec.context
+        if hosts.isEmpty { context.invalid(spec.line, "spec.hosts is missing") }
+        for host in hosts {
+            if host.value == "*" || !isHostName(host.value, wildcard: true) {
+                context.invalid(host.line, "spec.hosts: \"\(host.value)\" is no host name")
+            }
+            if host.value.hasPrefix("*"), resolution == "DNS" || resolution == "DNS_ROUND_ROBIN", endpoints.isEmpty {
+                context.invalid(
+                    host.line, "a wildcard host with resolution \(resolution) needs endpoints",
+                    suggestion: "the name to resolve is not known")
+            }
+        }
+        if workloadSelector != nil, !endpoints.isEmpty {
+            context.invalid(
+                spec.line(of: "workloadSelector"), "workloadSelector and endpoints exclude each other")
+        }
+        if resolution == "NONE", !endpoints.isEmpty {
+            context.invalid(spec.line(of: "endpoints"), "endpoints with resolution NONE")
+        }
+        guard resolution == "STATIC" else { return }
+        for endpoint in endpoints
+        where !endpoint.address.isEmpty && IPAddress(endpoint.address) == nil
+            && !endpoint.address.hasPrefix("unix://")
+        {
+            context.invalid(endpoint.line, "resolution STATIC needs IP addresses, not \(endpoint.address)")
+        }
+    }
+}

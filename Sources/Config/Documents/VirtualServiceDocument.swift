@@ -1,0 +1,219 @@
+// `VirtualService`: fields and validation (istio-semantics.md 4 to 6). What the routes mean for one proxy is
+// decided in Compile/.
+internal import Base
+internal import Lanes
+
+struct VirtualServiceDocument: Document {
+    struct Destination: Sendable {
+        /// FQDN: resolved in the namespace of the object that holds it.
+        var host: String
+        var subset: String
+        var port: UInt16?
+        /// Nil: not given.
+        var weight: Int?
+        var requestHeaders = HeaderOperations()
+        var responseHeaders = HeaderOperations()
+        /// Host rewrite asked for by this destination's own header operations.
+        var authority: String?
+        var line: Int
+    }
+
+    struct Match: Sendable {
+        var name = ""
+        var model = MatchModel()
+        var gateways: [String] = []
+        var sourceLabels: [String: String] = [:]
+        var sourceNamespace = ""
+        var port: UInt16?
+        /// Holds a condition that is not supported: the element never matches, which is the safe reading.
+        var isUnsupported = false
+        var line: Int
+    }
+
+    struct HTTPRoute: Sendable {
+        var name = ""
+        var matches: [Match] = []
+        var destinations: [Destination] = []
+        var redirect: RedirectModel?
+        var direct: (status: Int, body: [UInt8])?
+        var delegate: (name: String, namespace: String)?
+        var rewrite: RewriteModel?
+        /// `headers` as a whole was given: what delegation inherits or not.
+        var hasHeaders = false
+        var requestHeaders = HeaderOperations()
+        var responseHeaders = HeaderOperations()
+        var authority: String?
+        var timeoutMs: UInt64?
+        var line: Int
+        var ref: SourceRef
+    }
+
+    var meta: Meta
+    var hosts: [Located<String>] = []
+    var gateways: [Located<String>] = []
+    var exportTo: [String] = []
+    var http: [HTTPRoute] = []
+
+    init(_ root: YAML, meta: Meta, context: DocumentContext) {
+        self.meta = meta
+        guard let spec = Fields(root, path: "", context: context).spec() else { return }
+        hosts = spec.strings("hosts")
+        gateways = spec.strings("gateways")
+        exportTo = spec.strings("exportTo").map(\.value)
+        http = spec.objects("http").map { Self.readRoute($0, meta: meta) }
+        spec.unsupported("tls", "tcp", effect: "those connections get no route")
+        validate(spec)
+        spec.finish()
+    }
+
+    private func validate(_ spec: Fields) {
+        let isDelegate = !spec.has("hosts")
+        if isDelegate, spec.has("gateways") {
+            spec.context.invalid(
+                spec.line(of: "gateways"), "a VirtualService without hosts is a delegate and has no gateways")
+        }
+        if http.isEmpty, !spec.has("tls"), !spec.has("tcp") {
+            spec.context.invalid(spec.line, "http, tcp or tls must be given")
+        }
+        let inMesh = gateways.isEmpty || gateways.contains { $0.value == "mesh" }
+        var seen: Set<String> = []
+        for host in hosts {
+            if !isHostName(host.value, wildcard: true) {
+                spec.context.invalid(host.line, "spec.hosts: \"\(host.value)\" is no host name")
+            } else if host.value == "*", inMesh {
+                spec.context.invalid(
+                    host.line, "the host * is not allowed in the mesh", suggestion: "bind it to a gateway")
+            }
+            if !seen.insert(host.value.lowercased()).inserted {
+                spec.context.invalid(host.line, "the host \(host.value) is given twice")
+            }
+        }
+        for gateway in gateways where gateway.value.isEmpty {
+            spec.context.invalid(gateway.line, "spec.gateways: an empty name")
+        }
+    }
+
+    // MARK: one http entry
+
+    private static func readRoute(_ fields: Fields, meta: Meta) -> HTTPRoute {
+        var route = HTTPRoute(line: fields.line, ref: fields.context.ref(fields.line))
+        route.name = fields.string("name") ?? ""
+        route.matches = fields.objects("match").map(readMatch)
+        route.destinations = fields.objects("route").compactMap(readDestination)
+        for index in route.destinations.indices {
+            let host = route.destinations[index].host
+            route.destinations[index].host = Names.resolve(host, namespace: meta.namespace)
+        }
+        if let redirect = fields.object("redirect") { route.redirect = readRedirect(redirect, route: route) }
+        if let direct = fields.object("directResponse") { route.direct = readDirectResponse(direct) }
+        if let delegate = fields.object("delegate") {
+            let name = delegate.string("name") ?? ""
+            if name.isEmpty { delegate.context.invalid(delegate.line, "\(delegate.path).name is missing") }
+            route.delegate = (name, delegate.string("namespace") ?? meta.namespace)
+            delegate.finish()
+        }
+        if let rewrite = fields.object("rewrite") { route.rewrite = readRewrite(rewrite) }
+        if let headers = fields.object("headers") {
+            route.hasHeaders = true
+            (route.requestHeaders, route.responseHeaders, route.authority) = readHeaders(headers)
+        }
+        route.timeoutMs = fields.duration("timeout")
+        readRetries(fields)
+        fields.unsupported("fault", "corsPolicy", effect: "ignored")
+        fields.unsupported(
+            "mirror", "mirrors", "mirrorPercent", "mirror_percent", "mirrorPercentage", effect: "ignored")
+        validateAction(fields, route)
+        fields.finish()
+        return route
+    }
+
+    private static func validateAction(_ fields: Fields, _ route: HTTPRoute) {
+        let context = fields.context
+        func refuse(_ one: String, with others: [String]) {
+            guard fields.has(one) else { return }
+            for other in others where fields.has(other) {
+                context.invalid(fields.line(of: other), "\(fields.path): \(one) and \(other) exclude each other")
+            }
+        }
+        refuse("redirect", with: ["route", "fault", "rewrite", "directResponse", "delegate"])
+        refuse("directResponse", with: ["route", "fault", "rewrite", "delegate"])
+        refuse("delegate", with: ["route"])
+        refuse("mirror", with: ["mirrors"])
+        let hasAction = ["route", "redirect", "directResponse", "delegate"].contains { fields.has($0) }
+        if !hasAction {
+            context.invalid(
+                fields.line, "\(fields.path) has no route, redirect, directResponse or delegate")
+        } else if fields.has("route"), fields.list("route").isEmpty {
+            context.invalid(fields.line(of: "route"), "\(fields.path).route is empty")
+        }
+        if route.destinations.count > 1, route.destinations.allSatisfy({ ($0.weight ?? 0) == 0 }) {
+            context.invalid(fields.line(of: "route"), "\(fields.path).route: total destination weight = 0")
+        }
+        if route.redirect?.prefixRewrite != nil,
+            !route.matches.allSatisfy({ if case .prefix? = $0.model.uri { true } else { false } })
+        {
+            context.invalid(
+                fields.line(of: "redirect"), "\(fields.path).redirect.prefixRewrite needs uri prefix matches")
+        }
+    }
+
+    private static func readRetries(_ fields: Fields) {
+        guard let retries = fields.object("retries") else { return }
+        let attempts = retries.integer("attempts", in: 0...Int(Int32.max))
+        retries.accept(
+            "perTryTimeout", "retryOn", "retryRemoteLocalities", "retryIgnorePreviousHosts", "backoff")
+        if attempts != 0 {
+            fields.context.warn(
+                fields.line(of: "retries"), Code.fieldNotSupported,
+                "not supported yet: \(fields.path).retries, a request is tried once")
+        }
+        retries.finish()
+    }
+
+    static func readHeaders(_ fields: Fields) -> (HeaderOperations, HeaderOperations, String?) {
+        let authority = AuthorityOperation()
+        let request = fields.object("request").map { readHeaderOperations($0, authority: authority) }
+        let response = fields.object("response").map { readHeaderOperations($0, authority: nil) }
+        fields.finish()
+        return (request ?? HeaderOperations(), response ?? HeaderOperations(), authority.value)
+    }
+
+    private static func readDestination(_ fields: Fields) -> Destination? {
+        var destination = Destination(host: "", subset: "", line: fields.line)
+        destination.weight = fields.integer("weight", in: 0...Int(Int32.max))
+        if let headers = fields.object("headers") {
+            (destination.requestHeaders, destination.responseHeaders, destination.authority) =
+                readHeaders(headers)
+        }
+        defer { fields.finish() }
+        guard let target = fields.object("destination") else {
+            fields.context.invalid(fields.line, "\(fields.path).destination is missing")
+            return nil
+        }
+        destination.line = fields.line(of: "destination")
+        destination.host = target.string("host") ?? ""
+        destination.subset = target.string("subset") ?? ""
+        if let port = target.object("port") {
+            destination.port = port.port("number")
+            if port.has("name") {
+                fields.context.invalid(
+                    port.line(of: "name"), "\(port.path).name is not supported in Istio", suggestion: "use number")
+            }
+            port.accept("name")
+            port.finish()
+        }
+        if !isHostName(destination.host, wildcard: false) {
+            fields.context.invalid(
+                target.line(of: "host"),
+                destination.host.isEmpty
+                    ? "\(target.path).host is missing"
+                    : "\(target.path).host: \"\(destination.host)\" is no host name")
+        }
+        if !destination.subset.isEmpty, !isDNSLabel(destination.subset) {
+            fields.context.invalid(
+                target.line(of: "subset"), "\(target.path).subset: \"\(destination.subset)\" is no DNS label")
+        }
+        target.finish()
+        return destination
+    }
+}

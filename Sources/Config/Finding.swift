@@ -1,0 +1,95 @@
+// What loading has to say about the documents: one finding is one sentence about one line of one file.
+internal import Base
+
+package enum Severity: String, Sendable {
+    case error, warning
+}
+
+/// One sentence about a document. `IST....` codes are those of Istio's own analyzers and validation and mean
+/// the same; `FL....` codes are Fairlead's (config/README.md lists them).
+package struct Finding: Sendable, Equatable {
+    package var severity: Severity
+    package var code: String
+    package var message: String
+    package var file: String
+    /// From 1; 0: the file as a whole.
+    package var line: Int
+    /// `VirtualService digillect-nonprod/auth`; empty when the text is not an object at all.
+    package var resource: String
+    /// What to do about it; empty when the message says it all.
+    package var suggestion: String
+    /// True: an API server would not accept such an object, so neither does `run`. An error that is not
+    /// refused (a reference to a missing service, say) is an error of `check`, and answers requests as Istio does.
+    package var refused: Bool
+
+    package init(
+        _ severity: Severity, _ code: String, _ message: String, file: String, line: Int,
+        resource: String = "", suggestion: String = "", refused: Bool = false
+    ) {
+        self.severity = severity
+        self.code = code
+        self.message = message
+        self.file = file
+        self.line = line
+        self.resource = resource
+        self.suggestion = suggestion
+        self.refused = refused
+    }
+
+    /// `FILE:LINE: error [CODE] message`.
+    package var text: String {
+        var line = "\(file):\(line): \(severity.rawValue) [\(code)] "
+        if !resource.isEmpty { line += "\(resource): " }
+        line += message
+        if !suggestion.isEmpty { line += " (\(suggestion))" }
+        return String(line.map { $0.isNewline ? " " : $0 })
+    }
+}
+
+/// Findings in the order they were made, each once, and never more than `Limits.findings`.
+struct FindingList {
+    private(set) var all: [Finding] = []
+    private(set) var refused = false
+    private var seen: Set<String> = []
+
+    mutating func add(_ finding: Finding) {
+        if finding.refused { refused = true }
+        guard all.count < Limits.findings else { return }
+        if seen.insert("\(finding.line) \(finding.code) \(finding.message) \(finding.file)").inserted {
+            all.append(finding)
+        }
+    }
+}
+
+/// What `fairlead check` prints: one line a finding, or with `json` the object of interface.md section 3.
+package func renderCheck(_ findings: [Finding], json: Bool) -> String {
+    let errors = findings.count { $0.severity == .error }
+    guard json else {
+        var text = ""
+        for finding in findings { text += finding.text + "\n" }
+        return text
+    }
+    var writer = JSONWriter()
+    writer.object { root in
+        root.array("findings") { list in
+            for finding in findings { list.object { finding.write(to: &$0) } }
+        }
+        root.member("errors", errors)
+        root.member("warnings", findings.count - errors)
+    }
+    return writer.finishString() + "\n"
+}
+
+extension Finding {
+    /// The members of this finding's JSON object.
+    func write(to json: inout JSONWriter) {
+        json.member("file", file)
+        json.member("line", line)
+        json.member("severity", severity.rawValue)
+        json.member("code", code)
+        json.member("message", message)
+        json.member("resource", resource)
+        json.member("suggestion", suggestion)
+        json.member("refused", refused)
+    }
+}

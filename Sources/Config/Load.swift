@@ -1,0 +1,103 @@
+// The module's front door: paths in, findings and one proxy's model out.
+internal import Base
+internal import CLinux
+package import Lanes
+
+package struct LoadOptions: Sendable {
+    package enum Purpose: Sendable {
+        /// One proxy is to run: which one must be clear, its secrets must be there.
+        case run
+        /// Documents are looked at: every Proxy's view is compiled.
+        case check
+    }
+
+    /// `NAMESPACE/NAME` of the Proxy document; nil: the only one, else one is made up.
+    package var proxy: String?
+    package var purpose = Purpose.run
+    /// Seconds since 1970, for lanes with a ttl.
+    package var nowSeconds = Int64(fl_realtime_ns() / 1_000_000_000)
+    /// What the last load returned: when each lane without creationTimestamp was seen first.
+    package var firstSeen: [String: Int64] = [:]
+
+    package init(proxy: String? = nil, purpose: Purpose = .run) {
+        self.proxy = proxy
+        self.purpose = purpose
+    }
+}
+
+package struct LoadResult: Sendable {
+    /// Nil when something was refused or unreadable.
+    package var model: RoutingModel?
+    package var findings: [Finding] = []
+    /// Some path could not be read at all: exit code 2 of `check`, 1 of `run`.
+    package var unreadable = false
+    /// `NAMESPACE/NAME` of the proxy whose model this is.
+    package var proxyName = ""
+    /// What was assumed and deserves a line in the log, such as a Proxy that was made up.
+    package var notes: [String] = []
+    /// For the next load's options.
+    package var firstSeen: [String: Int64] = [:]
+    package var hasErrors: Bool { findings.contains { $0.severity == .error } }
+}
+
+/// Reads, parses, analyses and compiles.
+package func load(paths: [String], options: LoadOptions = LoadOptions()) -> LoadResult {
+    load(Sources(paths: paths), options: options)
+}
+
+/// Parses, analyses and compiles what was read.
+package func load(_ sources: Sources, options: LoadOptions = LoadOptions()) -> LoadResult {
+    var reader = DocumentReader()
+    for finding in sources.unreadable { reader.findings.add(finding) }
+    for source in sources.texts {
+        if let text = String(validating: source.bytes, as: UTF8.self) {
+            reader.read(text: text, file: source.file)
+        } else {
+            reader.findings.add(
+                Finding(
+                    .error, Code.notYAML, "not UTF-8 text", file: source.file, line: firstBadLine(source.bytes),
+                    refused: true))
+        }
+    }
+    var result = compile(reader.documents, findings: reader.findings, options: options)
+    result.unreadable = !sources.unreadable.isEmpty
+    return result
+}
+
+/// The line of the first byte sequence that is not UTF-8.
+private func firstBadLine(_ bytes: [UInt8]) -> Int {
+    var line = 1
+    var start = bytes.startIndex
+    while start < bytes.endIndex {
+        let end = bytes[start...].firstIndex(of: 0x0A).map { $0 + 1 } ?? bytes.endIndex
+        if String(validating: bytes[start..<end], as: UTF8.self) == nil { return line }
+        start = end
+        line += 1
+    }
+    return line
+}
+
+/// Analyses typed documents and compiles the view of one proxy (or, for `check`, of each).
+func compile(_ documents: DocumentSet, findings earlier: FindingList, options: LoadOptions) -> LoadResult {
+    var findings = earlier
+    var result = LoadResult()
+    let registry = Registry(documents)
+    let rules = DestinationRules(documents.destinationRules)
+    analyze(documents, registry, rules, &findings)
+    let choice = ProxyChoice(documents, options)
+    for finding in choice.findings { findings.add(finding) }
+    result.notes = choice.notes
+    for (index, proxy) in choice.proxies.enumerated() {
+        let compiler = Compiler(
+            documents, registry, rules, proxy: proxy, servesAnyGateway: choice.isMadeUp, options: options)
+        compiler.compile()
+        for finding in compiler.findings.all { findings.add(finding) }
+        result.firstSeen.merge(compiler.firstSeen) { first, _ in first }
+        guard index == 0 else { continue }
+        result.model = compiler.model
+        result.proxyName = "\(proxy.meta.namespace)/\(proxy.meta.name)"
+    }
+    if findings.refused { result.model = nil }
+    result.findings = findings.all
+    return result
+}

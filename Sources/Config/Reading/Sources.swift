@@ -1,0 +1,166 @@
+// Paths to texts: files, folders (read recursively, `*.yaml` and `*.yml`) and standard input. Everything is
+// bounded; what cannot be read is told apart from what is wrong.
+internal import Base
+internal import CLinux
+internal import Glibc
+
+/// One file's text.
+package struct SourceText: Sendable, Equatable {
+    /// As findings name it; `<stdin>` for `-`.
+    package var file: String
+    package var bytes: [UInt8]
+
+    package init(file: String, bytes: [UInt8]) {
+        self.file = file
+        self.bytes = bytes
+    }
+}
+
+/// All texts of one load, in the order of the paths, folders sorted by name.
+package struct Sources: Sendable {
+    package private(set) var texts: [SourceText] = []
+    /// One finding a path that could not be read: exit code 2 of `check`.
+    package private(set) var unreadable: [Finding] = []
+    /// Folders to watch: those read, those of files given by name, and those that links on the way lead to
+    /// (a Kubernetes ConfigMap is a folder of links into `..data`, itself a link that is swapped).
+    package private(set) var watchedFolders: [String] = []
+    private var folders: Set<String> = []
+    private var fileCount = 0
+
+    /// Reads everything. `-` is standard input and is read once.
+    package init(paths: [String]) {
+        var readInput = false
+        for path in paths {
+            if path == "-" {
+                if !readInput { readFile("/dev/stdin", name: "<stdin>") }
+                readInput = true
+            } else if isFolder(path) {
+                readFolder(path, depth: 0)
+            } else {
+                watch(folderOf(path))
+                readFile(path, name: path)
+            }
+        }
+    }
+
+    /// Texts that are already in memory: tests, and configuration received otherwise.
+    package init(texts: [SourceText]) { self.texts = texts }
+
+    /// Changes exactly when a text or the set of files changes, so that a touched file is no reload.
+    package var fingerprint: UInt64 {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        func add(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        for text in texts {
+            for byte in text.file.utf8 { add(byte) }
+            add(0xFF)
+            for byte in text.bytes { add(byte) }
+            add(0xFE)
+        }
+        for finding in unreadable { for byte in finding.file.utf8 { add(byte) } }
+        return hash
+    }
+
+    private mutating func fail(_ path: String, _ reason: String) {
+        unreadable.append(
+            Finding(.error, Code.unreadable, "cannot read: \(reason)", file: path, line: 0, refused: true))
+    }
+
+    private mutating func watch(_ folder: String) {
+        guard folders.insert(folder).inserted else { return }
+        watchedFolders.append(folder)
+        if let real = realPath(folder), folders.insert(real).inserted { watchedFolders.append(real) }
+    }
+
+    private mutating func readFolder(_ path: String, depth: Int) {
+        guard depth < Limits.folderDepth else {
+            fail(path, "folders nested deeper than \(Limits.folderDepth)")
+            return
+        }
+        guard let entries = folderEntries(path) else {
+            fail(path, reason(errno))
+            return
+        }
+        watch(path)
+        for name in entries.sorted() {
+            let full = path.hasSuffix("/") ? path + name : "\(path)/\(name)"
+            if isFolder(full) {
+                // `..data` and `..2026_01_02` of a ConfigMap hold what the links beside them show already.
+                if !name.hasPrefix(".") { readFolder(full, depth: depth + 1) }
+            } else if !name.hasPrefix("."), name.hasSuffix(".yaml") || name.hasSuffix(".yml") {
+                if fileCount == Limits.configurationFiles {
+                    fail(path, "more than \(Limits.configurationFiles) files")
+                    return
+                }
+                if let real = realPath(full) { watch(folderOf(real)) }
+                readFile(full, name: full)
+            }
+        }
+    }
+
+    private mutating func readFile(_ path: String, name: String) {
+        fileCount += 1
+        switch readBounded(path, limit: Limits.fileBytes) {
+        case .success(let bytes): texts.append(SourceText(file: name, bytes: bytes))
+        case .failure(let problem): fail(name, problem.text)
+        }
+    }
+}
+
+/// Why a file could not be read, for people.
+struct FileProblem: Error {
+    var text: String
+}
+
+private func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
+
+/// A whole file of at most `limit` bytes.
+func readBounded(_ path: String, limit: Int) -> Result<[UInt8], FileProblem> {
+    // Non-blocking, so that a FIFO without a writer cannot hang the load.
+    let descriptor =
+        path == "/dev/stdin" ? dup(0) : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { return .failure(FileProblem(text: reason(errno))) }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 65_536)
+    while true {
+        let count = read(descriptor, &chunk, chunk.count)
+        if count < 0 {
+            if errno == EINTR { continue }
+            return .failure(FileProblem(text: reason(errno)))
+        }
+        if count == 0 { return .success(bytes) }
+        bytes.append(contentsOf: chunk[..<count])
+        if bytes.count > limit { return .failure(FileProblem(text: "larger than \(limit) bytes")) }
+    }
+}
+
+private func isFolder(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+}
+
+private func folderOf(_ path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+}
+
+private func realPath(_ path: String) -> String? {
+    guard let real = realpath(path, nil) else { return nil }
+    defer { free(real) }
+    return String(cString: real)
+}
+
+/// Names in a folder but `.` and `..`; nil if it cannot be read (`errno`).
+private func folderEntries(_ path: String) -> [String]? {
+    guard let folder = opendir(path) else { return nil }
+    defer { closedir(folder) }
+    var names: [String] = []
+    while let entry = readdir(folder) {
+        let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+            pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+        }
+        if name != ".", name != ".." { names.append(name) }
+        if names.count > Limits.configurationFiles { break }
+    }
+    return names
+}

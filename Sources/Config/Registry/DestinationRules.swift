@@ -1,0 +1,105 @@
+// Which DestinationRule a client sees for a service, and what its subsets and policies come to
+// (istio-semantics.md 2.4 and 12).
+internal import Base
+internal import Lanes
+
+/// The rules of one namespace for one host, merged.
+struct EffectiveRule: Sendable {
+    var exportTo: [String]
+    var namespace: String
+    /// Nil: for all workloads.
+    var workloadSelector: [String: String]?
+    var policy: TrafficPolicy?
+    var subsets: [DestinationRuleDocument.Subset]
+    private var subsetByName: [String: Int] = [:]
+
+    init(_ document: DestinationRuleDocument) {
+        exportTo = document.exportTo.sorted()
+        namespace = document.meta.namespace
+        workloadSelector = document.workloadSelector
+        policy = document.policy
+        subsets = []
+        add(document.subsets)
+    }
+
+    /// Adds a younger rule for the same host: its subsets that are new, its policy if there is none yet.
+    mutating func merge(_ younger: DestinationRuleDocument) {
+        if policy == nil { policy = younger.policy }
+        add(younger.subsets)
+    }
+
+    private mutating func add(_ more: [DestinationRuleDocument.Subset]) {
+        for subset in more where subsetByName[subset.name] == nil {
+            subsetByName[subset.name] = subsets.count
+            subsets.append(subset)
+        }
+    }
+
+    func subset(_ name: String) -> DestinationRuleDocument.Subset? { subsetByName[name].map { subsets[$0] } }
+
+    /// The settings of one port of a subset (or of the whole service).
+    func settings(subset: DestinationRuleDocument.Subset?, port: UInt16) -> TrafficPolicy.Settings {
+        let top = policy?.ports[port] ?? policy?.settings ?? TrafficPolicy.Settings()
+        guard let own = subset?.policy else { return top }
+        if let whole = own.ports[port] { return whole }
+        return TrafficPolicy.Settings(
+            loadBalancing: own.settings.loadBalancing ?? top.loadBalancing,
+            connectTimeoutMs: own.settings.connectTimeoutMs ?? top.connectTimeoutMs)
+    }
+}
+
+struct DestinationRules {
+    /// By namespace, then host: one entry for each exportTo and workload selector, oldest first.
+    private var byNamespace: [String: HostIndex<[EffectiveRule]>] = [:]
+
+    init(_ documents: [DestinationRuleDocument]) {
+        for document in documents.oldestFirst() where !document.host.isEmpty {
+            let namespace = document.meta.namespace
+            let host = Names.resolve(document.host, namespace: namespace)
+            var rules = byNamespace[namespace]?[host] ?? []
+            let exportTo = document.exportTo.sorted()
+            if let index = rules.firstIndex(where: {
+                $0.exportTo == exportTo && $0.workloadSelector == document.workloadSelector
+            }) {
+                rules[index].merge(document)
+            } else {
+                rules.append(EffectiveRule(document))
+            }
+            byNamespace[namespace, default: HostIndex()][host] = rules
+        }
+    }
+
+    /// The rule for a service as this client sees it: own namespace, then the service's, then the root's.
+    func rule(host: String, serviceNamespace: String, proxy: ProxyModel) -> EffectiveRule? {
+        let client = proxy.namespace
+        if client != Names.rootNamespace {
+            if let found = find(host, in: client, proxy, where: { rule in
+                rule.exportTo.isEmpty || rule.exportTo.contains { ["*", ".", client].contains($0) }
+            }) {
+                return found
+            }
+        } else if let found = find(host, in: client, proxy, where: { $0.exportTo == ["."] }) {
+            return found
+        }
+        let exported = { (rule: EffectiveRule) in
+            Names.isExported(rule.exportTo, own: rule.namespace, to: client)
+        }
+        return find(host, in: serviceNamespace, proxy, where: exported)
+            ?? find(host, in: Names.rootNamespace, proxy, where: exported)
+    }
+
+    private func find(
+        _ host: String, in namespace: String, _ proxy: ProxyModel, where isSeen: (EffectiveRule) -> Bool
+    ) -> EffectiveRule? {
+        guard let rules = byNamespace[namespace]?.mostSpecific(host) else { return nil }
+        let seen = rules.filter(isSeen)
+        if namespace == proxy.namespace,
+            let own = seen.first(where: { rule in
+                rule.workloadSelector.map { proxy.labels.contains($0) && !$0.isEmpty } ?? false
+            })
+        {
+            return own
+        }
+        return seen.first { $0.workloadSelector == nil }
+    }
+}
