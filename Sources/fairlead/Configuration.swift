@@ -1,0 +1,44 @@
+// From paths to a snapshot: loading, the --port mapping, freezing. One door for start, reload and explain.
+internal import Base
+internal import Config
+internal import Lanes
+
+/// What loading came to.
+struct LoadedConfiguration {
+    /// nil: refused.
+    var snapshot: Snapshot?
+    var findings: [Finding]
+    var unreadable: Bool
+    var notes: [String]
+    var firstSeen: [String: Int64]
+}
+
+enum Configuration {
+    /// Loads and freezes. Never runs on a worker's thread.
+    static func load(
+        _ paths: [String], proxy: String?, ports: [PortMapping], generation: UInt64, registry: Lanes.Registry,
+        firstSeen: [String: Int64] = [:]
+    ) -> LoadedConfiguration {
+        var options = LoadOptions(proxy: proxy)
+        options.firstSeen = firstSeen
+        let result = Config.load(paths: paths, options: options)
+        var loaded = LoadedConfiguration(
+            snapshot: nil, findings: result.findings, unreadable: result.unreadable, notes: result.notes,
+            firstSeen: result.firstSeen)
+        guard var model = result.model, !result.unreadable else { return loaded }
+        for index in model.listeners.indices {
+            if let mapping = ports.first(where: { $0.from == model.listeners[index].address.port }) {
+                model.listeners[index].address.port = mapping.to
+            }
+        }
+        do throws(TableError) {
+            loaded.snapshot = try Snapshot(model: model, generation: generation, registry: registry)
+        } catch {
+            loaded.findings.append(
+                Finding(
+                    .error, "FL0000", "the configuration cannot be compiled: \(error)", file: paths.first ?? "-",
+                    line: 0, refused: true))
+        }
+        return loaded
+    }
+}

@@ -1,0 +1,233 @@
+// The control thread of `run`: loads configuration, starts the workers, takes signals, watches files, reloads,
+// drains. Requests never wait for anything that happens here.
+internal import Admin
+internal import Base
+internal import CLinux
+internal import Config
+internal import Glibc
+internal import Lanes
+internal import Loop
+internal import Proxy
+internal import Synchronization
+internal import Telemetry
+
+/// What admin handlers share with the control thread.
+final class Control: Sendable {
+    private struct State {
+        var snapshot: Snapshot?
+        var generation: UInt64 = 0
+        var firstSeen: [String: Int64] = [:]
+        var reloadsAccepted: UInt64 = 0
+        var reloadsRefused: UInt64 = 0
+    }
+
+    let options: RunOptions
+    let paths: [String]
+    let registry = Lanes.Registry()
+    let fleet: Fleet
+    private let state = Mutex(State())
+    private let loading = Mutex(())
+    private let draining = Atomic<Bool>(false)
+    private let stopDescriptor: Int32
+
+    init(options: RunOptions, paths: [String], fleet: Fleet, stopDescriptor: Int32) {
+        self.options = options
+        self.paths = paths
+        self.fleet = fleet
+        self.stopDescriptor = stopDescriptor
+    }
+
+    var snapshot: Snapshot? { state.withLock { $0.snapshot } }
+    var isDraining: Bool { draining.load(ordering: .relaxed) }
+    var reloads: (accepted: UInt64, refused: UInt64) {
+        state.withLock { ($0.reloadsAccepted, $0.reloadsRefused) }
+    }
+
+    /// Loads and, if nothing is refused, routes by it. Also the first load.
+    func reload() -> (ok: Bool, findings: [Finding], listen: ListenError?, unreadable: Bool) {
+        // One at a time: two reloads at once would race for the generation.
+        loading.withLock { _ in
+            let (generation, firstSeen) = state.withLock { ($0.generation + 1, $0.firstSeen) }
+            var loaded = Configuration.load(
+                paths, proxy: options.proxy, ports: options.ports, generation: generation,
+                registry: registry, firstSeen: firstSeen)
+            for note in loaded.notes where generation == 1 { Log.info(note) }
+            var listen: ListenError?
+            if let snapshot = loaded.snapshot {
+                do throws(ListenError) {
+                    try fleet.apply(snapshot)
+                    state.withLock { state in
+                        state.snapshot = snapshot
+                        state.generation = generation
+                        state.firstSeen = loaded.firstSeen
+                        state.reloadsAccepted += 1
+                    }
+                    return (true, loaded.findings, nil, false)
+                } catch {
+                    listen = error
+                    loaded.findings.append(
+                        Finding(
+                            .error, "FL0001", error.message, file: paths.first ?? "-", line: 0, refused: true))
+                }
+            }
+            state.withLock { $0.reloadsRefused += 1 }
+            return (false, loaded.findings, listen, loaded.unreadable)
+        }
+    }
+
+    /// Starts draining; the control loop ends when the workers have.
+    func drain() {
+        guard !draining.exchange(true, ordering: .relaxed) else { return }
+        let configured = snapshot?.model.proxy.drainTimeoutMs ?? 30_000
+        fleet.drain(milliseconds: options.drainSeconds.map { $0 * 1_000 } ?? configured)
+        var one: UInt64 = 1
+        _ = write(stopDescriptor, &one, 8)
+    }
+}
+
+struct ControlLoop {
+    var options: RunOptions
+    var paths: [String]
+
+    /// How long after a change of files the reload waits for the rest of the change, milliseconds.
+    private static let settleMs: Int32 = 100
+    /// How often the end of the workers is looked for while draining.
+    private static let drainPollMs: Int32 = 20
+
+    /// Runs until stopped. Throws the process's exit status.
+    func run() throws(ExitStatus) {
+        let signals = SignalSource()
+        guard signals.descriptor >= 0 else { throw fail("the system refused a descriptor for signals", .refused) }
+        let stop = eventfd(0, Int32(EFD_NONBLOCK) | Int32(EFD_CLOEXEC))
+        var log: AccessLog?
+        if let target = AccessLogTarget(flag: options.accessLog) {
+            do throws(AccessLogError) {
+                log = try AccessLog(
+                    target: target, format: options.logFormat == "json" ? .json : .text, workers: options.workers)
+            } catch {
+                throw fail("\(error)", .refused)
+            }
+        }
+        guard let fleet = Fleet(workers: options.workers, accessLog: log, pin: false) else {
+            throw fail("the system refused threads, descriptors or memory", .refused)
+        }
+        let control = Control(options: options, paths: paths, fleet: fleet, stopDescriptor: stop)
+        try start(control)
+        let admin: AdminServer
+        do throws(AdminError) {
+            admin = try AdminServer(address: options.admin, actions: Actions.make(control))
+        } catch {
+            throw fail("\(error)", .cannotBind)
+        }
+        announce(control, admin)
+        serve(control, signals, stop)
+        fleet.join()
+        admin.stop()
+        log?.close()
+    }
+
+    private func fail(_ message: String, _ status: ExitStatus) -> ExitStatus {
+        writeText("fairlead: \(message)\n", to: 2)
+        return status
+    }
+
+    private func start(_ control: Control) throws(ExitStatus) {
+        let result = control.reload()
+        tell(result.findings)
+        if let listen = result.listen { throw fail(listen.message, .cannotBind) }
+        if !result.ok { throw fail("the configuration was refused", .refused) }
+    }
+
+    private func tell(_ findings: [Finding]) {
+        if !findings.isEmpty { writeText(renderCheck(findings, json: false), to: 2) }
+    }
+
+    /// One line per listener, then `ready`: what scripts wait for.
+    private func announce(_ control: Control, _ admin: AdminServer) {
+        var text = ""
+        for listener in control.snapshot?.model.listeners ?? [] {
+            text += "listening \(listener.name) on \(listener.address.text)\n"
+        }
+        text += "admin on \(admin.address.text)\nready\n"
+        writeText(text, to: 1)
+    }
+
+    private func serve(_ control: Control, _ signals: SignalSource, _ stop: Int32) {
+        var watcher = FileWatcher()
+        watcher?.watch(paths)
+        if watcher == nil { Log.warning("no inotify instance left: files are reloaded on SIGHUP only") }
+        var dirty = false
+        while true {
+            var descriptors = [
+                pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: stop, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: watcher?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
+            ]
+            let timeoutMs = control.isDraining ? Self.drainPollMs : (dirty ? Self.settleMs : -1)
+            let count = poll(&descriptors, 3, timeoutMs)
+            if control.isDraining, control.fleet.isFinished { return }
+            if count == 0, dirty {
+                dirty = false
+                reload(control, &watcher, "files changed")
+            }
+            if descriptors[1].revents != 0 {
+                var value: UInt64 = 0
+                _ = read(stop, &value, 8)
+            }
+            if descriptors[2].revents != 0, watcher?.drain() == true { dirty = true }
+            if descriptors[0].revents != 0 {
+                for signal in signals.take() { handle(signal, control, &watcher) }
+            }
+        }
+    }
+
+    private func handle(_ signal: Int32, _ control: Control, _ watcher: inout FileWatcher?) {
+        switch signal {
+        case SIGTERM, SIGINT:
+            Log.info("draining")
+            control.drain()
+        case SIGHUP: reload(control, &watcher, "SIGHUP")
+        case SIGUSR1: control.fleet.accessLog?.reopen()
+        default: break
+        }
+    }
+
+    private func reload(_ control: Control, _ watcher: inout FileWatcher?, _ why: String) {
+        if control.isDraining { return }
+        let result = control.reload()
+        // What the paths name may have moved with the change.
+        watcher?.watch(paths)
+        if result.ok {
+            Log.info("configuration reloaded (\(why))")
+        } else {
+            Log.error("configuration refused (\(why)): the one before keeps serving")
+            tell(result.findings)
+        }
+    }
+}
+
+/// Signals as something to poll. Made before any thread, so that all threads inherit the mask.
+struct SignalSource {
+    let descriptor: Int32
+
+    init() {
+        var set = sigset_t()
+        sigemptyset(&set)
+        for signal in [SIGTERM, SIGINT, SIGHUP, SIGUSR1] { sigaddset(&set, signal) }
+        sigprocmask(SIG_BLOCK, &set, nil)
+        descriptor = signalfd(-1, &set, Int32(SFD_NONBLOCK) | Int32(SFD_CLOEXEC))
+        // A client that goes away must not end the process.
+        var ignored = sigset_t()
+        sigemptyset(&ignored)
+        sigaddset(&ignored, SIGPIPE)
+        sigprocmask(SIG_BLOCK, &ignored, nil)
+    }
+
+    func take() -> [Int32] {
+        var signals: [Int32] = []
+        var information = signalfd_siginfo()
+        let size = MemoryLayout<signalfd_siginfo>.size
+        while read(descriptor, &information, size) == size { signals.append(Int32(information.ssi_signo)) }
+        return signals
+    }
+}
