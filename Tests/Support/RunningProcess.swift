@@ -1,5 +1,5 @@
-// A program that runs beside the test: its output is kept as it comes, and it never outlives the test, however
-// that ends.
+// A program that runs beside the test: its output is kept as it comes, and it never outlives the test,
+// however that ends.
 internal import CLinux
 internal import Glibc
 internal import Synchronization
@@ -30,10 +30,14 @@ package final class RunningProcess: Sendable {
         for fd in [pipes[0].read, pipes[1].write, pipes[2].write] { close(fd) }
         let shared = Shared()
         self.shared = shared
-        try Self.collect(pipes[1].read) { bytes in shared.state.withLock { $0.stdout += bytes } } atEnd: {
+        try Self.collect(pipes[1].read) { bytes in
+            shared.state.withLock { $0.stdout += bytes }
+        } atEnd: {
             shared.state.withLock { $0.openStreams -= 1 }
         }
-        try Self.collect(pipes[2].read) { bytes in shared.state.withLock { $0.stderr += bytes } } atEnd: {
+        try Self.collect(pipes[2].read) { bytes in
+            shared.state.withLock { $0.stderr += bytes }
+        } atEnd: {
             shared.state.withLock { $0.openStreams -= 1 }
         }
         let pid = pid
@@ -65,7 +69,7 @@ package final class RunningProcess: Sendable {
         if exitCode == nil { kill(pid, number) }
     }
 
-    /// Waits for a line of standard output that starts so, and returns it; throws when the program ends first.
+    /// Waits for a line of standard output that starts so and returns it; throws when the program ends first.
     @discardableResult
     package func waitForLine(_ prefix: String, _ deadline: Deadline = .usual) throws -> String {
         var found: String?
@@ -95,7 +99,12 @@ package final class RunningProcess: Sendable {
     }
 
     private var description: String {
-        "process \(pid) (exit \(exitCode.map(String.init) ?? "none"))\n--- stdout\n\(stdout)--- stderr\n\(stderr)"
+        """
+        process \(pid) (exit \(exitCode.map(String.init) ?? "none"))
+        --- stdout
+        \(stdout)--- stderr
+        \(stderr)
+        """
     }
 
     private static func collect(

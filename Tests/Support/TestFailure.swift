@@ -13,7 +13,9 @@ package struct ConnectionReset: Error, CustomStringConvertible {
     /// Bytes that arrived before the reset, during the call that threw.
     package let received: [UInt8]
 
-    package var description: String { "connection reset after \(received.count) bytes: \(printable(received))" }
+    package var description: String {
+        "connection reset after \(received.count) bytes: \(printable(received))"
+    }
 }
 
 /// Bytes as one line of text for messages: control characters and bytes above ASCII escaped, cut at 2,000.
