@@ -256,6 +256,17 @@ int fl_cpus_allowed(void);
 /// Pins the calling thread to the index-th processor it may run on; 0 on success.
 int fl_pin_to_allowed_cpu(int index);
 
+// MARK: processes
+
+/// A pipe whose ends are closed on exec. 0 or -1 with errno.
+int fl_pipe(int ends[2]);
+/// Starts `arguments[0]` (a path) with the three standard streams given and every other descriptor that is
+/// not closed on exec. When the calling *thread* ends the kernel sends the child `death_signal` (0: nothing),
+/// so that no child outlives a parent that crashed: call it from a thread that lives as long as the process.
+/// Returns the process id, or -errno.
+int fl_spawn(char *const arguments[], char *const environment[], int input, int output, int error,
+             int death_signal);
+
 // MARK: scanning
 
 typedef uint8_t fl_bytes16 __attribute__((vector_size(16)));

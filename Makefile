@@ -1,0 +1,83 @@
+# One name for everything a contributor does. Each target installs the Debian packages it needs when they are
+# missing; Swift 6.3 is the only thing to install by hand.
+
+SWIFT ?= swift
+# Arguments for what a target runs: make demo ARGS=--once, make test ARGS="--filter HTTPTests".
+ARGS ?=
+# What `make image` calls the image.
+IMAGE ?= fairlead
+# How long `make fuzz` goes on.
+SECONDS_EACH ?= 120
+
+# Linking the Swift standard library in keeps resident memory and start time small and needs no Swift where
+# the program runs.
+RELEASE = -c release --static-swift-stdlib --product fairlead
+# A warning, or an import that Package.swift does not declare, is an error.
+STRICT = -Xswiftc -warnings-as-errors -Xcc -Wall -Xcc -Werror=all --explicit-target-dependency-import-check error
+SOURCES = Sources Tests Package.swift
+SCRIPTS = .ci/run .ci/packages
+
+.DEFAULT_GOAL := help
+.PHONY: help build release test check format fuzz bench counts demo image clean swift
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+swift:
+	@command -v $(SWIFT) >/dev/null || { \
+	  echo "Swift 6.3 is missing. Install it from https://www.swift.org/install/linux" >&2; \
+	  echo "(with swiftly: swiftly install 6.3), then run make again." >&2; exit 1; }
+	@$(SWIFT) --version 2>/dev/null | grep -qE 'Swift version (6\.[3-9]|6\.[1-9][0-9]|[7-9])' || { \
+	  echo "This Swift is too old; 6.3 is needed:" >&2; $(SWIFT) --version >&2; exit 1; }
+
+build: swift ## debug build
+	@.ci/packages build
+	$(SWIFT) build $(ARGS)
+
+release: swift ## optimised build, Swift's libraries linked in: .build/release/fairlead
+	@.ci/packages build
+	$(SWIFT) build $(RELEASE)
+
+test: swift ## all tests; ARGS="--filter HTTPTests" for some
+	@.ci/packages build test
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build $(ARGS)
+
+check: swift ## format, scripts, warnings as errors, imports, tidy tests, release build
+	@.ci/packages build test check
+	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
+	shellcheck $(SCRIPTS)
+	$(SWIFT) build --build-tests $(STRICT)
+	$(SWIFT) test --skip-build --filter TidyTests
+	$(SWIFT) build $(RELEASE)
+
+format: swift ## rewrites Swift files as `make check` wants them
+	$(SWIFT) format format --in-place --parallel --recursive $(SOURCES)
+
+fuzz: swift ## the random tests over and over with new seeds; SECONDS_EACH=600 for longer
+	@.ci/packages build test
+	$(SWIFT) build --build-tests
+	@end=$$(($$(date +%s) + $(SECONDS_EACH))); rounds=0; \
+	while [ "$$(date +%s)" -lt "$$end" ]; do \
+	  $(SWIFT) test --skip-build --filter '[Rr]andom|[Ff]uzz|[Hh]ostile' >.build/fuzz.log 2>&1 \
+	    || { cat .build/fuzz.log; exit 1; }; \
+	  rounds=$$((rounds + 1)); \
+	done; echo "$$rounds rounds, no failure"
+
+bench: release ## compares with Envoy, HAProxy and nginx, ten minutes; ARGS="--rows lane" for less
+	@.ci/packages bench
+	benchmarks/run.py $(ARGS)
+
+counts: release ## system calls, allocations and instructions of one request, against their limits
+	@.ci/packages bench
+	benchmarks/counts.py $(ARGS)
+
+demo: release ## the whole story on loopback; ARGS=--once ends after the tour
+	.build/release/fairlead demo $(ARGS)
+
+image: ## container image $(IMAGE)
+	@command -v docker >/dev/null || { echo "docker (or podman as docker) is needed" >&2; exit 1; }
+	docker build --tag $(IMAGE) $(ARGS) .
+
+clean: ## removes what was built
+	rm -rf .build
