@@ -84,15 +84,13 @@ package enum Limits {
     package static let directBodyBytes = 1 << 20
     /// Bytes of one configuration file.
     package static let fileBytes = 64 << 20
-    /// Folders below folders that are read and watched.
-    package static let folderDepth = 32
     /// YAML nodes of one document after aliases are followed: an alias bomb ends here.
     package static let yamlNodes = 4_000_000
     /// Nesting of one YAML document.
     package static let yamlDepth = 128
     /// Files of one configuration, so that a path given by mistake (`/`) ends.
     package static let configurationFiles = 100_000
-    /// Folders within folders that are read.
+    /// Folders within folders that are read and watched.
     package static let folderDepth = 32
     /// Findings kept of one load: nobody reads more, and a hostile file can make one per byte.
     package static let findings = 10_000
