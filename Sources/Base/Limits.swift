@@ -17,6 +17,16 @@ package enum Limits {
     package static let targetBytes = 32_768
     /// Bytes of a lane name: a DNS label (`lanes.md` 1, trap 10).
     package static let laneNameBytes = 63
+    /// Bytes and members of a baggage list: what every platform must carry on (W3C Baggage 3.3.2).
+    package static let baggageBytes = 8_192
+    package static let baggageMembers = 64
+    /// The same of tracestate (W3C Trace Context 3.3.1).
+    package static let tracestateBytes = 512
+    package static let tracestateMembers = 32
+    /// Label sets that metrics can tell apart over the life of the process; more are counted as unknown.
+    package static let metricLabels = 65_536
+    /// Lane names that metrics can tell apart over the life of the process.
+    package static let metricLanes = 16_384
 
     /// Bytes of an `x-fairlead-explain` value: what common clients still accept in one field.
     package static let explanationBytes = 8_000

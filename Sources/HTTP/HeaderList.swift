@@ -170,6 +170,17 @@ package struct HeaderList {
         return line + nameLength + 2
     }
 
+    /// Room for `count` bytes that belong to no line and hold as long as the head's edits; nil when they do not
+    /// fit (`overflowed` is set).
+    package mutating func scratch(_ count: Int) -> UnsafeMutablePointer<UInt8>? {
+        guard editUsed + count <= editCapacity else {
+            overflowed = true
+            return nil
+        }
+        defer { editUsed += count }
+        return editBytes + editUsed
+    }
+
     /// Replaces all lines of this name by one.
     package mutating func set(_ name: HeaderName, _ value: ByteView) {
         remove(name)

@@ -69,7 +69,7 @@ package enum PathNormalization: UInt8, Sendable, BitwiseCopyable {
 }
 
 /// An address range. IPv4 ranges are held as IPv4-mapped IPv6 (`::ffff:0:0/96`).
-package struct CIDR: Sendable, Equatable {
+package struct CIDR: Sendable, Equatable, BitwiseCopyable {
     package var high: UInt64
     package var low: UInt64
     package var prefixLength: Int

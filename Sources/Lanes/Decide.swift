@@ -1,0 +1,233 @@
+// The decision for one request, in the order of its steps: injection, lane, virtual host, route, target,
+// endpoints. Explain runs this very code with a trace that records (ARCHITECTURE.md, decision 5).
+internal import Base
+package import HTTP
+
+/// Decides where a request goes and edits its carriers on the way. Views and pointers of the result hold as long
+/// as the table and the request's head. No allocation, no locks; cost does not grow with the number of lanes.
+package func decide(
+    _ table: UnsafePointer<Table>, _ listener: UnsafePointer<Listener>, _ request: inout Request,
+    _ headers: inout HeaderList, _ context: DecisionContext
+) -> Decision {
+    var trace = NoTrace()
+    return decide(table, listener, &request, &headers, context, &trace)
+}
+
+func decide<Trace: DecisionTrace>(
+    _ table: UnsafePointer<Table>, _ listener: UnsafePointer<Listener>, _ request: inout Request,
+    _ headers: inout HeaderList, _ context: DecisionContext, _ trace: inout Trace
+) -> Decision {
+    var decision = Decision(listener)
+    decision.originalAuthority = request.authority
+    decision.response.isTLS = context.isTLS
+    let role = listener.pointee.role
+    if role == .outbound, !table.pointee.injected.isEmpty {
+        inject(table, &headers, &decision)
+    }
+    let scan = scanLines(table.pointee.policy, role == .edge, &headers)
+    decision.debugRequested = scan.debugRequested
+    if let policy = table.pointee.policy {
+        let entry = LaneEntry<Trace>(
+            table: table, policy: policy, role: role, nowSeconds: context.nowSeconds)
+        entry.enter(scan, &request, &headers, &decision, &trace)
+        if role == .edge {
+            decision.response.preflightAsksForKey = preflightAsks(for: policy, request, headers)
+        }
+        decision.response.pinSeconds = context.nowSeconds
+    }
+    if decision.outcome != .laneRejected {
+        route(table, listener, request, headers, context, &decision, &trace)
+    }
+    if let policy = decision.response.policy, policy.pointee.stripQuery, role == .edge,
+        decision.outcome == .forward || decision.outcome == .passthrough
+    {
+        stripParameter(policy.pointee.key, &request, &headers)
+    }
+    decision.response.reason = decision.reason
+    return decision
+}
+
+/// `Proxy.spec.headers`: as if the application had sent them, so that routes and lanes see them; where a value
+/// needs what only the worker knows it waits for `applyRequestEdits`.
+private func inject(
+    _ table: UnsafePointer<Table>, _ headers: inout HeaderList, _ decision: inout Decision
+) {
+    let place =
+        UnsafeRawPointer(table) + MemoryLayout<Table>.offset(of: \Table.injected).unsafelyUnwrapped
+    let level = place.assumingMemoryBound(to: HeaderLevel.self)
+    if table.pointee.injectedIsFormatted {
+        decision.injected = level
+    } else {
+        applyLiteral(level, &headers)
+    }
+}
+
+private func route<Trace: DecisionTrace>(
+    _ table: UnsafePointer<Table>, _ listener: UnsafePointer<Listener>, _ request: Request,
+    _ headers: HeaderList, _ context: DecisionContext, _ decision: inout Decision, _ trace: inout Trace
+) {
+    let inLane = decision.lane.known
+    if inLane { decision.laneDecision = .stable }
+    guard let host = findVirtualHost(listener, request.authority) else {
+        let canPass = listener.pointee.role == .outbound
+        decision.outcome =
+            !canPass ? .noRoute : table.pointee.proxy.allowAnyOutbound ? .passthrough : .blocked
+        if decision.outcome != .passthrough { decision.reason = .noRoute }
+        return
+    }
+    decision.virtualHost = host
+    if host.pointee.httpsRedirect, !context.isTLS {
+        decision.outcome = .httpsRedirect
+        return
+    }
+    guard let route = findRoute(host, request, headers, &trace) else {
+        decision.outcome = .noRoute
+        decision.reason = .noRoute
+        return
+    }
+    decision.route = route
+    decision.response.levels = route.pointee.responseLevels
+    switch route.pointee.action {
+    case .redirect: decision.outcome = .redirect
+    case .direct: decision.outcome = .direct
+    case .passthrough: decision.outcome = .passthrough
+    case .forward: forward(route, context, &decision)
+    }
+    if inLane, route.pointee.requiresLane { decision.laneDecision = .lane }
+}
+
+private func findRoute<Trace: DecisionTrace>(
+    _ host: UnsafePointer<VirtualHost>, _ request: Request, _ headers: HeaderList, _ trace: inout Trace
+) -> UnsafePointer<Route>? {
+    let routes = host.pointee.routes
+    if !Trace.isRecording, let index = host.pointee.index {
+        return index.pointee.choose(routes, request, headers)
+    }
+    var at = 0
+    while at < routes.count {
+        let route = routes[at]
+        trace.trying(route)
+        let matched = matches(route.pointee.conditions, request, headers, proven: false, &trace)
+        trace.tried(route, matched)
+        if matched { return route }
+        at &+= 1
+    }
+    return nil
+}
+
+/// Draws the target by weight (istio-semantics.md 5.1) and chooses its endpoints.
+private func forward(
+    _ route: UnsafePointer<Route>, _ context: DecisionContext, _ decision: inout Decision
+) {
+    let targets = route.pointee.targets
+    guard !targets.isEmpty else {
+        decision.outcome = .noCluster
+        decision.reason = .noCluster
+        return
+    }
+    var target = targets[0]
+    if targets.count > 1, route.pointee.totalWeight > 0 {
+        var left = context.random % route.pointee.totalWeight
+        var at = 0
+        while at < targets.count &- 1, left >= targets[at].pointee.weight {
+            left &-= targets[at].pointee.weight
+            at &+= 1
+        }
+        target = targets[at]
+    }
+    decision.target = target
+    decision.response.levels = target.pointee.responseLevels
+    guard let cluster = target.pointee.cluster else {
+        decision.outcome = .noCluster
+        decision.reason = .noCluster
+        return
+    }
+    decision.cluster = cluster
+    decision.outcome = .forward
+    chooseEndpoints(cluster, &decision)
+}
+
+/// The lane's members where it has some here, else stable (lanes.md 5).
+private func chooseEndpoints(_ cluster: UnsafePointer<Cluster>, _ decision: inout Decision) {
+    if let lane = decision.lane.lane, let members = cluster.pointee.members(ofLane: lane.pointee.index) {
+        if lane.pointee.mode == .observe {
+            decision.observed = !members.isEmpty
+        } else if !members.isEmpty {
+            decision.endpoints = members
+            decision.laneDecision = .lane
+            if lane.pointee.mode == .loose, !lane.pointee.failWhenEmpty {
+                decision.fallbackEndpoints = cluster.pointee.stable
+            }
+            return
+        } else {
+            decision.reason = .laneEmpty
+            if lane.pointee.mode == .strict || lane.pointee.failWhenEmpty {
+                decision.laneDecision = .lane
+                decision.outcome = .laneEmpty
+                return
+            }
+        }
+    }
+    decision.endpoints = cluster.pointee.stable
+    if decision.endpoints.isEmpty {
+        decision.outcome = .noHealthyUpstream
+        decision.reason = .noHealthyUpstream
+    }
+}
+
+/// On an outbound listener the Host's port chooses the routes; without one it is 80, or the service's only HTTP
+/// port where it has no 80 (interface.md 3).
+func findVirtualHost(
+    _ listener: UnsafePointer<Listener>, _ authority: ByteView
+) -> UnsafePointer<VirtualHost>? {
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: hostBytes) { room in
+        guard let host = lowerHost(authority, room.baseAddress.unsafelyUnwrapped) else { return nil }
+        let tables = listener.pointee.tables
+        if tables.isEmpty { return nil }
+        guard listener.pointee.role == .outbound else { return tables[0].pointee.hosts.pointee.find(host) }
+        if host.count < authority.count {
+            return hostsOfPort(portNumber(authority) ?? 0, tables)?.pointee.find(host)
+        }
+        let web = hostsOfPort(80, tables)
+        if let exact = web?.pointee.findExact(host) { return exact }
+        if let at = listener.pointee.onlyPort.find(host) {
+            return tables[Int(at)].pointee.hosts.pointee.findExact(host)
+        }
+        return web?.pointee.findWildcard(host)
+    }
+}
+
+private func hostsOfPort(_ port: UInt16, _ tables: Frozen<PortRoutes>) -> UnsafePointer<HostIndex>? {
+    var low = 0
+    var high = tables.count
+    while low < high {
+        let middle = (low &+ high) &>> 1
+        if tables[middle].pointee.port < port { low = middle &+ 1 } else { high = middle }
+    }
+    guard low < tables.count, tables[low].pointee.port == port else { return nil }
+    return tables[low].pointee.hosts
+}
+
+/// OPTIONS with an Origin whose Access-Control-Request-Headers name the lane header (lanes.md 4).
+private func preflightAsks(
+    for policy: UnsafePointer<LanePolicy>, _ request: Request, _ headers: HeaderList
+) -> Bool {
+    guard request.method.equals("OPTIONS"), headers.find(.origin) != nil,
+        headers.find(.accessControlRequestMethod) != nil
+    else { return false }
+    var from = 0
+    while let line = headers.find(.accessControlRequestHeaders, from: from) {
+        if hasToken(line.pointee.value, policy.pointee.header.bytes) { return true }
+        from = headers.index(of: line) &+ 1
+    }
+    return false
+}
+
+/// Whether a comma-separated list holds a token, the case of letters aside.
+func hasToken(_ list: ByteView, _ token: ByteView) -> Bool {
+    var pieces = Pieces(list, separator: 0x2C)
+    while let piece = pieces.next() {
+        if piece.trimmed.equalsIgnoringCase(token) { return true }
+    }
+    return false
+}

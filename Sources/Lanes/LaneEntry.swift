@@ -1,0 +1,267 @@
+// The lane stage of a decision: read the carriers, settle on one lane, find out whether it is known, and leave
+// the request with the carriers that it should go on with (lanes.md 2 to 4).
+internal import Base
+internal import HTTP
+
+struct LaneEntry<Trace: DecisionTrace> {
+    let table: UnsafePointer<Table>
+    let policy: UnsafePointer<LanePolicy>
+    let role: ListenerRole
+    let nowSeconds: Int64
+
+    private var isEdge: Bool { role == .edge }
+    private var writer: CarrierWriter { CarrierWriter(policy: policy) }
+
+    /// Sets `decision.lane`, `reason`, `outcome` (`laneRejected`) and the pin of the response.
+    func enter(
+        _ scan: LineScan, _ request: inout Request, _ headers: inout HeaderList, _ decision: inout Decision,
+        _ trace: inout Trace
+    ) {
+        decision.response.policy = policy
+        if policy.pointee.guardStrip {
+            guardStrip(scan, &request, &headers, &decision)
+            return
+        }
+        let reading = read(scan, &request, &headers)
+        if Trace.isRecording { tell(reading, &trace) }
+        choose(reading, &decision.lane)
+        let lane = decision.lane
+        if lane.known || (lane.carrier == .proxy && !lane.expired) {
+            let fits = writer.write(lane.name, scan, reading, &headers)
+            decision.lane.limit = !fits
+            decision.lane.restored =
+                role == .outbound && scan.firstKey < 0
+                && (lane.carrier == .baggage || lane.carrier == .tracestate)
+        }
+        decision.reason = reason(decision.lane)
+        if isEdge {
+            cleanEdge(scan, reading, &headers, decision.lane)
+            pin(reading, &decision)
+            decision.response.isLaneResponse = lane.known
+            if lane.carrier != .none, !lane.known, !lane.expired, policy.pointee.unknownLane == .reject {
+                decision.outcome = .laneRejected
+            }
+        }
+    }
+
+    private func guardStrip(
+        _ scan: LineScan, _ request: inout Request, _ headers: inout HeaderList, _ decision: inout Decision
+    ) {
+        var stripped = writer.strip(scan, &headers)
+        if request.hasQuery, laneParameter(request.query, policy.pointee.key) != nil {
+            stripParameter(policy.pointee.key, &request, &headers)
+            stripped.insert(.query)
+        }
+        if isEdge, !policy.pointee.previewHosts.isEmpty {
+            var reading = CarrierReading()
+            reader.readPreviewHost(request.authority, &headers, &reading)
+            if let preview = reading.previewHost {
+                enterPreviewHost(preview, &request, &headers)
+                stripped.insert(.previewHost)
+            }
+        }
+        decision.lane.strippedCarriers = stripped
+        decision.response.policy = nil
+    }
+
+    private var reader: LaneReader { LaneReader(policy: policy, isEdge: isEdge, nowSeconds: nowSeconds) }
+
+    /// Every carrier that this side reads; at the edge, those not accepted are taken away.
+    private func read(
+        _ scan: LineScan, _ request: inout Request, _ headers: inout HeaderList
+    ) -> CarrierReading {
+        var reading = CarrierReading()
+        let accept = policy.pointee.accept
+        let key = policy.pointee.key
+        if isEdge {
+            if request.hasQuery, accept.contains(.query) { reader.readQuery(request, &headers, &reading) }
+            if !policy.pointee.previewHosts.isEmpty {
+                reader.readPreviewHost(request.authority, &headers, &reading)
+                if let preview = reading.previewHost { enterPreviewHost(preview, &request, &headers) }
+            }
+            if scan.firstCookie >= 0 {
+                if accept.contains(.cookie) {
+                    reader.readCookie(scan.firstCookie, headers, &reading)
+                } else {
+                    removePieces(.cookie, .cookie, key, &headers)
+                }
+            }
+        }
+        if scan.firstKey >= 0 {
+            if isEdge, !accept.contains(.header) {
+                headers.remove(policy.pointee.header)
+            } else {
+                reader.readHeader(scan.firstKey, headers, &reading)
+            }
+        }
+        if scan.firstBaggage >= 0 {
+            if isEdge, !accept.contains(.baggage) {
+                removePieces(.baggage, .baggage, key, &headers)
+            } else {
+                reader.readBaggage(scan.firstBaggage, &headers, &reading)
+            }
+        }
+        if scan.firstTracestate >= 0 {
+            if isEdge, !accept.contains(.tracestate) {
+                removePieces(.tracestate, .tracestate, policy.pointee.tracestateKey, &headers)
+            } else {
+                reader.readTracestate(scan.firstTracestate, headers, &reading)
+            }
+        }
+        return reading
+    }
+
+    private func enterPreviewHost(
+        _ preview: UnsafePointer<PreviewHost>, _ request: inout Request, _ headers: inout HeaderList
+    ) {
+        request.authority = preview.pointee.host
+        headers.set(HeaderNames.name(.host), preview.pointee.host)
+    }
+
+    private func tell(_ reading: CarrierReading, _ trace: inout Trace) {
+        if let name = reading.query { trace.found(.query, name) }
+        if let name = reading.previewName { trace.found(.previewHost, name) }
+        if let name = reading.header { trace.found(.header, name) }
+        if let name = reading.cookie { trace.found(.cookie, name) }
+        if let name = reading.baggage { trace.found(.baggage, name) }
+        if let name = reading.tracestate { trace.found(.tracestate, name) }
+    }
+
+    /// The first carrier that speaks, in the order of lanes.md 2; the others are compared with it.
+    private func choose(_ reading: CarrierReading, _ lane: inout LaneReading) {
+        lane.invalidCarriers = reading.invalid
+        lane.refusedCarriers = reading.refused
+        if reading.leaves {
+            lane.left = true
+            lane.carrier = .query
+            return
+        }
+        take(.query, reading.query, &lane)
+        take(.previewHost, reading.previewName, &lane)
+        take(.header, reading.header, &lane)
+        take(.cookie, reading.cookie, &lane)
+        take(.baggage, reading.baggage, &lane)
+        take(.tracestate, reading.tracestate, &lane)
+        if reading.headerDiffers { lane.conflicts.insert(.header) }
+        if lane.carrier == .none, role == .outbound, !table.pointee.proxy.memberLane.isEmpty {
+            lane.name = table.pointee.proxy.memberLane
+            lane.carrier = .proxy
+            lane.metricsID = table.pointee.proxy.memberLaneID
+        }
+        if lane.carrier != .none { resolve(&lane) }
+    }
+
+    private func take(_ carrier: Carrier, _ name: ByteView?, _ lane: inout LaneReading) {
+        guard let name else { return }
+        if lane.carrier == .none {
+            lane.carrier = carrier
+            lane.name = name
+        } else if !lane.name.equals(name) {
+            lane.conflicts.insert(carrier)
+        }
+    }
+
+    /// Whether anybody knows the lane; a known name becomes the table's own copy.
+    func resolve(_ lane: inout LaneReading) {
+        if let at = table.pointee.laneIndex.find(lane.name) {
+            let document = table.pointee.lanes[Int(at)]
+            lane.name = document.pointee.name
+            lane.metricsID = document.pointee.metricsID
+            if document.pointee.expiresAtSeconds <= nowSeconds {
+                lane.expired = true
+            } else {
+                lane.lane = document
+                lane.known = true
+            }
+            return
+        }
+        if let slot = policy.pointee.knownNames.slot(lane.name) {
+            lane.name = slot.pointee.key
+            lane.metricsID = slot.pointee.value
+            lane.known = true
+            return
+        }
+        lane.known = acceptedByRoutes(lane.name)
+    }
+
+    private func acceptedByRoutes(_ name: ByteView) -> Bool {
+        if let patterns = policy.pointee.knownByValue, patterns.pointee.accepts(name) { return true }
+        guard let patterns = policy.pointee.knownByPair else { return false }
+        let key = policy.pointee.key
+        let length = key.count &+ 1 &+ name.count
+        return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: length) { room in
+            let start = room.baseAddress.unsafelyUnwrapped
+            start.update(from: key.start, count: key.count)
+            start[key.count] = 0x3D
+            (start + key.count + 1).update(from: name.start, count: name.count)
+            return patterns.pointee.accepts(ByteView(UnsafePointer(start), length))
+        }
+    }
+
+    private func reason(_ lane: LaneReading) -> Reason {
+        if lane.left { return .laneLeft }
+        if lane.expired { return .laneExpired }
+        if lane.carrier == .none {
+            return lane.refused ? .laneRefused : lane.invalid ? .laneInvalid : .none
+        }
+        // The pod's own lane is a fact of its configuration, not a claim to look up.
+        return lane.known || lane.carrier == .proxy ? .none : .laneUnknown
+    }
+
+    /// What must not go past the edge: carriers of lanes that are over, left or unwanted, and values that are
+    /// no lane names.
+    private func cleanEdge(
+        _ scan: LineScan, _ reading: CarrierReading, _ headers: inout HeaderList, _ lane: LaneReading
+    ) {
+        let isUnwanted =
+            lane.carrier != .none && !lane.known && policy.pointee.unknownLane != .forward
+        if lane.left || lane.expired || isUnwanted {
+            writer.strip(scan, &headers)
+            return
+        }
+        // A cookie of another lane would steer routes that match on it.
+        if lane.conflicts.contains(.cookie) || isRejected(.cookie, lane) {
+            removePieces(.cookie, .cookie, policy.pointee.key, &headers)
+        }
+        // A known lane has replaced these already, unless the policy does not propagate it that way.
+        let propagate = policy.pointee.propagate
+        if isRejected(.header, lane), !lane.known || !propagate.contains(.header) {
+            headers.remove(policy.pointee.header)
+        }
+        if isRejected(.baggage, lane), !lane.known || !propagate.contains(.baggage) {
+            removePieces(.baggage, .baggage, policy.pointee.key, &headers)
+        }
+        if isRejected(.tracestate, lane), !lane.known || !propagate.contains(.tracestate) {
+            removePieces(.tracestate, .tracestate, policy.pointee.tracestateKey, &headers)
+        }
+    }
+
+    private func isRejected(_ carrier: Carrier, _ lane: LaneReading) -> Bool {
+        lane.invalidCarriers.contains(carrier) || lane.refusedCarriers.contains(carrier)
+    }
+
+    /// A pin is written when the lane came by a link, and removed when it pins to nothing (lanes.md 4).
+    private func pin(_ reading: CarrierReading, _ decision: inout Decision) {
+        guard policy.pointee.pin != nil else { return }
+        let lane = decision.lane
+        let isPinned = reading.cookie.map { $0.equals(lane.name) } ?? false
+        if lane.known, lane.carrier == .query || lane.carrier == .previewHost {
+            if !isPinned {
+                decision.response.pin = .write
+                decision.response.lane = InlineName(lane.name)
+            }
+            return
+        }
+        if lane.left {
+            decision.response.pin = .clear
+            return
+        }
+        guard reading.hasCookie else { return }
+        var pinned = LaneReading()
+        if let name = reading.cookie {
+            pinned.name = name
+            resolve(&pinned)
+        }
+        if !pinned.known { decision.response.pin = .clear }
+    }
+}

@@ -1,0 +1,141 @@
+// Freezes the lane policy: carriers, preview hosts, the pin's text, and the names that routes accept.
+internal import Base
+internal import HTTP
+
+extension TableBuilder {
+    mutating func freezePolicy() throws(TableError) -> UnsafePointer<LanePolicy>? {
+        guard let policy = model.policy else { return nil }
+        if policy.key.isEmpty { throw TableError.emptyKey }
+        let header = HeaderName(arena.store(policy.key.lowercased()))
+        let known = try freezeKnown(policy)
+        let frozen = LanePolicy(
+            key: arena.store(policy.key), accept: carriers(policy.accept),
+            propagate: carriers(policy.propagate), stripQuery: policy.stripQuery, cache: policy.cache,
+            onLoss: policy.onLoss, unknownLane: policy.unknownLane, guardStrip: policy.guardStrip,
+            header: header, tracestateKey: arena.store(policy.key.lowercased()),
+            previewHosts: arena.store(policy.previewHosts.map(freeze)),
+            signingSecret: arena.store(policy.signingSecret ?? []),
+            signingRequired: policy.signingRequired && policy.signingSecret?.isEmpty == false,
+            pin: policy.pin.map { UnsafePointer(arena.store(freeze($0))) }, knownNames: known.names,
+            knownByValue: known.byValue, knownByPair: known.byPair, lineKinds: lineKinds(header))
+        return UnsafePointer(arena.store(frozen))
+    }
+
+    private func carriers(_ given: Carriers) -> CarrierSet {
+        var set = CarrierSet()
+        if given.query { set.insert(.query) }
+        if given.header { set.insert(.header) }
+        if given.cookie { set.insert(.cookie) }
+        if given.baggage { set.insert(.baggage) }
+        if given.tracestate { set.insert(.tracestate) }
+        if given.traceID { set.insert(.traceID) }
+        return set
+    }
+
+    private func freeze(_ preview: PreviewHostModel) -> PreviewHost {
+        PreviewHost(
+            prefix: arena.store(preview.prefix.lowercased()),
+            suffix: arena.store(preview.suffix.lowercased()), host: arena.store(preview.host))
+    }
+
+    private func freeze(_ pin: PinModel) -> Pin {
+        func attributes(_ maxAge: UInt64) -> String {
+            var text = "; Path=\(pin.path); Max-Age=\(maxAge)"
+            if let domain = pin.domain { text += "; Domain=\(domain.drop { $0 == "." })" }
+            if pin.httpOnly { text += "; HttpOnly" }
+            if !pin.sameSite.isEmpty { text += "; SameSite=\(pin.sameSite)" }
+            return text
+        }
+        return Pin(
+            maxAgeSeconds: pin.maxAgeSeconds, attributes: arena.store(attributes(pin.maxAgeSeconds)),
+            clearing: arena.store(attributes(0)), secure: pin.secure)
+    }
+
+    private func lineKinds(_ header: HeaderName) -> UnsafePointer<UInt8> {
+        let kinds = arena.allocate(UInt8.self, count: 256)
+        kinds.initialize(repeating: LineKind.nothing.rawValue, count: 256)
+        fillFairleadKinds(kinds)
+        kinds[Int(HeaderID.cookie.rawValue)] = LineKind.cookie.rawValue
+        kinds[Int(HeaderID.baggage.rawValue)] = LineKind.baggage.rawValue
+        kinds[Int(HeaderID.tracestate.rawValue)] = LineKind.tracestate.rawValue
+        if header.id != 0 { kinds[Int(header.id)] = LineKind.key.rawValue }
+        return UnsafePointer(kinds)
+    }
+
+    // MARK: names that routes accept
+
+    private struct Known {
+        var names: ByteTable
+        var byValue: UnsafePointer<PatternSet>?
+        var byPair: UnsafePointer<PatternSet>?
+    }
+
+    /// Routes match the name itself in the header, or the pair `key=name` in the Cookie header.
+    private mutating func freezeKnown(_ policy: LanePolicyModel) throws(TableError) -> Known {
+        var names: Set<String> = []
+        var byValue: [StringMatch] = []
+        var byPair: [StringMatch] = []
+        let pairStart = policy.key + "="
+        for match in policy.knownByRoutes {
+            switch match {
+            case .present: break
+            case .exact(let text):
+                let name = text.hasPrefix(pairStart) ? String(text.dropFirst(pairStart.count)) : text
+                if name.withView({ isLaneName($0) }) { names.insert(name) }
+            case .prefix(let text):
+                if text.hasPrefix(pairStart) { byPair.append(match) } else { byValue.append(match) }
+            case .regex(let pattern):
+                // Without its backslashes a pattern for the pair still spells the key.
+                let isPair = pattern.filter { $0 != "\\" }.contains(pairStart)
+                if isPair { byPair.append(match) } else { byValue.append(match) }
+                // The literal of a shape is accepted by it, as a whole.
+                if let shape = RegexShape(pattern) {
+                    let text = String(decoding: shape.literal, as: UTF8.self)
+                    let name = isPair ? String(text.dropFirst(pairStart.count)) : text
+                    if !isPair || text.hasPrefix(pairStart), name.withView({ isLaneName($0) }) {
+                        names.insert(name)
+                    }
+                }
+            }
+        }
+        let entries = names.sorted().map { (arena.store($0), registry.laneID($0)) }
+        return Known(
+            names: ByteTable(entries, arena), byValue: try freezePatterns(byValue),
+            byPair: try freezePatterns(byPair))
+    }
+
+    private mutating func freezePatterns(
+        _ matches: [StringMatch]
+    ) throws(TableError) -> UnsafePointer<PatternSet>? {
+        if matches.isEmpty { return nil }
+        var matchers: [Matcher] = []
+        for match in matches { matchers.append(try freeze(match)) }
+        var builder = LiteralAutomatonBuilder(matchers.filter(\.isIndexable).map(\.text.bytes))
+        var others: [Matcher] = []
+        var count = 0
+        for matcher in matchers {
+            if matcher.isIndexable, builder.add(matcher.text.bytes, matcher.entry(0)) {
+                count += 1
+            } else {
+                others.append(matcher)
+            }
+        }
+        let automaton = count == 0 ? nil : UnsafePointer(arena.store(builder.build(arena)))
+        return UnsafePointer(arena.store(PatternSet(automaton: automaton, others: arena.store(others))))
+    }
+}
+
+extension Matcher {
+    /// A literal speaks for it: where the literal does not occur, it cannot match.
+    var isIndexable: Bool {
+        if text.isEmpty || text.count > Int(UInt16.max) { return false }
+        return kind == .shape || kind == .exact || kind == .prefix
+    }
+
+    func entry(_ rule: Int) -> LiteralEntry {
+        LiteralEntry(
+            rule: UInt32(rule), length: UInt16(text.count), left: kind == .shape ? left : .end,
+            right: kind == .shape ? right : kind == .exact ? .end : .any,
+            isProofForAnyBytes: kind != .shape)
+    }
+}

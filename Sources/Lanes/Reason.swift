@@ -1,0 +1,140 @@
+// The words of a decision: how a request went, why, and by which carrier its lane came.
+package import Base
+
+/// Why Fairlead answered itself or fell back (interface.md 3, `x-fairlead-reason`).
+package enum Reason: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+    case none
+    case laneEmpty, laneUnreachable, laneUnknown, laneExpired, laneLeft, laneInvalid, laneRefused, laneLost
+    case noRoute, noCluster, noHealthyUpstream
+    case upstreamConnect, upstreamReset, upstreamProtocol, upstreamTimeout
+    case overload, badRequest, timeout
+
+    /// As it stands in the response header and in metrics; empty for `none`.
+    package var text: StaticString {
+        switch self {
+        case .none: ""
+        case .laneEmpty: "lane-empty"
+        case .laneUnreachable: "lane-unreachable"
+        case .laneUnknown: "lane-unknown"
+        case .laneExpired: "lane-expired"
+        case .laneLeft: "lane-left"
+        case .laneInvalid: "lane-invalid"
+        case .laneRefused: "lane-refused"
+        case .laneLost: "lane-lost"
+        case .noRoute: "no-route"
+        case .noCluster: "no-cluster"
+        case .noHealthyUpstream: "no-healthy-upstream"
+        case .upstreamConnect: "upstream-connect"
+        case .upstreamReset: "upstream-reset"
+        case .upstreamProtocol: "upstream-protocol"
+        case .upstreamTimeout: "upstream-timeout"
+        case .overload: "overload"
+        case .badRequest: "bad-request"
+        case .timeout: "timeout"
+        }
+    }
+
+    /// `text` for the control plane.
+    package var name: String { text.description }
+}
+
+/// Which version of the service a request in a lane was sent to. `none`: the request is in no lane.
+package enum LaneDecision: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+    case none, stable, lane
+
+    package var name: String {
+        switch self {
+        case .none: "none"
+        case .stable: "stable"
+        case .lane: "lane"
+        }
+    }
+}
+
+/// What carries a lane name, in the order of lanes.md 2.
+package enum Carrier: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+    case none, query, previewHost, header, cookie, baggage, tracestate, traceID, correlation, proxy
+
+    package var name: String {
+        switch self {
+        case .none: "none"
+        case .query: "query"
+        case .previewHost: "preview-host"
+        case .header: "header"
+        case .cookie: "cookie"
+        case .baggage: "baggage"
+        case .tracestate: "tracestate"
+        case .traceID: "trace-id"
+        case .correlation: "correlation"
+        case .proxy: "proxy"
+        }
+    }
+}
+
+/// A set of carriers.
+package struct CarrierSet: OptionSet, BitwiseCopyable, Sendable {
+    package var rawValue: UInt16
+    package init(rawValue: UInt16) { self.rawValue = rawValue }
+    package init(_ carrier: Carrier) { rawValue = 1 &<< UInt16(carrier.rawValue) }
+
+    package func contains(_ carrier: Carrier) -> Bool {
+        rawValue & (1 &<< UInt16(carrier.rawValue)) != 0
+    }
+
+    package mutating func insert(_ carrier: Carrier) { rawValue |= 1 &<< UInt16(carrier.rawValue) }
+}
+
+/// What happens with a request.
+package enum Outcome: UInt8, Sendable, BitwiseCopyable {
+    /// To one of `Decision.endpoints`.
+    case forward
+    /// To where the request was addressed (ALLOW_ANY).
+    case passthrough
+    /// A route's `redirect`.
+    case redirect
+    /// Gateway `tls.httpsRedirect`: 301.
+    case httpsRedirect
+    /// A route's `directResponse`.
+    case direct
+    /// 404, no virtual host or no route (flag NR).
+    case noRoute
+    /// 503, the target is not known (flag NC).
+    case noCluster
+    /// 503, the target has no healthy endpoint (flag UH).
+    case noHealthyUpstream
+    /// 503: the lane lists this service, has no endpoint here and must not fall back.
+    case laneEmpty
+    /// 404: `unknownLane: reject`.
+    case laneRejected
+    /// 502: REGISTRY_ONLY.
+    case blocked
+}
+
+/// A lane name kept by value, for what outlives the request head: at most `Limits.laneNameBytes`.
+package struct InlineName: BitwiseCopyable {
+    private var words: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
+    package private(set) var count: UInt8
+
+    package init() {
+        words = (0, 0, 0, 0, 0, 0, 0, 0)
+        count = 0
+    }
+
+    /// Longer names are cut: callers have validated them.
+    package init(_ name: ByteView) {
+        self.init()
+        let length = min(name.count, Limits.laneNameBytes)
+        count = UInt8(truncatingIfNeeded: length)
+        withUnsafeMutableBytes(of: &words) { room in
+            room.baseAddress!.copyMemory(from: name.start, byteCount: length)
+        }
+    }
+
+    package func withView<Result>(_ body: (ByteView) -> Result) -> Result {
+        withUnsafeBytes(of: words) { bytes in
+            body(ByteView(bytes.baseAddress!.assumingMemoryBound(to: UInt8.self), Int(count)))
+        }
+    }
+
+    package var string: String { withView { $0.string } }
+}

@@ -1,0 +1,127 @@
+// Numbers that stay the same across reloads, so that pools and counters survive a new configuration: endpoints
+// by address, metric labels by content, lanes by name. Control plane only.
+internal import Base
+internal import Synchronization
+
+/// What metrics say of a destination (istio-semantics.md 24). Empty values are written as `unknown`.
+package struct DestinationLabels: Sendable, Hashable {
+    /// FQDN, and its short name.
+    package var service = ""
+    package var serviceName = ""
+    package var serviceNamespace = ""
+    package var workload = ""
+    package var workloadNamespace = ""
+    package var version = ""
+    package var app = ""
+    package var canonicalService = ""
+    package var canonicalRevision = ""
+    /// `outbound|80||svc.ns.svc.cluster.local`.
+    package var cluster = ""
+
+    package init() {}
+}
+
+package final class Registry: Sendable {
+    /// An endpoint's number. Numbers come back into use when no live snapshot knows their address; the
+    /// generation then differs, which tells a worker that its pool is of another address.
+    package struct EndpointID: Sendable, Equatable {
+        package var id: UInt32
+        package var generation: UInt32
+    }
+
+    private struct EndpointEntry {
+        var address: SocketAddress
+        var generation: UInt32
+        /// Live snapshots that know the address.
+        var holders: Int
+    }
+
+    private struct State {
+        var endpoints: [EndpointEntry] = []
+        var endpointByAddress: [SocketAddress: UInt32] = [:]
+        var free: [UInt32] = []
+        var labels: [DestinationLabels] = [DestinationLabels()]
+        var labelIDs: [DestinationLabels: UInt32] = [DestinationLabels(): 0]
+        var lanes: [String] = [""]
+        var laneIDs: [String: UInt32] = ["": 0]
+    }
+
+    private let state = Mutex(State())
+
+    package init() {}
+
+    /// Takes a hold on each address and numbers it. Each address once per snapshot.
+    func acquire(_ addresses: [SocketAddress]) -> [EndpointID] {
+        state.withLock { state in
+            addresses.map { address in
+                if let id = state.endpointByAddress[address] {
+                    state.endpoints[Int(id)].holders += 1
+                    return EndpointID(id: id, generation: state.endpoints[Int(id)].generation)
+                }
+                if let id = state.free.popLast() {
+                    let generation = state.endpoints[Int(id)].generation &+ 1
+                    state.endpoints[Int(id)] = EndpointEntry(
+                        address: address, generation: generation, holders: 1)
+                    state.endpointByAddress[address] = id
+                    return EndpointID(id: id, generation: generation)
+                }
+                let id = UInt32(state.endpoints.count)
+                state.endpoints.append(EndpointEntry(address: address, generation: 0, holders: 1))
+                state.endpointByAddress[address] = id
+                return EndpointID(id: id, generation: 0)
+            }
+        }
+    }
+
+    func release(_ addresses: [SocketAddress]) {
+        state.withLock { state in
+            for address in addresses {
+                guard let id = state.endpointByAddress[address] else { continue }
+                state.endpoints[Int(id)].holders -= 1
+                if state.endpoints[Int(id)].holders == 0 {
+                    state.endpointByAddress[address] = nil
+                    state.free.append(id)
+                }
+            }
+        }
+    }
+
+    /// Numbers that endpoints can have are below this; it never falls.
+    package var endpointCapacity: Int { state.withLock { $0.endpoints.count } }
+
+    /// The number of a label set: 0, all unknown, where there are more than `Limits.metricLabels`.
+    package func labelsID(_ labels: DestinationLabels) -> UInt32 {
+        state.withLock { state in
+            if let id = state.labelIDs[labels] { return id }
+            guard state.labels.count < Limits.metricLabels else { return 0 }
+            let id = UInt32(state.labels.count)
+            state.labels.append(labels)
+            state.labelIDs[labels] = id
+            return id
+        }
+    }
+
+    package func labels(_ id: UInt32) -> DestinationLabels {
+        state.withLock { Int(id) < $0.labels.count ? $0.labels[Int(id)] : DestinationLabels() }
+    }
+
+    package var labelsCount: Int { state.withLock { $0.labels.count } }
+
+    /// The number of a lane's name: 0, no name, where there are more than `Limits.metricLanes`.
+    package func laneID(_ name: String) -> UInt32 {
+        state.withLock { state in
+            if let id = state.laneIDs[name] { return id }
+            guard state.lanes.count < Limits.metricLanes else { return 0 }
+            let id = UInt32(state.lanes.count)
+            state.lanes.append(name)
+            state.laneIDs[name] = id
+            return id
+        }
+    }
+
+    package func laneName(_ id: UInt32) -> String {
+        state.withLock { Int(id) < $0.lanes.count ? $0.lanes[Int(id)] : "" }
+    }
+
+    package var laneCount: Int { state.withLock { $0.lanes.count } }
+}

@@ -1,0 +1,173 @@
+// What is left to do with a response, an upstream's or our own: the route's header operations, the pin, cache
+// headers, CORS for the lane header, and the reason (lanes.md 4, istio-semantics.md 6).
+internal import Base
+package import HTTP
+
+/// Applies a plan to a response head. Nothing is done for plain requests without such operations.
+package func applyResponseEdits(
+    _ plan: ResponsePlan, _ status: Int, _ headers: inout HeaderList, _ scratch: inout EditScratch,
+    _ format: FormatContext
+) {
+    scratch.reset()
+    var index = 0
+    while index < plan.levels.count {
+        apply(plan.levels[index], &headers, &scratch, format, nil, status)
+        index &+= 1
+    }
+    if let policy = plan.policy {
+        if plan.pin != .none { writePin(plan, policy, &headers, &scratch) }
+        if plan.isLaneResponse { guardCaches(policy, &headers, &scratch) }
+        if plan.preflightAsksForKey { allowKey(policy, &headers) }
+    }
+    if plan.reason != .none {
+        headers.set(HeaderNames.name(.xFairleadReason), ByteView(literal: plan.reason.text))
+    }
+}
+
+/// One more Set-Cookie line; the application's stay.
+private func writePin(
+    _ plan: ResponsePlan, _ policy: UnsafePointer<LanePolicy>, _ headers: inout HeaderList,
+    _ scratch: inout EditScratch
+) {
+    guard let pin = policy.pointee.pin else { return }
+    let mark = scratch.mark
+    scratch.append(policy.pointee.key)
+    scratch.append(0x3D)
+    if plan.pin == .write {
+        let value = scratch.mark
+        plan.lane.withView { scratch.append($0) }
+        if policy.pointee.signingRequired, !policy.pointee.signingSecret.isEmpty {
+            let end = plan.pinSeconds &+ Int64(truncatingIfNeeded: pin.pointee.maxAgeSeconds)
+            scratch.append(0x7E)
+            scratch.append(decimal: UInt64(max(0, end)))
+            sign(scratch.view(from: value), policy.pointee.signingSecret, &scratch)
+        }
+        scratch.append(pin.pointee.attributes)
+    } else {
+        scratch.append(pin.pointee.clearing)
+    }
+    if pin.pointee.secure == .always || (pin.pointee.secure == .auto && plan.isTLS) {
+        scratch.append("; Secure")
+    }
+    if !scratch.overflowed { headers.append(HeaderNames.name(.setCookie), scratch.view(from: mark)) }
+}
+
+private func sign(_ text: ByteView, _ secret: ByteView, _ scratch: inout EditScratch) {
+    scratch.append(0x7E)
+    let room = scratch.room
+    guard room.count >= SignedLane.macCharacters, SignedLane.write(mac: text, secret, to: room.start) else {
+        scratch.fail()
+        return
+    }
+    scratch.keep(SignedLane.macCharacters)
+}
+
+/// No shared cache keeps a lane's answer, and those that vary it know by what.
+private func guardCaches(
+    _ policy: UnsafePointer<LanePolicy>, _ headers: inout HeaderList, _ scratch: inout EditScratch
+) {
+    switch policy.pointee.cache {
+    case .keep: break
+    case .none:
+        headers.set(HeaderNames.name(.cacheControl), ByteView(literal: "no-store"))
+    case .private: makePrivate(&headers, &scratch)
+    }
+    if hasListToken(.vary, ByteView(literal: "*"), headers) { return }
+    let hasKey = hasListToken(.vary, policy.pointee.header.bytes, headers)
+    let hasCookie = hasListToken(.vary, ByteView(literal: "cookie"), headers)
+    if hasKey, hasCookie { return }
+    let mark = scratch.mark
+    appendLines(.vary, headers, &scratch)
+    if !hasKey {
+        if scratch.mark > mark { scratch.append(", ") }
+        scratch.append(policy.pointee.key)
+    }
+    if !hasCookie {
+        if scratch.mark > mark { scratch.append(", ") }
+        scratch.append("Cookie")
+    }
+    headers.set(HeaderNames.name(.vary), scratch.view(from: mark))
+}
+
+/// `private` with the application's other directives; what invites shared caches goes.
+private func makePrivate(_ headers: inout HeaderList, _ scratch: inout EditScratch) {
+    if hasListToken(.cacheControl, ByteView(literal: "no-store"), headers) { return }
+    let mark = scratch.mark
+    scratch.append("private")
+    var from = 0
+    while let line = headers.find(.cacheControl, from: from) {
+        from = headers.index(of: line) &+ 1
+        var pieces = DirectiveCursor(line.pointee.value)
+        while let piece = pieces.next() {
+            let name = splitPair(piece).name.trimmed
+            if piece.isEmpty || name.equalsIgnoringCase("public") || name.equalsIgnoringCase("private")
+                || name.equalsIgnoringCase("s-maxage")
+            {
+                continue
+            }
+            scratch.append(", ")
+            scratch.append(piece)
+        }
+    }
+    headers.set(HeaderNames.name(.cacheControl), scratch.view(from: mark))
+}
+
+/// Walks comma-separated directives whose values may be quoted lists (RFC 9111 5.2: `private="a, b"`).
+private struct DirectiveCursor {
+    private let text: ByteView
+    private var at = 0
+    init(_ text: ByteView) { self.text = text }
+
+    mutating func next() -> ByteView? {
+        guard at <= text.count else { return nil }
+        var end = at
+        var quoted = false
+        while end < text.count, quoted || text[end] != 0x2C {
+            if text[end] == 0x22 { quoted.toggle() }
+            end &+= 1
+        }
+        let piece = text.slice(at, end).trimmed
+        at = end &+ 1
+        return piece
+    }
+}
+
+/// The upstream allows the origin and the preflight asks for the lane header: it is allowed too.
+private func allowKey(_ policy: UnsafePointer<LanePolicy>, _ headers: inout HeaderList) {
+    guard headers.find(.accessControlAllowOrigin) != nil else { return }
+    let key = policy.pointee.header.bytes
+    if hasListToken(.accessControlAllowHeaders, key, headers) { return }
+    let name = HeaderNames.name(.accessControlAllowHeaders)
+    guard let line = headers.find(.accessControlAllowHeaders) else {
+        headers.append(name, key)
+        return
+    }
+    let old = line.pointee.value
+    let index = headers.index(of: line)
+    guard let room = headers.reserve(name, old.count &+ 2 &+ key.count) else { return }
+    room.update(from: old.start, count: old.count)
+    room[old.count] = 0x2C
+    room[old.count + 1] = 0x20
+    (room + old.count + 2).update(from: key.start, count: key.count)
+    headers.count &-= 1
+    headers.fields[index] = headers.fields[headers.count]
+}
+
+private func hasListToken(_ id: HeaderID, _ token: ByteView, _ headers: HeaderList) -> Bool {
+    var from = 0
+    while let line = headers.find(id, from: from) {
+        if hasToken(line.pointee.value, token) { return true }
+        from = headers.index(of: line) &+ 1
+    }
+    return false
+}
+
+private func appendLines(_ id: HeaderID, _ headers: HeaderList, _ scratch: inout EditScratch) {
+    let mark = scratch.mark
+    var from = 0
+    while let line = headers.find(id, from: from) {
+        if scratch.mark > mark { scratch.append(", ") }
+        scratch.append(line.pointee.value)
+        from = headers.index(of: line) &+ 1
+    }
+}

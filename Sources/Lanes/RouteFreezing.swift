@@ -1,0 +1,265 @@
+// Freezes route tables: virtual hosts by name, routes with conditions, actions and header operations, and the
+// index over routes that a literal speaks for.
+internal import Base
+internal import HTTP
+
+extension TableBuilder {
+    /// Compiles every pattern, so that a bad one is found before anything is held.
+    mutating func checkRegexes(_ host: VirtualHostModel) throws(TableError) {
+        for route in host.routes {
+            _ = try freezeConditions(route.match)
+            if let rewrite = route.rewrite?.uriRegex { _ = try regex(rewrite.match) }
+        }
+    }
+
+    mutating func freezeRouteTables() throws(TableError) -> [UnsafePointer<HostIndex>] {
+        var tables: [UnsafePointer<HostIndex>] = []
+        for table in model.routeTables { tables.append(try freeze(table)) }
+        return tables
+    }
+
+    private mutating func freeze(_ table: RouteTableModel) throws(TableError) -> UnsafePointer<HostIndex> {
+        var hosts: [VirtualHost] = []
+        for host in table.virtualHosts { hosts.append(try freeze(host)) }
+        var exact: [(ByteView, UInt32)] = []
+        var suffixes: [Int: [(ByteView, UInt32)]] = [:]
+        var prefixes: [Int: [(ByteView, UInt32)]] = [:]
+        var any = -1
+        for (position, host) in table.virtualHosts.enumerated() {
+            for domain in host.domains {
+                let text = domain.lowercased()
+                let at = UInt32(position)
+                if text == "*" {
+                    if any < 0 { any = position }
+                } else if text.hasPrefix("*") {
+                    let part = arena.store(String(text.dropFirst()))
+                    suffixes[part.count, default: []].append((part, at))
+                } else if text.hasSuffix("*") {
+                    let part = arena.store(String(text.dropLast()))
+                    prefixes[part.count, default: []].append((part, at))
+                } else {
+                    exact.append((arena.store(text), at))
+                }
+            }
+        }
+        func longestFirst(_ groups: [Int: [(ByteView, UInt32)]]) -> Frozen<HostIndex.Wildcards> {
+            arena.store(
+                groups.sorted { $0.key > $1.key }
+                    .map { HostIndex.Wildcards(length: $0.key, parts: ByteTable($0.value, arena)) })
+        }
+        return UnsafePointer(
+            arena.store(
+                HostIndex(
+                    virtualHosts: arena.store(hosts), exact: ByteTable(exact, arena),
+                    suffixes: longestFirst(suffixes), prefixes: longestFirst(prefixes), any: any)))
+    }
+
+    private mutating func freeze(_ host: VirtualHostModel) throws(TableError) -> VirtualHost {
+        var routes: [Route] = []
+        for route in host.routes { routes.append(try freeze(route)) }
+        let frozen = arena.store(routes)
+        return VirtualHost(
+            name: arena.store(host.name), httpsRedirect: host.httpsRedirect, routes: frozen,
+            index: freezeIndex(frozen))
+    }
+
+    // MARK: routes
+
+    private mutating func freeze(_ route: RouteModel) throws(TableError) -> Route {
+        let conditions = try freezeConditions(route.match)
+        let request = try freezeLevels([route.requestHeaders], isRequest: true)
+        let response = try freezeLevels([route.responseHeaders], isRequest: false)
+        var frozen = Route(
+            name: arena.store(route.name), document: arena.store(route.source.document), action: .forward,
+            timeoutMs: route.timeoutMs, targets: .empty, status: 0, body: .empty,
+            requiresLane: requiresLane(route.match), totalWeight: 0,
+            conditions: UnsafePointer(arena.store(conditions)), redirect: nil,
+            rewrite: try freezeRewrite(route.rewrite), requestLevels: request, responseLevels: response)
+        switch route.action {
+        case .passthrough: frozen.action = .passthrough
+        case .direct(let status, let body):
+            frozen.action = .direct
+            frozen.status = UInt16(clamping: status)
+            frozen.body = arena.store(body)
+        case .redirect(let redirect):
+            frozen.action = .redirect
+            frozen.status = UInt16(clamping: redirect.code)
+            frozen.redirect = UnsafePointer(arena.store(freeze(redirect)))
+        case .forward(let targets):
+            var made: [Target] = []
+            for target in targets { made.append(try freeze(target, route, single: targets.count == 1)) }
+            frozen.targets = arena.store(made)
+            frozen.totalWeight = made.reduce(0) { $0 &+ $1.weight }
+        }
+        return frozen
+    }
+
+    private mutating func freeze(
+        _ target: TargetModel, _ route: RouteModel, single: Bool
+    ) throws(TableError) -> Target {
+        var cluster: UnsafePointer<Cluster>?
+        if let index = target.cluster {
+            guard index >= 0, index < clusters.count else { throw TableError.reference("cluster \(index)") }
+            cluster = clusters[index]
+        }
+        let requests = [target.requestHeaders, route.requestHeaders]
+        let responses = [target.responseHeaders, route.responseHeaders]
+        // One destination: one level of both, the entry's operations first.
+        let requestLevels = single ? [merged(requests[1], requests[0])] : requests
+        let responseLevels = single ? [merged(responses[1], responses[0])] : responses
+        return Target(
+            cluster: cluster, clusterName: arena.store(target.clusterName),
+            weight: UInt64(max(0, target.weight)),
+            requestLevels: try freezeLevels(requestLevels, isRequest: true),
+            responseLevels: try freezeLevels(responseLevels, isRequest: false),
+            authority: arena.store(
+                route.rewrite?.authority ?? authority(route.requestHeaders)
+                    ?? authority(target.requestHeaders) ?? ""))
+    }
+
+    private func merged(_ first: HeaderOperations, _ second: HeaderOperations) -> HeaderOperations {
+        var level = first
+        level.remove += second.remove
+        level.set += second.set
+        level.add += second.add
+        return level
+    }
+
+    /// `set` or `add` of the Host is an authority rewrite; `set` comes first.
+    private func authority(_ operations: HeaderOperations) -> String? {
+        (operations.set + operations.add).first { isAuthority($0.name) }?.value
+    }
+
+    private func isAuthority(_ name: String) -> Bool { name == "host" || name == ":authority" }
+
+    private func freeze(_ redirect: RedirectModel) -> Redirect {
+        Redirect(
+            scheme: arena.store(redirect.scheme ?? ""), authority: arena.store(redirect.authority ?? ""),
+            uri: arena.store(redirect.uri ?? ""), prefixRewrite: arena.store(redirect.prefixRewrite ?? ""),
+            hasPrefixRewrite: redirect.prefixRewrite != nil, port: UInt16(clamping: redirect.port ?? 0),
+            portFromRequest: redirect.portFromRequest)
+    }
+
+    private mutating func freezeRewrite(
+        _ rewrite: RewriteModel?
+    ) throws(TableError) -> UnsafePointer<Rewrite>? {
+        guard let rewrite, rewrite.uri != nil || rewrite.uriRegex != nil else { return nil }
+        var frozen = Rewrite(
+            hasURI: rewrite.uri != nil, uri: arena.store(rewrite.uri ?? ""), regex: nil, regexRewrite: .empty)
+        if let regex = rewrite.uriRegex {
+            frozen.regex = try self.regex(regex.match)
+            frozen.regexRewrite = arena.store(regex.rewrite)
+        }
+        return UnsafePointer(arena.store(frozen))
+    }
+
+    /// It cannot match a request without the policy's key in one of its places.
+    private func requiresLane(_ match: MatchModel) -> Bool {
+        guard let key = model.policy?.key else { return false }
+        let header = key.lowercased()
+        let inHeaders = match.headers.contains { named in
+            if named.inverted { return false }
+            if named.name == header { return true }
+            guard named.name == "cookie" else { return false }
+            switch named.match {
+            case .exact(let text), .prefix(let text): return text.contains(key)
+            case .regex(let pattern): return pattern.filter { $0 != "\\" }.contains(key)
+            case .present: return false
+            }
+        }
+        return inHeaders || match.queryParams.contains { !$0.inverted && $0.name == key }
+    }
+
+    // MARK: conditions
+
+    private mutating func freezeConditions(_ match: MatchModel) throws(TableError) -> RouteConditions {
+        var conditions = RouteConditions()
+        conditions.uri = try freezeURI(match)
+        conditions.method = try freeze(match.method)
+        conditions.authority = try freeze(match.authority)
+        conditions.scheme = try freeze(match.scheme)
+        var fields: [FieldCondition] = []
+        for named in match.headers { fields.append(try freezeHeader(named)) }
+        for named in match.queryParams {
+            fields.append(
+                FieldCondition(
+                    field: .query, name: HeaderName(arena.store(named.name)), inverted: named.inverted,
+                    matcher: try freeze(named.match)))
+        }
+        // The longest literal tells most.
+        let indexable = fields.indices.filter { index in
+            let isListed = fields[index].field == .header || fields[index].field == .query
+            return isListed && !fields[index].inverted && fields[index].matcher.isIndexable
+        }
+        conditions.indexed = indexable.max { fields[$0].matcher.text.count < fields[$1].matcher.text.count }
+            ?? -1
+        conditions.fields = arena.store(fields)
+        return conditions
+    }
+
+    private mutating func freezeURI(_ match: MatchModel) throws(TableError) -> Matcher {
+        var matcher = try freeze(match.uri)
+        if match.uriPrefixBySegment, matcher.kind == .prefix {
+            matcher.kind = .pathSegments
+            if !matcher.text.isEmpty, matcher.text[matcher.text.count - 1] == 0x2F {
+                matcher.text = matcher.text.slice(0, matcher.text.count - 1)
+            }
+        } else if match.ignoreUriCase {
+            if matcher.kind == .exact { matcher.kind = .exactIgnoringCase }
+            if matcher.kind == .prefix { matcher.kind = .prefixIgnoringCase }
+        }
+        return matcher
+    }
+
+    private mutating func freezeHeader(_ named: NamedMatch) throws(TableError) -> FieldCondition {
+        let field: ConditionField =
+            switch named.name {
+            case ":path": .path
+            case ":method": .method
+            case ":scheme": .scheme
+            // Envoy keeps the Host as :authority.
+            case ":authority", "host": .authority
+            default: .header
+            }
+        return FieldCondition(
+            field: field, name: HeaderName(arena.store(named.name.lowercased())), inverted: named.inverted,
+            matcher: try freeze(named.match))
+    }
+
+    private func freezeIndex(_ routes: Frozen<Route>) -> UnsafePointer<RouteIndex>? {
+        var groups: [(key: String, isQuery: Bool, name: HeaderName, routes: [Int])] = []
+        var always: [UInt32] = []
+        for position in 0..<routes.count {
+            let conditions = routes[position].pointee.conditions.pointee
+            guard conditions.indexed >= 0 else {
+                always.append(UInt32(position))
+                continue
+            }
+            let field = conditions.fields[conditions.indexed].pointee
+            let isQuery = field.field == .query
+            let key = (isQuery ? "?" : "") + field.name.bytes.string
+            if let at = groups.firstIndex(where: { $0.key == key }) {
+                groups[at].routes.append(position)
+            } else {
+                groups.append((key, isQuery, field.name, [position]))
+            }
+        }
+        guard routes.count - always.count >= RouteIndex.minimumRoutes else { return nil }
+        var sources: [RouteIndex.Source] = []
+        for group in groups {
+            let matchers = group.routes.map { position in
+                let conditions = routes[position].pointee.conditions.pointee
+                return conditions.fields[conditions.indexed].pointee.matcher
+            }
+            var builder = LiteralAutomatonBuilder(matchers.map(\.text.bytes))
+            for (position, matcher) in zip(group.routes, matchers) {
+                if !builder.add(matcher.text.bytes, matcher.entry(position)) { always.append(UInt32(position)) }
+            }
+            sources.append(
+                RouteIndex.Source(
+                    isQuery: group.isQuery, name: group.name, automaton: builder.build(arena)))
+        }
+        return UnsafePointer(
+            arena.store(RouteIndex(sources: arena.store(sources), always: arena.store(always.sorted()))))
+    }
+}

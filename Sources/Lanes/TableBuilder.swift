@@ -1,0 +1,246 @@
+// Freezes a `RoutingModel`: proxy settings, listeners, clusters, lanes and the policy. Routes are in
+// `RouteFreezing`. Runs once per configuration, off the request path.
+internal import Base
+internal import CRE2
+internal import HTTP
+
+struct TableBuilder {
+    let model: RoutingModel
+    let registry: Registry
+    let arena = Arena()
+    /// Held in the registry for the snapshot's life.
+    private(set) var addresses: [SocketAddress] = []
+    var endpointIDs: [SocketAddress: Registry.EndpointID] = [:]
+    var regexes: [String: OpaquePointer] = [:]
+    var clusters = Frozen<Cluster>.empty
+
+    init(_ model: RoutingModel, _ registry: Registry) {
+        self.model = model
+        self.registry = registry
+    }
+
+    mutating func build(_ generation: UInt64) throws(TableError) -> UnsafePointer<Table> {
+        // Everything that can fail comes before numbers are taken.
+        let policy = try freezePolicy()
+        let injected = try freezeLevel(model.proxy.injected, isRequest: true)
+        for table in model.routeTables {
+            for host in table.virtualHosts { try checkRegexes(host) }
+        }
+        holdEndpoints()
+        clusters = arena.store(model.clusters.enumerated().map { freeze($1, index: $0) })
+        do throws(TableError) {
+            let hosts = try freezeRouteTables()
+            return UnsafePointer(arena.store(freezeTable(generation, policy, injected, hosts)))
+        } catch {
+            registry.release(addresses)
+            throw error
+        }
+    }
+
+    private mutating func freezeTable(
+        _ generation: UInt64, _ policy: UnsafePointer<LanePolicy>?, _ injected: HeaderLevel,
+        _ hosts: [UnsafePointer<HostIndex>]
+    ) -> Table {
+        var unknown = DestinationLabels()
+        unknown.canonicalRevision = "latest"
+        var passthrough = unknown
+        passthrough.serviceName = "PassthroughCluster"
+        passthrough.cluster = "PassthroughCluster"
+        var blackHole = unknown
+        blackHole.serviceName = "BlackHoleCluster"
+        blackHole.cluster = "BlackHoleCluster"
+        let lanes = arena.store(model.lanes.enumerated().map { freeze($1, index: $0) })
+        let names = (0..<lanes.count).map { (lanes[$0].pointee.name, UInt32($0)) }
+        return Table(
+            generation: generation, proxy: freezeProxy(),
+            listeners: arena.store(model.listeners.enumerated().map { freeze($1, index: $0, hosts) }),
+            clusters: clusters, policy: policy, lanes: lanes,
+            unknownLabelsID: registry.labelsID(unknown),
+            passthroughLabelsID: registry.labelsID(passthrough),
+            blackHoleLabelsID: registry.labelsID(blackHole), laneIndex: ByteTable(names, arena),
+            injected: injected, injectedIsFormatted: injected.isFormatted)
+    }
+
+    private func freezeProxy() -> ProxySettings {
+        let proxy = model.proxy
+        return ProxySettings(
+            name: arena.store(proxy.name), namespace: arena.store(proxy.namespace), isEdge: proxy.isEdge,
+            pathNormalization: proxy.pathNormalization, shadowHostSuffix: proxy.shadowHostSuffix,
+            http10: proxy.http10, requestHeaderTimeoutMs: proxy.requestHeaderTimeoutMs,
+            requestBodyIdleTimeoutMs: proxy.requestBodyIdleTimeoutMs, idleTimeoutMs: proxy.idleTimeoutMs,
+            streamIdleTimeoutMs: proxy.streamIdleTimeoutMs,
+            upstreamIdleTimeoutMs: proxy.upstreamIdleTimeoutMs, connectTimeoutMs: proxy.connectTimeoutMs,
+            drainTimeoutMs: proxy.drainTimeoutMs, headerBytes: proxy.headerBytes,
+            headerCount: proxy.headerCount, connections: proxy.connections, requests: proxy.requests,
+            memoryBytes: proxy.memoryBytes, trustedHops: proxy.trustedHops,
+            trustedCIDRs: arena.store(proxy.trustedCIDRs), debugCIDRs: arena.store(proxy.debugCIDRs),
+            allowAnyOutbound: proxy.allowAnyOutbound, memberLane: arena.store(proxy.memberOfLane ?? ""),
+            memberLaneID: registry.laneID(proxy.memberOfLane ?? ""))
+    }
+
+    private func freeze(_ lane: LaneModel, index: Int) -> Lane {
+        Lane(
+            name: arena.store(lane.name), namespace: arena.store(lane.namespace), index: index,
+            metricsID: registry.laneID(lane.name), expiresAtSeconds: lane.expiresAtSeconds ?? Int64.max,
+            failWhenEmpty: lane.failWhenEmpty, mode: lane.mode)
+    }
+
+    // MARK: listeners
+
+    private func freeze(
+        _ listener: ListenerModel, index: Int, _ hosts: [UnsafePointer<HostIndex>]
+    ) -> Listener {
+        let tables = listener.tables.filter { hosts.indices.contains($0.routeTable) }
+            .sorted { $0.port < $1.port }
+        return Listener(
+            name: arena.store(listener.name), role: listener.role, address: listener.address, index: index,
+            tables: arena.store(tables.map { PortRoutes(port: $0.port, hosts: hosts[$0.routeTable]) }),
+            onlyPort: listener.role == .outbound ? onlyPorts(tables) : ByteTable())
+    }
+
+    /// Names that one port has and port 80 has not.
+    private func onlyPorts(_ tables: [PortTable]) -> ByteTable {
+        var positions: [String: [Int]] = [:]
+        for (position, table) in tables.enumerated() {
+            for host in model.routeTables[table.routeTable].virtualHosts {
+                for domain in host.domains where !domain.contains("*") {
+                    if positions[domain]?.last != position {
+                        positions[domain, default: []].append(position)
+                    }
+                }
+            }
+        }
+        let single = positions.filter { $0.value.count == 1 && tables[$0.value[0]].port != 80 }
+        return ByteTable(single.map { (arena.store($0.key), UInt32($0.value[0])) }, arena)
+    }
+
+    // MARK: clusters
+
+    private mutating func holdEndpoints() {
+        addresses = Array(Set(model.clusters.flatMap { $0.endpoints.map(\.address) }))
+        for (address, id) in zip(addresses, registry.acquire(addresses)) { endpointIDs[address] = id }
+    }
+
+    private func freeze(_ cluster: ClusterModel, index: Int) -> Cluster {
+        func healthy(_ positions: some Sequence<Int>) -> Frozen<UInt32> {
+            arena.store(
+                positions.filter { cluster.endpoints.indices.contains($0) && cluster.endpoints[$0].healthy }
+                    .map { UInt32($0) })
+        }
+        return Cluster(
+            name: arena.store(cluster.name), service: arena.store(cluster.service),
+            serviceNamespace: arena.store(cluster.serviceNamespace), subset: arena.store(cluster.subset),
+            port: cluster.port, loadBalancing: cluster.loadBalancing,
+            connectTimeoutMs: cluster.connectTimeoutMs,
+            endpoints: arena.store(cluster.endpoints.map { freeze($0, of: cluster) }),
+            all: healthy(cluster.endpoints.indices), stable: healthy(cluster.stable),
+            noEndpointLabelsID: registry.labelsID(labels(cluster, nil)), index: index,
+            laneIndex: IndexTable(cluster.laneMembers.map { UInt32($0.lane) }, arena),
+            laneMembers: arena.store(cluster.laneMembers.map { healthy($0.endpoints) }))
+    }
+
+    private func freeze(_ endpoint: EndpointModel, of cluster: ClusterModel) -> Endpoint {
+        let id = endpointIDs[endpoint.address] ?? Registry.EndpointID(id: 0, generation: 0)
+        return Endpoint(
+            id: id.id, idGeneration: id.generation, address: endpoint.address, weight: endpoint.weight,
+            healthy: endpoint.healthy, labelsID: registry.labelsID(labels(cluster, endpoint)),
+            addressText: arena.store(endpoint.address.text))
+    }
+
+    /// istio-semantics.md 24.
+    private func labels(_ cluster: ClusterModel, _ endpoint: EndpointModel?) -> DestinationLabels {
+        var labels = DestinationLabels()
+        labels.service = cluster.service
+        let isKubernetes = cluster.service.contains(".svc.")
+        labels.serviceName =
+            isKubernetes ? String(cluster.service.prefix { $0 != "." }) : cluster.service
+        labels.serviceNamespace = cluster.serviceNamespace
+        labels.cluster = cluster.name
+        labels.canonicalRevision = "latest"
+        guard let endpoint else { return labels }
+        let given = endpoint.labels
+        labels.workload = endpoint.workload
+        labels.workloadNamespace = endpoint.namespace
+        labels.version = given["version"] ?? ""
+        labels.app = given["app"] ?? ""
+        labels.canonicalService =
+            given["service.istio.io/canonical-name"] ?? given["app.kubernetes.io/name"] ?? given["app"]
+            ?? endpoint.workload
+        labels.canonicalRevision =
+            given["service.istio.io/canonical-revision"] ?? given["app.kubernetes.io/version"]
+            ?? given["version"] ?? "latest"
+        return labels
+    }
+
+    // MARK: patterns
+
+    /// Compiled once per text, freed with the arena.
+    mutating func regex(_ pattern: String) throws(TableError) -> OpaquePointer {
+        if let known = regexes[pattern] { return known }
+        var error = [CChar](repeating: 0, count: 256)
+        var bytes = Array(pattern.utf8).map { CChar(bitPattern: $0) }
+        let count = bytes.count
+        bytes.append(0)
+        guard let made = fl_re2_new(bytes, count, Limits.regexMemoryBytes, &error, error.count) else {
+            let text = error.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+            throw TableError.regex(pattern: pattern, problem: String(decoding: text, as: UTF8.self))
+        }
+        arena.whenFreed { fl_re2_free(made) }
+        regexes[pattern] = made
+        return made
+    }
+
+    mutating func freeze(_ match: StringMatch?) throws(TableError) -> Matcher {
+        var matcher = Matcher()
+        switch match {
+        case nil: break
+        case .exact(let text):
+            matcher.kind = .exact
+            matcher.text = arena.store(text)
+        case .prefix(let text):
+            matcher.kind = .prefix
+            matcher.text = arena.store(text)
+        case .present: matcher.kind = .present
+        case .regex(let pattern):
+            matcher.regex = try regex(pattern)
+            matcher.kind = .regex
+            if let shape = RegexShape(pattern) {
+                matcher.kind = .shape
+                matcher.text = arena.store(shape.literal)
+                matcher.left = shape.left
+                matcher.right = shape.right
+            }
+        }
+        return matcher
+    }
+}
+
+extension SocketAddress {
+    /// `10.0.0.1:80`, `[2001:db8::1]:80`.
+    package var text: String {
+        isIPv4 ? "\(ipText):\(port)" : "[\(ipText)]:\(port)"
+    }
+
+    /// Without the port. IPv6 as RFC 5952 has it.
+    package var ipText: String {
+        if isIPv4 {
+            return (0..<4).map { String(low >> (24 - 8 * UInt64($0)) & 0xFF) }.joined(separator: ".")
+        }
+        let groups = (0..<8).map { (index: UInt64) in
+            ((index < 4 ? high : low) >> (48 - 16 * (index % 4))) & 0xFFFF
+        }
+        // The longest run of two or more zeros is left out; of equal ones the first.
+        var best = 0..<0
+        var start = 0
+        while start < 8 {
+            var end = start
+            while end < 8, groups[end] == 0 { end += 1 }
+            if end - start > max(1, best.count) { best = start..<end }
+            start = max(end, start + 1)
+        }
+        let words = groups.map { String($0, radix: 16) }
+        if best.isEmpty { return words.joined(separator: ":") }
+        return words[..<best.lowerBound].joined(separator: ":") + "::"
+            + words[best.upperBound...].joined(separator: ":")
+    }
+}
