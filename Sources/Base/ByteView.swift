@@ -37,12 +37,6 @@ package struct ByteView: BitwiseCopyable {
         count == other.count && memcmp(start, other.start, count) == 0
     }
 
-    /// Equal to a literal, byte for byte.
-    @inlinable
-    package func equals(_ text: StaticString) -> Bool {
-        count == text.utf8CodeUnitCount && memcmp(start, text.utf8Start, count) == 0
-    }
-
     /// Equal but for the case of ASCII letters.
     package func equalsIgnoringCase(_ other: ByteView) -> Bool {
         guard count == other.count else { return false }
@@ -54,19 +48,9 @@ package struct ByteView: BitwiseCopyable {
         return true
     }
 
-    /// Equal to a literal but for the case of ASCII letters.
-    package func equalsIgnoringCase(_ text: StaticString) -> Bool {
-        equalsIgnoringCase(ByteView(text.utf8Start, text.utf8CodeUnitCount))
-    }
-
     @inlinable
     package func hasPrefix(_ prefix: ByteView) -> Bool {
         count >= prefix.count && memcmp(start, prefix.start, prefix.count) == 0
-    }
-
-    @inlinable
-    package func hasPrefix(_ text: StaticString) -> Bool {
-        count >= text.utf8CodeUnitCount && memcmp(start, text.utf8Start, text.utf8CodeUnitCount) == 0
     }
 
     /// Index of the first `byte` at or after `from`; nil if there is none.
@@ -96,6 +80,14 @@ package struct ByteView: BitwiseCopyable {
 
     /// A copy. Not for the request path.
     package var bytes: [UInt8] { Array(UnsafeBufferPointer(start: start, count: count)) }
+}
+
+extension ByteView: ExpressibleByStringLiteral {
+    /// Bytes of the program itself.
+    @inlinable
+    package init(stringLiteral text: StaticString) {
+        self.init(text.utf8Start, text.utf8CodeUnitCount)
+    }
 }
 
 /// What `ByteView.empty` points at.

@@ -125,11 +125,7 @@ package enum RequestRules {
         return UnsafePointer(table)
     }()
 
-    package static var http: ByteView { view("http") }
-    package static var https: ByteView { view("https") }
-    package static var root: ByteView { view("/") }
-
-    private static func view(_ text: StaticString) -> ByteView {
-        ByteView(text.utf8Start, text.utf8CodeUnitCount)
-    }
+    package static var http: ByteView { "http" }
+    package static var https: ByteView { "https" }
+    package static var root: ByteView { "/" }
 }

@@ -101,9 +101,6 @@ package struct EditScratch {
         used &+= 1
     }
 
-    mutating func append(_ text: StaticString) {
-        append(ByteView(text.utf8Start, text.utf8CodeUnitCount))
-    }
 
     /// In decimal, with at least `width` digits.
     mutating func append(decimal value: UInt64, width: Int = 1) {

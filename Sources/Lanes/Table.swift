@@ -128,6 +128,8 @@ package struct Cluster: BitwiseCopyable {
     package var port: UInt16
     package var loadBalancing: LoadBalancing
     package var connectTimeoutMs: UInt64
+    /// Some endpoint's weight differs from another's.
+    package var hasWeights: Bool
     package var endpoints: Frozen<Endpoint>
     /// Healthy endpoints, as positions in `endpoints`.
     package var all: Frozen<UInt32>

@@ -132,6 +132,7 @@ struct TableBuilder {
             serviceNamespace: arena.store(cluster.serviceNamespace), subset: arena.store(cluster.subset),
             port: cluster.port, loadBalancing: cluster.loadBalancing,
             connectTimeoutMs: cluster.connectTimeoutMs,
+            hasWeights: Set(cluster.endpoints.map(\.weight)).count > 1,
             endpoints: arena.store(cluster.endpoints.map { freeze($0, of: cluster) }),
             all: healthy(cluster.endpoints.indices), stable: healthy(cluster.stable),
             noEndpointLabelsID: registry.labelsID(labels(cluster, nil)), index: index,
@@ -212,35 +213,5 @@ struct TableBuilder {
             }
         }
         return matcher
-    }
-}
-
-extension SocketAddress {
-    /// `10.0.0.1:80`, `[2001:db8::1]:80`.
-    package var text: String {
-        isIPv4 ? "\(ipText):\(port)" : "[\(ipText)]:\(port)"
-    }
-
-    /// Without the port. IPv6 as RFC 5952 has it.
-    package var ipText: String {
-        if isIPv4 {
-            return (0..<4).map { String(low >> (24 - 8 * UInt64($0)) & 0xFF) }.joined(separator: ".")
-        }
-        let groups = (0..<8).map { (index: UInt64) in
-            ((index < 4 ? high : low) >> (48 - 16 * (index % 4))) & 0xFFFF
-        }
-        // The longest run of two or more zeros is left out; of equal ones the first.
-        var best = 0..<0
-        var start = 0
-        while start < 8 {
-            var end = start
-            while end < 8, groups[end] == 0 { end += 1 }
-            if end - start > max(1, best.count) { best = start..<end }
-            start = max(end, start + 1)
-        }
-        let words = groups.map { String($0, radix: 16) }
-        if best.isEmpty { return words.joined(separator: ":") }
-        return words[..<best.lowerBound].joined(separator: ":") + "::"
-            + words[best.upperBound...].joined(separator: ":")
     }
 }

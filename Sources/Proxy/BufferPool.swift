@@ -1,5 +1,6 @@
 // Buffers that connections hold only while they must: part of a head, unsent output, a request head until its
 // response starts. Four sizes; a few of each are kept for reuse, the rest goes back to the allocator.
+internal import Base
 internal import CLinux
 
 /// Bytes between `start` and `end`; no memory at all while empty.
@@ -96,7 +97,7 @@ struct BufferPool: ~Copyable {
             memmove(base, base + Int(buffer.start), held)
         } else {
             var larger = take(held + count)
-            if held > 0 { memcpy(larger.base, buffer.bytes, held) }
+            if held > 0 { memcpy(larger.base!, buffer.bytes, held) }
             release(&buffer)
             swap(&buffer, &larger)
         }
@@ -108,6 +109,10 @@ struct BufferPool: ~Copyable {
         reserve(&buffer, count)
         memcpy(buffer.base! + Int(buffer.end), bytes, count)
         buffer.end &+= UInt32(truncatingIfNeeded: count)
+    }
+
+    mutating func append(_ buffer: inout Buffer, _ bytes: ByteView) {
+        append(&buffer, bytes.start, bytes.count)
     }
 
     /// Drops bytes at the front; gives the memory back when none are left.

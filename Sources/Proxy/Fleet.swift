@@ -5,7 +5,7 @@ package import Base
 internal import CLinux
 internal import Glibc
 package import Lanes
-package import Loop
+internal import Loop
 internal import Synchronization
 package import Telemetry
 
@@ -60,7 +60,7 @@ package final class Fleet: Sendable {
                 resolver: resolver, connectionsMax: connectionsMax)
             let thread = Thread(name: "worker-\(index)") { [self] in
                 if pin { _ = fl_pin_to_allowed_cpu(Int32(index)) }
-                if var worker = Worker(setup) {
+                if var worker = Worker.make(setup) {
                     worker.run()
                 } else {
                     Log.error("worker \(index): the system refused memory or descriptors")

@@ -91,7 +91,6 @@ extension Worker {
         if let free { held[free] = next } else { held.append(next) }
         current = UInt32(free ?? held.count - 1)
         table = snapshot.table
-        settings = snapshot.table.pointee.proxy
         if previous != current { dropIfUnused(previous) }
         replaceListeners(sockets, snapshot.table)
         meter.set(.configGeneration, snapshot.generation)

@@ -12,17 +12,17 @@ internal import Telemetry
 struct LocalReply {
     var status: Int
     var reason: Reason
-    var details: StaticString
+    var details: ByteView
     var flags: ResponseFlags
     /// The body: `text`, else `body`.
-    var text: StaticString = ""
+    var text: ByteView = .empty
     var body: ByteView = .empty
     var location: ByteView = .empty
     /// errno of a connection attempt: the body names it.
     var connectCode: Int32 = 0
     var protocolError: HeadError?
 
-    init(status: Int, reason: Reason, details: StaticString, flags: ResponseFlags) {
+    init(status: Int, reason: Reason, details: ByteView, flags: ResponseFlags) {
         self.status = status
         self.reason = reason
         self.details = details
@@ -41,7 +41,7 @@ struct LocalReply {
 struct Refusal {
     var status: Int
     var reason: Reason
-    var details: StaticString
+    var details: ByteView
 }
 
 extension Worker {
@@ -72,8 +72,8 @@ extension Worker {
         let body: ByteView =
             switch refusal.status {
             case 400, 413, 414, 431, 501, 505: phrase
-            case 408: ByteView(Self.lateText.utf8Start, Self.lateText.utf8CodeUnitCount)
-            case 503: ByteView(Self.overloadText.utf8Start, Self.overloadText.utf8CodeUnitCount)
+            case 408: "request header timeout"
+            case 503: "overloaded"
             default: .empty
             }
         var at = writeSpace
@@ -82,7 +82,7 @@ extension Worker {
         put(&at, "content-length: ")
         at += writeDecimal(UInt64(body.count), to: at)
         put(&at, "\r\nx-fairlead-reason: ")
-        put(&at, refusal.reason.text)
+        put(&at, view(refusal.reason.text))
         put(&at, "\r\ndate: ")
         put(&at, date.view(realtimeNs: nowNs &+ realtimeOffsetNs))
         put(
@@ -95,9 +95,6 @@ extension Worker {
         if alive { finishDownstream(slot) } else { closeDownstream(slot) }
     }
 
-    private static let lateText: StaticString = "request header timeout"
-    private static let overloadText: StaticString = "envoy overloaded"
-
     // MARK: instead of an upstream
 
     /// Answers an exchange and ends it. The upstream side is settled already.
@@ -105,7 +102,7 @@ extension Worker {
         let x = exchange(number)
         let isUpstreams = !answer.flags.isDisjoint(with: [.UF, .UC, .UR, .UH, .UPE])
         x.pointee.status = UInt16(truncatingIfNeeded: answer.status)
-        x.pointee.details = ByteView(answer.details.utf8Start, answer.details.utf8CodeUnitCount)
+        x.pointee.details = answer.details
         x.pointee.responseFlags.formUnion(answer.flags)
         if answer.reason != .none { x.pointee.reason = answer.reason }
         x.pointee.serviceMs = -1
@@ -115,7 +112,7 @@ extension Worker {
         }
         let headers = responseHeaders
         headers.pointee.reset()
-        var text = ByteView(answer.text.utf8Start, answer.text.utf8CodeUnitCount)
+        var text = answer.text
         if text.isEmpty { text = answer.body }
         if answer.connectCode != 0 { text = connectText(answer.connectCode) }
         if !answer.location.isEmpty {
@@ -128,7 +125,7 @@ extension Worker {
             appendGRPC(answer.status, text)
             text = .empty
         } else if !text.isEmpty {
-            headers.pointee.append(HeaderNames.name(.contentType), Self.textPlain)
+            headers.pointee.append(HeaderNames.name(.contentType), "text/plain")
         }
         appendLength(text.count)
         let hasRoute = x.pointee.decision.route != nil || isUpstreams
@@ -154,11 +151,6 @@ extension Worker {
         if alive { finishExchange(number) } else { closeDownstream(x.pointee.downstream) }
     }
 
-    private static var textPlain: ByteView {
-        let text: StaticString = "text/plain"
-        return ByteView(text.utf8Start, text.utf8CodeUnitCount)
-    }
-
     private mutating func appendLength(_ count: Int) {
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
             let length = writeDecimal(UInt64(count), to: digits.baseAddress!)
@@ -169,7 +161,7 @@ extension Worker {
 
     /// What Envoy says of a connection that could not be made, with the system's word for it.
     private mutating func connectText(_ code: Int32) -> ByteView {
-        let text: StaticString =
+        let text: ByteView =
             switch code {
             case ETIMEDOUT:
                 "upstream connect error or disconnect/reset before headers. reset reason: connection timeout"
@@ -189,12 +181,12 @@ extension Worker {
                 failure
                 """
             }
-        return ByteView(text.utf8Start, text.utf8CodeUnitCount)
+        return text
     }
 
     /// A failure in gRPC's own terms: HTTP 200, the status mapped (istio-semantics.md 23).
     private mutating func appendGRPC(_ status: Int, _ text: ByteView) {
-        let code: StaticString =
+        let code: ByteView =
             switch status {
             case 400: "13"
             case 401: "16"
@@ -203,58 +195,51 @@ extension Worker {
             case 429, 502, 503, 504: "14"
             default: "2"
             }
-        let type: StaticString = "application/grpc"
-        responseHeaders.pointee.append(
-            HeaderNames.name(.contentType), ByteView(type.utf8Start, type.utf8CodeUnitCount))
-        responseHeaders.pointee.append(
-            HeaderNames.name(.grpcStatus), ByteView(code.utf8Start, code.utf8CodeUnitCount))
+        responseHeaders.pointee.append(HeaderNames.name(.contentType), "application/grpc")
+        responseHeaders.pointee.append(HeaderNames.name(.grpcStatus), code)
         if text.isEmpty { return }
         // Our texts are plain ASCII without percent signs: their percent-encoding is themselves.
-        let name: StaticString = "grpc-message"
-        responseHeaders.pointee.append(
-            HeaderName(ByteView(name.utf8Start, name.utf8CodeUnitCount)), text)
+        responseHeaders.pointee.append(HeaderName("grpc-message"), text)
     }
 }
 
 /// Reason phrases of the statuses that Fairlead or a route may answer with (RFC 9110 15).
 enum ReasonPhrase {
     static func of(_ status: Int) -> ByteView {
-        let text: StaticString =
-            switch status {
-            case 200: "OK"
-            case 201: "Created"
-            case 202: "Accepted"
-            case 204: "No Content"
-            case 206: "Partial Content"
-            case 301: "Moved Permanently"
-            case 302: "Found"
-            case 303: "See Other"
-            case 304: "Not Modified"
-            case 307: "Temporary Redirect"
-            case 308: "Permanent Redirect"
-            case 400: "Bad Request"
-            case 401: "Unauthorized"
-            case 403: "Forbidden"
-            case 404: "Not Found"
-            case 405: "Method Not Allowed"
-            case 408: "Request Timeout"
-            case 409: "Conflict"
-            case 410: "Gone"
-            case 413: "Payload Too Large"
-            case 414: "URI Too Long"
-            case 418: "I'm a teapot"
-            case 422: "Unprocessable Entity"
-            case 426: "Upgrade Required"
-            case 429: "Too Many Requests"
-            case 431: "Request Header Fields Too Large"
-            case 500: "Internal Server Error"
-            case 501: "Not Implemented"
-            case 502: "Bad Gateway"
-            case 503: "Service Unavailable"
-            case 504: "Gateway Timeout"
-            case 505: "HTTP Version Not Supported"
-            default: "Unknown"
-            }
-        return ByteView(text.utf8Start, text.utf8CodeUnitCount)
+        switch status {
+        case 200: "OK"
+        case 201: "Created"
+        case 202: "Accepted"
+        case 204: "No Content"
+        case 206: "Partial Content"
+        case 301: "Moved Permanently"
+        case 302: "Found"
+        case 303: "See Other"
+        case 304: "Not Modified"
+        case 307: "Temporary Redirect"
+        case 308: "Permanent Redirect"
+        case 400: "Bad Request"
+        case 401: "Unauthorized"
+        case 403: "Forbidden"
+        case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 408: "Request Timeout"
+        case 409: "Conflict"
+        case 410: "Gone"
+        case 413: "Payload Too Large"
+        case 414: "URI Too Long"
+        case 418: "I'm a teapot"
+        case 422: "Unprocessable Entity"
+        case 426: "Upgrade Required"
+        case 429: "Too Many Requests"
+        case 431: "Request Header Fields Too Large"
+        case 500: "Internal Server Error"
+        case 501: "Not Implemented"
+        case 502: "Bad Gateway"
+        case 503: "Service Unavailable"
+        case 504: "Gateway Timeout"
+        case 505: "HTTP Version Not Supported"
+        default: "Unknown"
+        }
     }
 }

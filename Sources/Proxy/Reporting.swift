@@ -38,8 +38,7 @@ extension Worker {
     }
 
     private static func protocolName(_ minorVersion: UInt8) -> ByteView {
-        let text: StaticString = minorVersion == 0 ? "HTTP/1.0" : "HTTP/1.1"
-        return ByteView(text.utf8Start, text.utf8CodeUnitCount)
+        minorVersion == 0 ? "HTTP/1.0" : "HTTP/1.1"
     }
 
     /// The metric labels of where an exchange went.
@@ -92,11 +91,11 @@ extension Worker {
         }
         let lane = x.pointee.decision.response.lane
         if x.pointee.endpointIndex >= 0 || x.pointee.decision.outcome == .passthrough {
-            record.upstream = logAddress(x.pointee.address)
+            record.upstream = x.pointee.address
         }
         let own = connection(x.pointee.downstream)
-        record.downstreamRemote = logAddress(own.pointee.peer)
-        record.downstreamLocal = logAddress(listeners[Int(own.pointee.listener)].address)
+        record.downstreamRemote = own.pointee.peer
+        record.downstreamLocal = listeners[Int(own.pointee.listener)].address
         record.startNs = x.pointee.startNs &+ realtimeOffsetNs
         record.durationNs = endNs &- x.pointee.startNs
         record.upstreamServiceMs = x.pointee.serviceMs
@@ -111,13 +110,8 @@ extension Worker {
         }
     }
 
-    private func view(_ text: StaticString) -> ByteView {
+    func view(_ text: StaticString) -> ByteView {
         ByteView(text.utf8Start, text.utf8CodeUnitCount)
-    }
-
-    private func logAddress(_ address: SocketAddress) -> LogAddress {
-        LogAddress(
-            high: address.high, low: address.low, port: address.port, isIPv4: address.isIPv4)
     }
 
     /// From the request head as it was written for the upstream.
@@ -171,10 +165,10 @@ extension Worker {
         meter.request(sample)
         guard logs, let ring else { return }
         var record = AccessRecord()
-        record.details = view(refusal.details)
+        record.details = refusal.details
         record.reason = view(refusal.reason.text)
-        record.downstreamRemote = logAddress(own.pointee.peer)
-        record.downstreamLocal = logAddress(listeners[Int(own.pointee.listener)].address)
+        record.downstreamRemote = own.pointee.peer
+        record.downstreamLocal = listeners[Int(own.pointee.listener)].address
         record.startNs = startNs &+ realtimeOffsetNs
         record.durationNs = endNs &- startNs
         record.flags = sample.flags

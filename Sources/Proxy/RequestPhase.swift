@@ -250,12 +250,6 @@ extension Worker {
         at += bytes.count
     }
 
-    @inline(__always)
-    func put(_ at: inout UnsafeMutablePointer<UInt8>, _ text: StaticString) {
-        memcpy(at, text.utf8Start, text.utf8CodeUnitCount)
-        at += text.utf8CodeUnitCount
-    }
-
     /// Puts what is at hand of the body behind the head, so that both leave in one call and can be sent again;
     /// returns the bytes used.
     private mutating func retainBody(
@@ -349,11 +343,5 @@ extension Worker {
                 number,
                 LocalReply(status: 400, reason: .badRequest, details: "http1.codec_error", flags: .DPE))
         }
-    }
-}
-
-extension BufferPool {
-    mutating func append(_ buffer: inout Buffer, _ text: StaticString) {
-        append(&buffer, text.utf8Start, text.utf8CodeUnitCount)
     }
 }

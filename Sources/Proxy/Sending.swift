@@ -72,15 +72,15 @@ extension Worker {
         bytes[count] = 0x0D
         bytes[count + 1] = 0x0A
         if last {
-            let tail: StaticString = "0\r\n\r\n"
-            return send(slot, start, size + 2 + count + 2, tail.utf8Start, tail.utf8CodeUnitCount)
+            let tail: ByteView = "0\r\n\r\n"
+            return send(slot, start, size + 2 + count + 2, tail.start, tail.count)
         }
         return send(slot, start, size + 2 + count + 2)
     }
 
     mutating func sendLastChunk(_ slot: UInt32) -> Bool {
-        let tail: StaticString = "0\r\n\r\n"
-        return send(slot, tail.utf8Start, tail.utf8CodeUnitCount)
+        let tail: ByteView = "0\r\n\r\n"
+        return send(slot, tail.start, tail.count)
     }
 
     /// Sends what was kept. False: the peer takes no more.

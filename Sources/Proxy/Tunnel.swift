@@ -25,7 +25,7 @@ extension Worker {
             x.pointee.decision.response, 101, &headers.pointee, &scratch,
             formatContext(number, response: true))
         var at = writeSpace
-        writeStatusLine(&at, 101, ReasonPhrase.switchingProtocols, minorVersion: 1)
+        writeStatusLine(&at, 101, "Switching Protocols", minorVersion: 1)
         at = headers.pointee.copyLines(to: at)
         put(&at, "connection: upgrade\r\nupgrade: websocket\r\n")
         x.pointee.flags.remove(.closeDownstream)
@@ -43,10 +43,10 @@ extension Worker {
     /// The connection of a CONNECT is there.
     mutating func establishTunnel(_ number: UInt32) {
         let x = exchange(number)
-        let answer: StaticString = "HTTP/1.1 200 OK\r\n\r\n"
+        let answer: ByteView = "HTTP/1.1 200 OK\r\n\r\n"
         x.pointee.status = 200
         x.pointee.details = "via_upstream"
-        if !send(x.pointee.downstream, answer.utf8Start, answer.utf8CodeUnitCount) {
+        if !send(x.pointee.downstream, answer.start, answer.count) {
             closeDownstream(x.pointee.downstream)
             return
         }
@@ -160,12 +160,5 @@ enum H1Lookahead {
             index += 1
         }
         return index > 0
-    }
-}
-
-extension ReasonPhrase {
-    static var switchingProtocols: ByteView {
-        let text: StaticString = "Switching Protocols"
-        return ByteView(text.utf8Start, text.utf8CodeUnitCount)
     }
 }

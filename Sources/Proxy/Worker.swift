@@ -4,9 +4,9 @@ internal import Base
 internal import CLinux
 internal import HTTP
 internal import Lanes
-internal import Loop
+package import Loop
 internal import Synchronization
-internal import Telemetry
+package import Telemetry
 
 /// What a worker is given at its start.
 package struct WorkerSetup: Sendable {
@@ -94,7 +94,8 @@ struct Worker: ~Copyable {
     var current: UInt32 = 0
     /// Of the current snapshot.
     var table: UnsafePointer<Table>?
-    var settings: ProxySettings
+    /// Of the current snapshot; nothing listens before there is one.
+    var settings: ProxySettings { table.unsafelyUnwrapped.pointee.proxy }
     var listeners: UnsafeMutablePointer<OpenListener>
     var listenerCount = 0
     /// Connections that have more to do than one turn gave them.
@@ -118,11 +119,18 @@ struct Worker: ~Copyable {
     static let margin = 64
 
     /// nil: the system refused memory or descriptors.
-    init?(_ setup: WorkerSetup) {
-        guard let poller = Poller(eventsPerTurn: Limits.eventsPerTurn),
-            let connections = Slab<Connection>(capacity: setup.connectionsMax),
-            let exchanges = Slab<Exchange>(capacity: setup.connectionsMax)
-        else { return nil }
+    static func make(_ setup: WorkerSetup) -> Worker? {
+        guard let poller = Poller(eventsPerTurn: Limits.eventsPerTurn) else { return nil }
+        guard let connections = Slab<Connection>(capacity: setup.connectionsMax) else { return nil }
+        guard let exchanges = Slab<Exchange>(capacity: setup.connectionsMax) else { return nil }
+        guard poller.add(reader: setup.mailbox.descriptor, data: SpecialEvent.mailbox) else { return nil }
+        return Worker(setup, poller, connections, exchanges)
+    }
+
+    private init(
+        _ setup: WorkerSetup, _ poller: consuming Poller, _ connections: consuming Slab<Connection>,
+        _ exchanges: consuming Slab<Exchange>
+    ) {
         self.setup = setup
         self.poller = poller
         self.connections = connections
@@ -132,7 +140,6 @@ struct Worker: ~Copyable {
         realtimeOffsetNs = Syscalls.realtimeNs() &- nowNs
         wheel = TimerWheel(nowMs: nowNs / 1_000_000)
         random = RandomSource(seed: UInt64.random(in: 0...UInt64.max))
-        settings = ProxySettings()
         readSpace = .allocate(capacity: Limits.readBytes + 2 * Self.margin)
         writeSpace = .allocate(capacity: Self.writeBytes)
         pathSpace = .allocate(capacity: Limits.targetBytes + 2)
@@ -146,7 +153,6 @@ struct Worker: ~Copyable {
         listeners = .allocate(capacity: SpecialEvent.listenersMax)
         roundRobinTurns = .allocate(capacity: 4_096)
         for index in 0..<4_096 { roundRobinTurns[index] = UInt32.random(in: 0...UInt32.max / 2) }
-        guard poller.add(reader: setup.mailbox.descriptor, data: SpecialEvent.mailbox) else { return nil }
     }
 
     deinit {
