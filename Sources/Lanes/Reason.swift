@@ -42,20 +42,22 @@ package enum Reason: UInt8, Sendable, BitwiseCopyable, CaseIterable {
 package enum LaneDecision: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case none, stable, lane
 
-    package var name: String {
+    package var text: StaticString {
         switch self {
         case .none: "none"
         case .stable: "stable"
         case .lane: "lane"
         }
     }
+
+    package var name: String { text.description }
 }
 
 /// What carries a lane name, in the order of lanes.md 2.
 package enum Carrier: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case none, query, previewHost, header, cookie, baggage, tracestate, traceID, correlation, proxy
 
-    package var name: String {
+    package var text: StaticString {
         switch self {
         case .none: "none"
         case .query: "query"
@@ -69,6 +71,8 @@ package enum Carrier: UInt8, Sendable, BitwiseCopyable, CaseIterable {
         case .proxy: "proxy"
         }
     }
+
+    package var name: String { text.description }
 }
 
 /// A set of carriers.
