@@ -69,6 +69,7 @@ package struct ResponsePlan: BitwiseCopyable {
     package var isLaneResponse = false
     /// A CORS preflight asks for the lane header.
     package var preflightAsksForKey = false
+    /// The lane's name, where the request names one, whether known or not.
     package var lane = InlineName()
 
     var isTLS = false
@@ -108,6 +109,13 @@ package struct Decision: BitwiseCopyable {
         self.listener = listener
         endpoints = .empty
         fallbackEndpoints = .empty
+    }
+
+    /// Some header operation holds `%OPERATORS%`: only then is a `FormatContext` read.
+    package var needsFormatting: Bool {
+        if injected != nil { return true }
+        if let target { return target.pointee.isFormatted }
+        return route?.pointee.isFormatted ?? false
     }
 
     /// Status of an answer that Fairlead makes itself; 0 for forwarded requests.

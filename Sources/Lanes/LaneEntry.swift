@@ -34,6 +34,7 @@ struct LaneEntry<Trace: DecisionTrace> {
                 && (lane.carrier == .baggage || lane.carrier == .tracestate)
         }
         decision.reason = reason(decision.lane)
+        if lane.carrier != .none, !lane.left { decision.response.lane = InlineName(lane.name) }
         if isEdge {
             cleanEdge(scan, reading, &headers, decision.lane)
             pin(reading, &decision)
@@ -248,7 +249,6 @@ struct LaneEntry<Trace: DecisionTrace> {
         if lane.known, lane.carrier == .query || lane.carrier == .previewHost {
             if !isPinned {
                 decision.response.pin = .write
-                decision.response.lane = InlineName(lane.name)
             }
             return
         }

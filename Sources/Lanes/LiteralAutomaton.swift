@@ -2,7 +2,6 @@
 // transitions so that a byte costs a few instructions whatever the number of literals. Bytes that no literal
 // holds share one class; typical values stay in the few rows near the root.
 internal import Base
-internal import CLinux
 
 /// A rule that one literal speaks for.
 struct LiteralEntry: BitwiseCopyable {
@@ -41,16 +40,17 @@ struct LiteralAutomaton: BitwiseCopyable {
     @inline(__always)
     func scan(_ value: ByteView, _ body: (Int, UnsafePointer<LiteralEntry>) -> Void) {
         var row: UInt32 = 0
-        var at = value.start
-        let end = value.end
-        while at < end {
+        var at = 0
+        while at < value.count {
             if row == 0, onlyFirst < 256 {
-                guard let hit = memchr(at, Int32(onlyFirst), end - at) else { return }
-                at = UnsafePointer(hit.assumingMemoryBound(to: UInt8.self))
+                guard let hit = value.firstIndex(of: UInt8(truncatingIfNeeded: onlyFirst), from: at) else {
+                    return
+                }
+                at = hit
             }
-            row = next[Int(row) &+ Int(classes[Int(at[0])])]
-            at += 1
-            if row >= firstOutput { report(row, at - value.start, body) }
+            row = next[Int(row) &+ Int(classes[Int(value[at])])]
+            at &+= 1
+            if row >= firstOutput { report(row, at, body) }
         }
     }
 

@@ -34,6 +34,8 @@ struct Matcher: BitwiseCopyable {
     var text = ByteView.empty
     /// Of `shape` and `regex`.
     var regex: OpaquePointer?
+    /// The regex as written, for explain.
+    var pattern = ByteView.empty
 
     func matches(_ value: ByteView) -> Bool {
         switch kind {

@@ -74,7 +74,8 @@ extension TableBuilder {
             timeoutMs: route.timeoutMs, targets: .empty, status: 0, body: .empty,
             requiresLane: requiresLane(route.match), totalWeight: 0,
             conditions: UnsafePointer(arena.store(conditions)), redirect: nil,
-            rewrite: try freezeRewrite(route.rewrite), requestLevels: request, responseLevels: response)
+            rewrite: try freezeRewrite(route.rewrite), requestLevels: request, responseLevels: response,
+            isFormatted: isFormatted(request) || isFormatted(response))
         switch route.action {
         case .passthrough: frozen.action = .passthrough
         case .direct(let status, let body):
@@ -107,14 +108,20 @@ extension TableBuilder {
         // One destination: one level of both, the entry's operations first.
         let requestLevels = single ? [merged(requests[1], requests[0])] : requests
         let responseLevels = single ? [merged(responses[1], responses[0])] : responses
+        let request = try freezeLevels(requestLevels, isRequest: true)
+        let response = try freezeLevels(responseLevels, isRequest: false)
         return Target(
             cluster: cluster, clusterName: arena.store(target.clusterName),
             weight: UInt64(max(0, target.weight)),
-            requestLevels: try freezeLevels(requestLevels, isRequest: true),
-            responseLevels: try freezeLevels(responseLevels, isRequest: false),
+            requestLevels: request, responseLevels: response,
+            isFormatted: isFormatted(request) || isFormatted(response),
             authority: arena.store(
                 route.rewrite?.authority ?? authority(route.requestHeaders)
                     ?? authority(target.requestHeaders) ?? ""))
+    }
+
+    private func isFormatted(_ levels: Frozen<HeaderLevel>) -> Bool {
+        (0..<levels.count).contains { levels[$0].pointee.isFormatted }
     }
 
     private func merged(_ first: HeaderOperations, _ second: HeaderOperations) -> HeaderOperations {

@@ -103,6 +103,7 @@ package struct Route: BitwiseCopyable {
     /// For actions without a target.
     var requestLevels: Frozen<HeaderLevel>
     var responseLevels: Frozen<HeaderLevel>
+    var isFormatted: Bool
 }
 
 package struct Target: BitwiseCopyable {
@@ -114,6 +115,7 @@ package struct Target: BitwiseCopyable {
     /// (istio-semantics.md 6).
     var requestLevels: Frozen<HeaderLevel>
     var responseLevels: Frozen<HeaderLevel>
+    var isFormatted: Bool
     /// Host rewrite of the entry, else of the destination; empty: none.
     var authority: ByteView
 }

@@ -205,6 +205,7 @@ struct TableBuilder {
         case .regex(let pattern):
             matcher.regex = try regex(pattern)
             matcher.kind = .regex
+            matcher.pattern = arena.store(pattern)
             if let shape = RegexShape(pattern) {
                 matcher.kind = .shape
                 matcher.text = arena.store(shape.literal)

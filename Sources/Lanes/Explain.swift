@@ -1,0 +1,227 @@
+// Explains one request by running `decide` with a trace that records, then the edits (ARCHITECTURE.md,
+// decision 5). Control plane: allocates as it likes.
+internal import Base
+internal import Glibc
+internal import HTTP
+
+/// The decision for one request and why. `listener`: a listener's name; nil: the first that fits the URL.
+/// `nowSeconds` nil: now.
+package func explain(
+    _ snapshot: Snapshot, method: String, url: String, headers: [(String, String)],
+    listener: String? = nil, nowSeconds: Int64? = nil
+) -> Explanation {
+    var random = SystemRandomNumberGenerator()
+    return explain(
+        snapshot, method: method, url: url, headers: headers, listener: listener,
+        nowSeconds: nowSeconds ?? Int64(time(nil)), random: random.next())
+}
+
+func explain(
+    _ snapshot: Snapshot, method: String, url: String, headers: [(String, String)], listener: String?,
+    nowSeconds: Int64, random: UInt64
+) -> Explanation {
+    var explanation = Explanation()
+    explanation.method = method
+    explanation.url = url
+    let table = snapshot.table
+    guard let place = chooseListener(table, URLParts(url), listener) else {
+        explanation.problem = listener.map { "no listener \($0)" } ?? "no listener"
+        explanation.outcome = "none"
+        return explanation
+    }
+    let head = ExplainHead(
+        method: method, url: url, headers: headers, normalization: table.pointee.proxy.pathNormalization)
+    defer { head.deallocate() }
+    explanation.problem = head.problem
+    explanation.listener = place.pointee.name.string
+    var request = head.request
+    var list = head.headers
+    let context = DecisionContext(
+        random: random, nowSeconds: nowSeconds, isTLS: request.scheme.equals("https"),
+        localPort: place.pointee.address.port)
+    var trace = RecordingTrace()
+    let decision = decide(table, place, &request, &list, context, &trace)
+    fill(&explanation, decision, trace)
+    var scratch = EditScratch()
+    defer { scratch.deallocate() }
+    if decision.outcome == .forward || decision.outcome == .passthrough {
+        applyRequestEdits(decision, &request, &list, &scratch, FormatContext())
+    }
+    explanation.edits = requestEdits(head, request, list)
+    if decision.outcome == .redirect || decision.outcome == .httpsRedirect {
+        let location = redirectLocation(decision, request, context, &scratch)
+        explanation.edits.append("response: add location: \(location.string)")
+    }
+    explanation.edits += responseEdits(decision, list, &scratch)
+    return explanation
+}
+
+/// By name; else an edge listener on the URL's port, any edge listener, the outbound one, whatever there is.
+private func chooseListener(
+    _ table: UnsafePointer<Table>, _ url: URLParts, _ name: String?
+) -> UnsafePointer<Listener>? {
+    let all = (0..<table.pointee.listeners.count).map { table.pointee.listeners[$0] }
+    if let name { return all.first { $0.pointee.name.string == name } }
+    let port = url.authority.withView { portNumber($0) } ?? (url.scheme == "https" ? 443 : 80)
+    let edge = all.filter { $0.pointee.role == .edge }
+    return edge.first { $0.pointee.address.port == port || $0.pointee.name.string.hasSuffix("/\(port)") }
+        ?? edge.first ?? all.first { $0.pointee.role == .outbound } ?? all.first
+}
+
+private func fill(_ explanation: inout Explanation, _ decision: Decision, _ trace: RecordingTrace) {
+    let lane = decision.lane
+    explanation.laneName = lane.left ? "" : lane.name.string
+    explanation.laneKnown = lane.known
+    explanation.carrier = lane.carrier
+    explanation.carriers = trace.found
+    explanation.conflicts = Carrier.allCases.filter { lane.conflicts.contains($0) }.map { carrier in
+        let value = trace.found.first { $0.carrier == carrier }?.value
+        return value.map { $0 == explanation.laneName } == true
+            ? "\(carrier.name)=repeated with another value" : "\(carrier.name)=\(value ?? "another value")"
+    }
+    explanation.invalid = Carrier.allCases.filter { lane.invalidCarriers.contains($0) }.map(\.name)
+    explanation.refused = Carrier.allCases.filter { lane.refusedCarriers.contains($0) }.map(\.name)
+    explanation.stripped = Carrier.allCases.filter { lane.strippedCarriers.contains($0) }.map(\.name)
+    explanation.virtualHost = decision.virtualHost?.pointee.name.string ?? ""
+    explanation.rules = trace.rules
+    explanation.decision = decision.laneDecision
+    explanation.reason = decision.reason
+    explanation.outcome = decision.outcome.name
+    explanation.status = decision.status == 0 ? nil : decision.status
+    if let cluster = decision.cluster {
+        let endpoints = (0..<decision.endpoints.count).map { position in
+            cluster.pointee.endpoints[Int(decision.endpoints[position].pointee)].pointee.addressText.string
+        }
+        explanation.destination = Explanation.Destination(
+            service: cluster.pointee.service.string, subset: cluster.pointee.subset.string,
+            port: cluster.pointee.port, cluster: cluster.pointee.name.string, endpoints: endpoints)
+    }
+}
+
+/// Compares the request with what came in.
+private func requestEdits(_ head: ExplainHead, _ request: Request, _ list: HeaderList) -> [String] {
+    var edits: [String] = []
+    func compare(_ what: String, _ before: ByteView, _ after: ByteView) {
+        if !before.equals(after) { edits.append("request: \(what) \(before.string) -> \(after.string)") }
+    }
+    compare("authority", head.request.authority, request.authority)
+    compare("path", head.request.path, request.path)
+    if head.request.hasQuery { compare("query", head.request.query, request.query) }
+    for (index, line) in head.lines.enumerated() where line.name != "host" {
+        let field = list.fields[index]
+        if field.dropped {
+            edits.append("request: remove \(line.name): \(line.value)")
+        } else if field.value.string != line.value.trimmedBlanks {
+            edits.append("request: rewrite \(line.name): \(field.value.string)")
+        }
+    }
+    for index in head.lines.count..<max(head.lines.count, list.count) {
+        let field = list.fields[index]
+        if !field.dropped, field.name.string != "host" {
+            edits.append("request: add \(field.name.string): \(field.value.string)")
+        }
+    }
+    return edits
+}
+
+/// What the plan does to an empty response.
+private func responseEdits(
+    _ decision: Decision, _ request: HeaderList, _ scratch: inout EditScratch
+) -> [String] {
+    var response = HeaderList()
+    defer { response.deallocate() }
+    withUnsafePointer(to: request) { lines in
+        var format = FormatContext()
+        format.requestHeaders = lines
+        applyResponseEdits(decision.response, decision.status, &response, &scratch, format)
+    }
+    var edits: [String] = []
+    for index in 0..<response.count where !response.fields[index].dropped {
+        let field = response.fields[index]
+        edits.append("response: add \(field.name.string): \(field.value.string)")
+    }
+    let levels = decision.response.levels
+    for level in 0..<levels.count {
+        let remove = levels[level].pointee.remove
+        for index in 0..<remove.count {
+            edits.append("response: remove \(remove[index].pointee.bytes.string)")
+        }
+    }
+    return edits
+}
+
+extension String {
+    fileprivate var trimmedBlanks: String { withView { $0.trimmed.string } }
+}
+
+extension Outcome {
+    package var name: String {
+        switch self {
+        case .forward: "forward"
+        case .passthrough: "passthrough"
+        case .redirect: "redirect"
+        case .httpsRedirect: "https-redirect"
+        case .direct: "direct-response"
+        case .noRoute: "no-route"
+        case .noCluster: "no-cluster"
+        case .noHealthyUpstream: "no-healthy-upstream"
+        case .laneEmpty: "lane-empty"
+        case .laneRejected: "lane-rejected"
+        case .blocked: "blocked"
+        }
+    }
+}
+
+/// Writes down what `decide` does, in words.
+struct RecordingTrace: DecisionTrace {
+    static var isRecording: Bool { true }
+    private(set) var rules: [Explanation.Rule] = []
+    private(set) var found: [Explanation.Found] = []
+    private var failed: [String] = []
+
+    mutating func trying(_ route: UnsafePointer<Route>) { failed = [] }
+
+    mutating func tried(_ route: UnsafePointer<Route>, _ matched: Bool) {
+        rules.append(
+            Explanation.Rule(
+                document: route.pointee.document.string, name: route.pointee.name.string, matched: matched,
+                failed: failed))
+    }
+
+    mutating func found(_ carrier: Carrier, _ value: ByteView) {
+        found.append(Explanation.Found(carrier: carrier, value: value.string))
+    }
+
+    mutating func failed(
+        _ field: ConditionField, _ name: ByteView, _ matcher: Matcher, _ inverted: Bool, _ actual: ByteView?
+    ) {
+        let what =
+            switch field {
+            case .uri: "uri"
+            case .path: "header :path"
+            case .method: name.isEmpty ? "method" : "header :method"
+            case .authority: name.isEmpty ? "authority" : "header \(name.string)"
+            case .scheme: name.isEmpty ? "scheme" : "header :scheme"
+            case .header: "header \(name.string)"
+            case .query: "query parameter \(name.string)"
+            }
+        let expected = matcher.words
+        let got = actual.map { "is \"\($0.string)\"" } ?? "is missing"
+        failed.append("\(what): expected \(inverted ? "not " : "")\(expected), but it \(got)")
+    }
+}
+
+extension Matcher {
+    var words: String {
+        switch kind {
+        case .none: "anything"
+        case .exact: "exact \"\(text.string)\""
+        case .prefix: "prefix \"\(text.string)\""
+        case .present: "any value"
+        case .exactIgnoringCase: "exact \"\(text.string)\" in any case"
+        case .prefixIgnoringCase: "prefix \"\(text.string)\" in any case"
+        case .pathSegments: "path prefix \"\(text.isEmpty ? "/" : text.string)\""
+        case .shape, .regex: "regex \"\(pattern.string)\""
+        }
+    }
+}

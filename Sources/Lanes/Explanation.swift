@@ -1,0 +1,154 @@
+// What `explain` finds out about one request, and its two forms: JSON (interface.md 3) and text for people.
+internal import Base
+
+package struct Explanation: Sendable {
+    /// One rule that was tried.
+    package struct Rule: Sendable, Equatable {
+        package var document: String
+        package var name: String
+        package var matched: Bool
+        /// One sentence per condition that does not hold.
+        package var failed: [String]
+    }
+
+    package struct Destination: Sendable, Equatable {
+        package var service: String
+        package var subset: String
+        package var port: UInt16
+        package var cluster: String
+        package var endpoints: [String]
+    }
+
+    package struct Found: Sendable, Equatable {
+        package var carrier: Carrier
+        package var value: String
+    }
+
+    package var method = ""
+    package var url = ""
+    /// Empty: no lane.
+    package var laneName = ""
+    package var laneKnown = false
+    package var carrier = Carrier.none
+    /// Every carrier that named a lane, in order.
+    package var carriers: [Found] = []
+    /// Carriers that disagree with the one that won: `cookie=other`.
+    package var conflicts: [String] = []
+    /// Carriers whose value is no lane name or not rightly signed, and what `guard: strip` took away.
+    package var invalid: [String] = []
+    package var refused: [String] = []
+    package var stripped: [String] = []
+    package var listener = ""
+    package var virtualHost = ""
+    package var rules: [Rule] = []
+    package var decision = LaneDecision.none
+    package var reason = Reason.none
+    package var outcome = ""
+    /// Of an answer that Fairlead makes itself; nil: the upstream's.
+    package var status: Int?
+    package var destination: Destination?
+    package var edits: [String] = []
+    /// What cannot be explained, in words; nil: all is well.
+    package var problem: String?
+
+    package init() {}
+
+    package func json() -> [UInt8] {
+        var writer = JSONWriter()
+        writer.object { json in
+            json.object("request") { request in
+                request.member("method", method)
+                request.member("url", url)
+            }
+            json.object("lane") { lane in
+                lane.member("name", laneName.isEmpty ? nil : laneName)
+                lane.member("known", laneKnown)
+                lane.member("carrier", carrier == .none ? nil : carrier.name)
+                lane.member("conflicts", conflicts)
+                lane.array("carriers") { list in
+                    for found in carriers {
+                        list.object { entry in
+                            entry.member("carrier", found.carrier.name)
+                            entry.member("value", found.value)
+                        }
+                    }
+                }
+                lane.member("invalid", invalid)
+                lane.member("refused", refused)
+                lane.member("stripped", stripped)
+            }
+            json.member("listener", listener.isEmpty ? nil : listener)
+            json.member("virtualHost", virtualHost.isEmpty ? nil : virtualHost)
+            write(rules: &json)
+            json.member("decision", decision.name)
+            json.member("reason", reason == .none ? nil : reason.name)
+            json.member("outcome", outcome)
+            if let status { json.member("status", status) } else { json.member("status", String?.none) }
+            write(destination: &json)
+            json.member("edits", edits)
+            if let problem { json.member("problem", problem) }
+        }
+        return writer.finish()
+    }
+
+    private func write(rules json: inout JSONWriter) {
+        json.array("rules") { list in
+            for rule in rules {
+                list.object { entry in
+                    entry.member("document", rule.document)
+                    entry.member("name", rule.name)
+                    entry.member("matched", rule.matched)
+                    entry.member("failed", rule.failed)
+                }
+            }
+        }
+    }
+
+    private func write(destination json: inout JSONWriter) {
+        guard let destination else {
+            json.member("destination", String?.none)
+            return
+        }
+        json.object("destination") { entry in
+            entry.member("service", destination.service)
+            entry.member("subset", destination.subset)
+            entry.member("port", destination.port)
+            entry.member("cluster", destination.cluster)
+            entry.member("endpoints", destination.endpoints)
+        }
+    }
+
+    package func text() -> String {
+        var lines = ["\(method) \(url)"]
+        if let problem { lines.append("problem      \(problem)") }
+        if laneName.isEmpty {
+            lines.append("lane         none\(carrier == .none ? "" : " (left by \(carrier.name))")")
+        } else {
+            lines.append(
+                "lane         \(laneName), \(laneKnown ? "known" : "not known"), from \(carrier.name)")
+        }
+        for found in carriers { lines.append("  carrier    \(found.carrier.name): \(found.value)") }
+        for conflict in conflicts { lines.append("  conflict   \(conflict)") }
+        for carrier in invalid { lines.append("  invalid    \(carrier)") }
+        for carrier in refused { lines.append("  refused    \(carrier)") }
+        for carrier in stripped { lines.append("  stripped   \(carrier)") }
+        lines.append("listener     \(listener.isEmpty ? "none" : listener)")
+        lines.append("virtual host \(virtualHost.isEmpty ? "none" : virtualHost)")
+        for rule in rules {
+            let name = rule.name.isEmpty ? rule.document : "\(rule.document) \(rule.name)"
+            lines.append("rule         \(name): \(rule.matched ? "matched" : "no")")
+            for reason in rule.failed { lines.append("  because    \(reason)") }
+        }
+        lines.append("decision     \(decision.name)")
+        if reason != .none { lines.append("reason       \(reason.name)") }
+        lines.append("outcome      \(outcome)\(status.map { " (\($0))" } ?? "")")
+        if let destination {
+            let subset = destination.subset.isEmpty ? "" : ", subset \(destination.subset)"
+            lines.append("destination  \(destination.service):\(destination.port)\(subset)")
+            for endpoint in destination.endpoints { lines.append("  endpoint   \(endpoint)") }
+            if destination.endpoints.isEmpty { lines.append("  endpoint   none") }
+        }
+        for edit in edits { lines.append("edit         \(edit)") }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}
