@@ -28,23 +28,3 @@ extension CIDR {
         return (address.high ^ high) & highMask == 0 && (address.low ^ low) & lowMask == 0
     }
 }
-
-extension Decision {
-    /// Some header operation of this decision speaks of the connection or the other side's head, so that the worker
-    /// has to fill a `FormatContext`.
-    package var needsFormatting: Bool {
-        if let injected, injected.pointee.isFormatted { return true }
-        if anyFormatted(response.levels) { return true }
-        guard let route else { return false }
-        return anyFormatted(target?.pointee.requestLevels ?? route.pointee.requestLevels)
-    }
-
-    private func anyFormatted(_ levels: Frozen<HeaderLevel>) -> Bool {
-        var index = 0
-        while index < levels.count {
-            if levels[index].pointee.isFormatted { return true }
-            index &+= 1
-        }
-        return false
-    }
-}
