@@ -130,5 +130,12 @@ package enum Limits {
 
     package static let adminConnections = 64
     package static let adminRequestBytes = 1 << 20
+    /// From the first byte of a request to the last byte of its response, milliseconds.
     package static let adminDeadlineMs: UInt64 = 10_000
+    /// A kept-alive admin connection without a request, milliseconds: longer than scrape intervals are.
+    package static let adminIdleMs: UInt64 = 120_000
+    /// How long a closing admin connection is still read, so that its last answer is not lost to a reset.
+    package static let adminLingerMs: UInt64 = 1_000
+    /// Nesting of a JSON body: what `/explain` takes needs three.
+    package static let adminJSONDepth = 16
 }

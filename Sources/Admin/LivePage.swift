@@ -1,0 +1,3 @@
+enum LivePage {
+    static var response: AdminResponse { AdminResponse(200, "text/html; charset=utf-8", []) }
+}
