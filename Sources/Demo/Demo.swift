@@ -32,7 +32,7 @@ package func runDemo(_ options: DemoOptions) -> Int32 {
         defer { proxies.stop() }
         try proxies.start(signals)
         say(introduction(site, folder))
-        var tour = Tour(site: site)
+        var tour = Tour(site: site, say: say)
         let passed = try tour.run(until: signals)
         if signals.cameIn { return 1 }
         if options.once { return passed ? 0 : 1 }

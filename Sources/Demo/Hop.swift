@@ -78,7 +78,8 @@ struct Hop: Equatable {
         return [name + parts[0] + parts.dropFirst().joined(separator: "; ")]
             + calls.enumerated().flatMap { index, call in
                 let isLast = index == calls.count - 1
-                return call.lines(first: rest + (isLast ? "└─ " : "├─ "), rest: rest + (isLast ? "   " : "│  "))
+                return call.lines(
+                    first: rest + (isLast ? "└─ " : "├─ "), rest: rest + (isLast ? "   " : "│  "))
             }
     }
 }

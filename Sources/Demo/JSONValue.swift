@@ -69,7 +69,8 @@ indirect enum JSONValue: Equatable {
             var members: [String: JSONValue] = [:]
             if take(0x7D) { return .object(members) }
             repeat {
-                guard peek() == 0x22, let key = string(), take(0x3A), let value = value(depth: depth - 1) else {
+                guard peek() == 0x22, let key = string(), take(0x3A), let value = value(depth: depth - 1)
+                else {
                     return nil
                 }
                 members[key] = value
@@ -116,7 +117,8 @@ indirect enum JSONValue: Equatable {
             case 0x74: return [0x09]
             case 0x75:
                 let digits = String(decoding: bytes[at...].prefix(4), as: UTF8.self)
-                guard digits.count == 4, let code = UInt32(digits, radix: 16), let scalar = Unicode.Scalar(code)
+                guard digits.count == 4, let code = UInt32(digits, radix: 16),
+                    let scalar = Unicode.Scalar(code)
                 else { return nil }
                 at += 4
                 return Array(String(Character(scalar)).utf8)

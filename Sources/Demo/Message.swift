@@ -34,7 +34,9 @@ struct Message {
 
     /// The next request on a connection, its body read and dropped; nil when there is none.
     static func request(on socket: BlockingSocket) -> Message? {
-        guard let head = socket.readHead(limit: headLimit), let message = Message(head: head) else { return nil }
+        guard let head = socket.readHead(limit: headLimit), let message = Message(head: head) else {
+            return nil
+        }
         // The demo's services are asked by GET; a chunked body is none of theirs and ends the connection.
         if message.value("transfer-encoding") != nil { return nil }
         let length = message.value("content-length").flatMap { Int($0) } ?? 0

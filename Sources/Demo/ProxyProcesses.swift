@@ -1,5 +1,5 @@
-// The proxies: one `fairlead run` each for the edge and every pod's sidecar, started with the same documents and
-// told apart by --proxy. None outlives the demo.
+// The proxies: one `fairlead run` each for the edge and every pod's sidecar, started with the same documents
+// and told apart by --proxy. None outlives the demo.
 internal import Base
 internal import CLinux
 internal import Glibc
@@ -29,7 +29,9 @@ final class ProxyProcesses {
         let end = fl_monotonic_ns() + Self.startMs * 1_000_000
         for (name, _) in running {
             while !textOfFile(folder.log(name)).split(separator: "\n").contains("ready") {
-                if let ended = reap() { throw failure("\(ended.name) ended (exit \(ended.exit))", ended.name) }
+                if let ended = reap() {
+                    throw failure("\(ended.name) ended (exit \(ended.exit))", ended.name)
+                }
                 if fl_monotonic_ns() > end { throw failure("\(name) does not become ready", name) }
                 if signals.wait(ms: 10) { return }
             }

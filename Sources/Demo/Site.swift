@@ -25,7 +25,7 @@ struct Pod: Sendable {
 struct Site: Sendable {
     static let namespace = "digillect"
     /// How many places are tried: a second demo, or a mesh of the machine's own, may use the first.
-    static let shifts = 16
+    static let shifts = 64
 
     /// 0: as the documents have it.
     let shift: Int

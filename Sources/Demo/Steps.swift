@@ -26,19 +26,19 @@ extension Tour {
             host: "auth-refactor.preview.localhost", target: "/", chain: lane),
         Step(
             title: "An application that forwards nothing, in the lane",
-            because: "auth forwards nothing; its pod is the lane's, so its sidecar adds the lane to what it sends.",
+            because: "auth forwards nothing; its pod is the lane's, so its sidecar adds the lane.",
             target: "/login", withCookie: true,
             chain: "frontend stable · auth auth-refactor · session auth-refactor",
             also: { _, visit in forwardingProblem(visit, "auth", "nothing") }),
         Step(
             title: "An application that forwards baggage only, shared by all lanes",
-            because: "info is stable and forwards baggage; its sidecar reads the lane there and restores the header.",
+            because: "info is everybody's; its sidecar reads the lane in baggage and restores the header.",
             target: "/report", withCookie: true,
             chain: "frontend stable · info stable · session auth-refactor",
             also: { _, visit in forwardingProblem(visit, "info", "baggage") }),
         Step(
-            title: "Where the lane is lost, and told: a shared application that forwards nothing",
-            because: "info's old client drops every carrier. Nobody can know the lane: stable answers, and it counts.",
+            title: "Where the lane is lost: an application that forwards nothing, shared by all lanes",
+            because: "info's old client drops every carrier. Stable answers, and the loss is counted.",
             target: "/old-report", withCookie: true,
             chain: "frontend stable · info stable · session stable",
             also: { tour, _ in lossProblem(tour) }),
@@ -71,7 +71,8 @@ extension Tour {
 
     private static func lossProblem(_ tour: Tour) -> String? {
         guard let now = try? tour.suspectLosses() else { return "info's sidecar shows no metrics" }
-        say("   fairlead_lane_lost_total{reason=\"suspect\"} of info's sidecar: \(tour.lostBefore) before, \(now) now")
+        let metric = "fairlead_lane_lost_total{reason=\"suspect\"}"
+        tour.say("   \(metric) of info's sidecar: \(tour.lostBefore) before, \(now) now")
         return now > tour.lostBefore ? nil : "the loss was not counted"
     }
 }

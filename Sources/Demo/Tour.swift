@@ -28,12 +28,17 @@ struct Step: Sendable {
 
 struct Tour {
     let site: Site
+    /// Tells the person who watches.
+    let say: @Sendable (String) -> Void
     /// The pin that the second step was given, as a browser would send it.
     private(set) var cookie: String?
     /// `suspect` losses that info's sidecar had counted before the tour.
     private(set) var lostBefore = 0
 
-    init(site: Site) { self.site = site }
+    init(site: Site, say: @escaping @Sendable (String) -> Void) {
+        self.site = site
+        self.say = say
+    }
 
     /// Takes every step; true if all went as told.
     mutating func run(until signals: EndSignals) throws(DemoError) -> Bool {
@@ -46,7 +51,8 @@ struct Tour {
             say("   \(problem.map { "FAIL: \($0)" } ?? "OK")\n")
             if problem != nil { failed += 1 }
         }
-        say(failed == 0 ? "All \(Self.steps.count) steps went as told.\n" : "\(failed) steps FAILED.\n")
+        let all = Self.steps.count
+        say(failed == 0 ? "All \(all) steps went as told.\n" : "\(failed) of \(all) steps FAILED.\n")
         return failed == 0
     }
 

@@ -51,13 +51,15 @@ final class PretendMesh: Sendable {
         let isIn = link == Self.lane[...] || (cookie && link == nil) || (preview && fault != .previewIgnored)
         var extra = ""
         if link == Self.lane[...], fault != .noPin {
-            let pin = "set-cookie: x-feat-name=\(Self.lane); Path=/; Max-Age=28800; HttpOnly; SameSite=Lax\r\n"
+            let pin =
+                "set-cookie: x-feat-name=\(Self.lane); Path=/; Max-Age=28800; HttpOnly; SameSite=Lax\r\n"
             extra = fault == .pinTwice ? pin + pin : pin
         }
         if link == "", fault != .pinKept { extra = "set-cookie: x-feat-name=; Path=/; Max-Age=0\r\n" }
         let answer = pass(request, to: "frontend", isIn || fault == .laneForEverybody)
         let text = String(decoding: answer, as: UTF8.self)
-        return Array((text.prefix { $0 != "\r\n" } + "\r\n" + extra + text.drop { $0 != "\r\n" }.dropFirst()).utf8)
+        let afterStatus = text.drop { $0 != "\r\n" }.dropFirst()
+        return Array((text.prefix { $0 != "\r\n" } + "\r\n" + extra + afterStatus).utf8)
     }
 
     private func outbound(_ request: Message, from pod: Pod) -> [UInt8] {

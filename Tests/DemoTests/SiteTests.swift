@@ -24,8 +24,12 @@ import Testing
             let known = documents(naming: pod.name).first { $0.contains("kind: Pod\n") } ?? ""
             #expect(known.contains("podIP: \(ip)\n"))
             #expect(known.contains("version: \(pod.version)}"))
-            let slices = shipped.joined().split(separator: "---\n").filter { $0.contains("kind: EndpointSlice") }
-            #expect(slices.filter { $0.contains("addresses: [\"\(ip)\"]") && $0.contains("name: \(pod.name),") }.count == 1)
+            let slices = shipped.joined().split(separator: "---\n").filter {
+                $0.contains("kind: EndpointSlice")
+            }
+            #expect(
+                slices.filter { $0.contains("addresses: [\"\(ip)\"]") && $0.contains("name: \(pod.name),") }
+                    .count == 1)
         }
     }
 
