@@ -48,7 +48,10 @@ let package = Package(
         library("Proxy", ["Base", "CLinux", "Loop", "HTTP", "Lanes", "Telemetry"]),
         library(
             "Admin", ["Base", "CLinux", "Loop", "HTTP", "Lanes", "Config", "Telemetry", "Proxy"]),
-        library("Demo", ["Base", "CLinux", "Loop"]),
+        // The demo's documents are compiled in: it runs from anywhere. `Documents` is a link to config/demo.
+        .target(
+            name: "Demo", dependencies: ["Base", "CLinux", "Loop"],
+            resources: [.embedInCode("Documents")], swiftSettings: swiftSettings),
         .executableTarget(
             name: "fairlead",
             dependencies: [
@@ -73,6 +76,7 @@ let package = Package(
         tests(
             "ProxyTests",
             ["Proxy", "Config", "Telemetry", "Lanes", "HTTP", "Loop", "Base", "TestSupport"]),
+        tests("DemoTests", ["Demo", "Base", "TestSupport"]),
         tests("WireTests", ["Base", "CLinux", "TestSupport"]),
         tests("TidyTests", ["Base", "TestSupport"]),
     ],

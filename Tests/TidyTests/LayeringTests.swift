@@ -44,18 +44,21 @@ func imports(of text: String) -> [(module: String, line: Int)] {
     }
 }
 
-/// What `library("Name", ["A", "B"])` lines and the executable of the manifest depend on.
+/// What the targets of the manifest depend on: `library("Name", ["A", "B"])` and
+/// `name: "Name", dependencies: ["A", "B"]`.
 func manifestDependencies(_ manifest: String) -> [String: [String]] {
+    let text = manifest.split { $0 == " " || $0 == "\n" }.joined(separator: " ")
     var found: [String: [String]] = [:]
-    for opening in ["library(\"", "name: \"fairlead\",\n            dependencies: ["] {
-        var rest = manifest[...]
+    for (opening, between) in [("library(\"", "\", ["), ("name: \"", "\", dependencies: [")] {
+        var rest = text[...]
         while let hit = rest.firstRange(of: opening) {
             rest = rest[hit.upperBound...]
-            let isLibrary = opening.hasPrefix("library")
-            let name = isLibrary ? String(rest.prefix { $0 != "\"" }) : "fairlead"
-            let list = isLibrary ? rest.drop { $0 != "[" }.prefix { $0 != "]" } : rest.prefix { $0 != "]" }
+            let name = rest.prefix { $0 != "\"" }
+            let after = rest[name.endIndex...]
+            guard after.hasPrefix(between) else { continue }
+            let list = after.dropFirst(between.count).prefix { $0 != "]" }
             let quoted = list.split(separator: "\"", omittingEmptySubsequences: false)
-            found[name] = quoted.enumerated().filter { $0.offset % 2 == 1 }.map { String($0.element) }
+            found[String(name)] = quoted.enumerated().filter { $0.offset % 2 == 1 }.map { String($0.element) }
         }
     }
     return found
@@ -87,7 +90,7 @@ func manifestDependencies(_ manifest: String) -> [String: [String]] {
         let layers = try layers()
         let dependencies = try manifestDependencies(manifest().text)
         #expect(dependencies.count > 8)
-        for (module, names) in dependencies {
+        for (module, names) in dependencies where module != "TestSupport" {
             let own = try #require(layers.level(of: module), "\(module)")
             for name in names where Self.outside[name] == nil && name != "swift-argument-parser" {
                 let other = try #require(layers.level(of: name), "\(name)")
@@ -122,7 +125,13 @@ func manifestDependencies(_ manifest: String) -> [String: [String]] {
         #expect(Layers("a < b") == nil)
         let text = "package import Base\n// import No\n@testable import HTTP\nimport struct Loop.Timer\n"
         #expect(imports(of: text).map(\.module) == ["Base", "HTTP", "Loop"])
-        let manifest = "library(\"Loop\", [\"Base\", \"CLinux\"]),\nlibrary(\"HTTP\", [\"Base\"]),"
-        #expect(manifestDependencies(manifest) == ["Loop": ["Base", "CLinux"], "HTTP": ["Base"]])
+        let manifest = """
+            library("Loop", ["Base", "CLinux"]),
+            .target(
+                name: "Demo",
+                dependencies: ["Loop"]),
+            .target(name: "CLinux"),
+            """
+        #expect(manifestDependencies(manifest) == ["Loop": ["Base", "CLinux"], "Demo": ["Loop"]])
     }
 }
