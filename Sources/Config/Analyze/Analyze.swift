@@ -2,11 +2,13 @@
 internal import Base
 internal import Lanes
 
-/// What analyzers read.
+/// What analyzers read, and the list they add to.
 struct Analysis {
     let documents: DocumentSet
     let registry: Registry
-    let rules: DestinationRules
+    /// Oldest first.
+    let virtualServices: [VirtualServiceDocument]
+    let destinationRules: [DestinationRuleDocument]
     var findings: FindingList
 
     mutating func note(
@@ -20,9 +22,48 @@ struct Analysis {
     }
 }
 
-func analyze(
-    _ documents: DocumentSet, _ registry: Registry, _ rules: DestinationRules, _ findings: inout FindingList
-) {
-    let analysis = Analysis(documents: documents, registry: registry, rules: rules, findings: findings)
+func analyze(_ documents: DocumentSet, _ registry: Registry, _ findings: inout FindingList) {
+    var analysis = Analysis(
+        documents: documents, registry: registry,
+        virtualServices: documents.virtualServices.oldestFirst(),
+        destinationRules: documents.destinationRules.oldestFirst(), findings: findings)
+    analysis.checkGatewayReferences()
+    analysis.checkDestinations()
+    analysis.checkDestinationRules()
+    analysis.checkMeshConflicts()
+    analysis.checkGatewayConflicts()
+    analysis.checkUnreachable()
+    analysis.checkDefaultRoutes()
+    analysis.checkPatterns()
+    analysis.checkCookies()
+    analysis.checkScripts()
+    analysis.checkStableFallback()
+    analysis.checkServiceEntries()
     findings = analysis.findings
+}
+
+extension VirtualServiceDocument {
+    /// Whether sidecars look at it.
+    var isInMesh: Bool { gateways.isEmpty || gateways.contains { $0.value == "mesh" } }
+
+    /// Its hosts, completed.
+    var fullHosts: [(name: String, line: Int)] {
+        hosts.map { (Names.resolve($0.value, namespace: meta.namespace), $0.line) }
+    }
+}
+
+extension VirtualServiceDocument.Match {
+    /// Looks at who is asking (header, cookie, parameter) and not only at what is asked for.
+    var looksAtCaller: Bool { !model.headers.isEmpty || !model.queryParams.isEmpty }
+}
+
+extension VirtualServiceDocument.HTTPRoute {
+    /// Takes every request that comes to it.
+    var takesAll: Bool {
+        matches.isEmpty
+            || matches.contains {
+                $0.model.isCatchAll && $0.gateways.isEmpty && $0.sourceLabels.isEmpty && $0.sourceNamespace.isEmpty
+                    && $0.port == nil && !$0.isUnsupported
+            }
+    }
 }

@@ -6,7 +6,7 @@ internal import Lanes
 extension Compiler {
     /// The target of a destination on a listener port.
     func target(
-        host: String, subset: String, port: UInt16?, arrivalPort: UInt16, weight: Int
+        host: String, subset: String, port: UInt16?, arrivalPort: UInt16, weight: Int, source: SourceRef
     ) -> TargetModel {
         let service = registry.service(host, from: proxy.model.namespace)
         var number = port ?? arrivalPort
@@ -15,9 +15,20 @@ extension Compiler {
         }
         let name = "outbound|\(number)|\(subset)|\(host)"
         guard let service else { return TargetModel(cluster: nil, clusterName: name, weight: weight) }
-        return TargetModel(
-            cluster: cluster(named: name, service: service, subset: subset, port: number), clusterName: name,
-            weight: weight)
+        let cluster = cluster(named: name, service: service, subset: subset, port: number)
+        if cluster == nil { noteHiddenSubset(subset, host, source) }
+        return TargetModel(cluster: cluster, clusterName: name, weight: weight)
+    }
+
+    /// The subset exists, but in a namespace where this client does not look (istio-semantics.md 2.4).
+    private func noteHiddenSubset(_ subset: String, _ host: String, _ source: SourceRef) {
+        guard !subset.isEmpty, let namespace = rules.namespaceDefining(subset: subset, of: host),
+            hiddenSubsets.insert("\(subset) \(host)").inserted
+        else { return }
+        note(
+            .warning, Code.referenceNotFound,
+            "the subset \(subset) of \(host) is not defined for \(proxy.meta.resource): requests get 503", source,
+            suggestion: "a DestinationRule in \(namespace) does not apply to clients in \(proxy.model.namespace)")
     }
 
     /// The cluster, made when first asked for; nil if the subset or the port does not exist.
@@ -56,7 +67,7 @@ extension Compiler {
         }
         var indexByAddress: [SocketAddress: Int] = [:]
         for (index, endpoint) in cluster.endpoints.enumerated() { indexByAddress[endpoint.address] = index }
-        var inLane = Set<Int>()
+        var inLane: [Int: Int] = [:]
         var positionOfLane: [Int: Int] = [:]
         for member in members {
             var indexes: [Int] = []
@@ -69,7 +80,15 @@ extension Compiler {
                     cluster.endpoints.append(endpoint)
                 }
             }
-            inLane.formUnion(indexes)
+            for index in indexes {
+                let owner = inLane.updateValue(member.lane, forKey: index) ?? member.lane
+                if owner != member.lane { noteShared(cluster.endpoints[index], owner, member) }
+            }
+            if indexes.isEmpty {
+                emptyMembers.append((member, service.host))
+            } else {
+                filledMembers.insert(member.source.place)
+            }
             if let position = positionOfLane[member.lane] {
                 let known = Set(cluster.laneMembers[position].endpoints)
                 cluster.laneMembers[position].endpoints += indexes.filter { !known.contains($0) }
@@ -78,7 +97,23 @@ extension Compiler {
                 cluster.laneMembers.append((member.lane, indexes))
             }
         }
-        cluster.stable = own.filter { !inLane.contains($0) }
+        cluster.stable = own.filter { inLane[$0] == nil }
+    }
+
+    private func noteShared(_ endpoint: EndpointModel, _ owner: Int, _ member: LaneMember) {
+        note(
+            .warning, Code.memberOfTwoLanes,
+            "\(text(of: endpoint.address)) is also a member of the lane \(model.lanes[owner].name)",
+            member.source)
+    }
+
+    /// Members that select nothing on any port that this proxy sends to.
+    func noteEmptyMembers() {
+        for (member, host) in emptyMembers where !filledMembers.contains(member.source.place) {
+            let then = model.lanes[member.lane].failWhenEmpty ? "its requests get 503" : "its requests go to stable"
+            note(
+                .warning, Code.laneSelectsNothing, "no endpoint of \(host) is a member: \(then)", member.source)
+        }
     }
 
     /// A cluster of one address that no document names: the application behind an inbound listener.
@@ -87,4 +122,9 @@ extension Compiler {
         clusterByName[cluster.name] = model.clusters.count - 1
         return model.clusters.count - 1
     }
+}
+
+extension SourceRef {
+    /// As a key.
+    fileprivate var place: String { "\(file):\(line)" }
 }

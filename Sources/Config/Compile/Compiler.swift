@@ -21,6 +21,9 @@ final class Compiler {
 
     var clusterByName: [String: Int] = [:]
     var laneMembers: [String: [LaneMember]] = [:]
+    var emptyMembers: [(member: LaneMember, host: String)] = []
+    var filledMembers: Set<String> = []
+    var hiddenSubsets: Set<String> = []
     var memberIndexes: [String: LabelIndex] = [:]
     var entriesByVirtualService: [String: [VirtualServiceDocument.HTTPRoute]] = [:]
     lazy var delegates: [String: VirtualServiceDocument] = Dictionary(
@@ -49,6 +52,7 @@ final class Compiler {
         compilePolicy()
         compileLanes()
         if proxy.model.isEdge { compileEdge() } else { compileSidecar() }
+        noteEmptyMembers()
         if model.listeners.isEmpty, !(servesAnyGateway && options.purpose == .check) {
             let what =
                 proxy.model.isEdge

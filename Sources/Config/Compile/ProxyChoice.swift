@@ -51,8 +51,9 @@ struct ProxyChoice {
         }
         let isCheck = options.purpose == .check
         if gateways.isEmpty || isCheck {
-            let candidates = documents.virtualServices.map(\.meta.namespace) + documents.services.map(\.meta.namespace)
-            let namespace = Self.only(candidates) ?? "default"
+            let namespace =
+                Self.only(documents.virtualServices.map(\.meta.namespace))
+                ?? Self.only(documents.services.map(\.meta.namespace)) ?? "default"
             proxies.append(ProxyDocument(synthetic: false, namespace: namespace))
             if !isCheck {
                 notes.append("no Proxy document and no Gateway: a sidecar in \(namespace), outbound only")

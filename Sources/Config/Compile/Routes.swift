@@ -74,7 +74,7 @@ extension Compiler {
         for destination in entry.destinations where isSingle || (destination.weight ?? 0) > 0 {
             var target = target(
                 host: destination.host, subset: destination.subset, port: destination.port, arrivalPort: port,
-                weight: destination.weight ?? 0)
+                weight: destination.weight ?? 0, source: route.source)
             if isSingle {
                 // One level: the destination's sets come later and so win.
                 route.requestHeaders.append(destination.requestHeaders)

@@ -87,7 +87,8 @@ extension Compiler {
         if service.backing == .byName {
             return RouteModel(name: "default", source: service.meta.ref, action: .passthrough)
         }
-        let target = target(host: service.host, subset: "", port: port, arrivalPort: port, weight: 0)
+        let target = target(host: service.host, subset: "", port: port, arrivalPort: port, weight: 0,
+            source: service.meta.ref)
         return RouteModel(name: "default", source: service.meta.ref, action: .forward([target]))
     }
 

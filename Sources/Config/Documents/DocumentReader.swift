@@ -47,7 +47,10 @@ struct DocumentReader {
         if group == "gateway.networking.k8s.io" { meta.kind = "\(kind).\(group)" }
         let code = group == "networking.istio.io" ? Code.schema : Code.invalid
         let context = DocumentContext(file: file, resource: meta.resource, validationCode: code)
-        if meta.name.isEmpty { context.invalid(root["metadata"]?.line ?? root.line, "metadata.name is missing") }
+        let isOurs = ["fairlead.dev", "networking.istio.io", "", "discovery.k8s.io"].contains(group)
+        if meta.name.isEmpty, isOurs {
+            context.invalid(root["metadata"]?.line ?? root.line, "metadata.name is missing")
+        }
         if claim(meta, context) { store(root, meta, group: group, version: version, context) }
         for finding in context.findings { findings.add(finding) }
     }

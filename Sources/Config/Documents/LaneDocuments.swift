@@ -217,7 +217,7 @@ struct LaneDocument: Document {
     }
 }
 
-extension String {
+extension StringProtocol {
     /// The first place of a text within this one.
     func range(of text: String) -> Range<String.Index>? {
         guard !text.isEmpty else { return nil }
@@ -234,10 +234,10 @@ extension String {
     /// How many pieces `separator` cuts this text into.
     func components(of separator: String) -> Int {
         var pieces = 1
-        var rest = self
+        var rest = self[...]
         while let found = rest.range(of: separator) {
             pieces += 1
-            rest = String(rest[found.upperBound...])
+            rest = rest[found.upperBound...]
         }
         return pieces
     }

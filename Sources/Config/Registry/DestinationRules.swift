@@ -88,6 +88,13 @@ struct DestinationRules {
             ?? find(host, in: Names.rootNamespace, proxy, where: exported)
     }
 
+    /// A namespace whose rule defines a subset of this host, though not for the clients that ask.
+    func namespaceDefining(subset: String, of host: String) -> String? {
+        byNamespace.keys.sorted().first { namespace in
+            byNamespace[namespace]!.mostSpecific(host)?.contains { $0.subset(subset) != nil } ?? false
+        }
+    }
+
     private func find(
         _ host: String, in namespace: String, _ proxy: ProxyModel, where isSeen: (EffectiveRule) -> Bool
     ) -> EffectiveRule? {

@@ -1,0 +1,63 @@
+// Two objects that claim one thing: VirtualServices on a mesh host (trap 3), Gateways on a host and port.
+internal import Base
+internal import Lanes
+
+extension Analysis {
+    /// In the mesh only the oldest VirtualService of a host counts (IST0109).
+    mutating func checkMeshConflicts() {
+        var owners: [String: [VirtualServiceDocument]] = [:]
+        for document in virtualServices where document.isInMesh {
+            for host in document.fullHosts {
+                // More owners than a few can only be ones that no namespace shares; one of them is enough to tell.
+                let earlier = owners[host.name] ?? []
+                if let owner = earlier.first(where: { Self.shareClients($0, document) }) {
+                    note(
+                        .error, Code.conflictingMeshHosts,
+                        "the host \(host.name) belongs to the older \(owner.meta.resource): sidecars ignore this one",
+                        document.meta.ref, line: host.line,
+                        suggestion: "merge them, bind this one to a gateway, or use a Lane")
+                } else {
+                    owners[host.name, default: []].append(document)
+                }
+            }
+        }
+    }
+
+    /// Whether some namespace sees both.
+    private static func shareClients(_ left: VirtualServiceDocument, _ right: VirtualServiceDocument) -> Bool {
+        func targets(_ document: VirtualServiceDocument) -> Set<String>? {
+            if document.exportTo.isEmpty || document.exportTo.contains("*") { return nil }
+            return Set(document.exportTo.map { $0 == "." ? document.meta.namespace : $0 })
+        }
+        guard let first = targets(left), let second = targets(right) else { return true }
+        return !first.isDisjoint(with: second)
+    }
+
+    mutating func checkGatewayConflicts() {
+        struct Key: Hashable {
+            var selector: [String: String]
+            var port: UInt16
+            var bind: IPAddress?
+            var host: String
+        }
+        var owners: [Key: (ref: SourceRef, protocolName: String)] = [:]
+        for gateway in documents.gateways.oldestFirst() {
+            for server in gateway.servers {
+                for host in server.hosts {
+                    let key = Key(
+                        selector: gateway.selector, port: server.port, bind: server.bind, host: host.value.lowercased())
+                    guard let owner = owners[key] else {
+                        owners[key] = (gateway.meta.ref, server.protocolName)
+                        continue
+                    }
+                    guard owner.ref.document != gateway.meta.ref.document else { continue }
+                    note(
+                        .error, Code.conflictingGateways,
+                        "\(owner.ref.document) serves \(host.value) on port \(server.port) already",
+                        gateway.meta.ref, line: host.line,
+                        suggestion: "one Gateway for a host and port; VirtualServices may share it")
+                }
+            }
+        }
+    }
+}
