@@ -17,14 +17,13 @@ final class Control: Sendable {
         var snapshot: Snapshot?
         var generation: UInt64 = 0
         var firstSeen: [String: Int64] = [:]
-        var reloadsAccepted: UInt64 = 0
-        var reloadsRefused: UInt64 = 0
     }
 
     let options: RunOptions
     let paths: [String]
     let registry = Lanes.Registry()
     let fleet: Fleet
+    let meter = ControlMeter()
     private let state = Mutex(State())
     private let loading = Mutex(())
     private let draining = Atomic<Bool>(false)
@@ -39,9 +38,6 @@ final class Control: Sendable {
 
     var snapshot: Snapshot? { state.withLock { $0.snapshot } }
     var isDraining: Bool { draining.load(ordering: .relaxed) }
-    var reloads: (accepted: UInt64, refused: UInt64) {
-        state.withLock { ($0.reloadsAccepted, $0.reloadsRefused) }
-    }
 
     /// Loads and, if nothing is refused, routes by it. Also the first load.
     func reload() -> (ok: Bool, findings: [Finding], listen: ListenError?, unreadable: Bool) {
@@ -60,8 +56,8 @@ final class Control: Sendable {
                         state.snapshot = snapshot
                         state.generation = generation
                         state.firstSeen = loaded.firstSeen
-                        state.reloadsAccepted += 1
                     }
+                    meter.configurationAccepted(generation: generation)
                     return (true, loaded.findings, nil, false)
                 } catch {
                     listen = error
@@ -70,7 +66,7 @@ final class Control: Sendable {
                             .error, "FL0001", error.message, file: paths.first ?? "-", line: 0, refused: true))
                 }
             }
-            state.withLock { $0.reloadsRefused += 1 }
+            meter.configurationRefused()
             return (false, loaded.findings, listen, loaded.unreadable)
         }
     }
@@ -114,10 +110,12 @@ struct ControlLoop {
         let control = Control(options: options, paths: paths, fleet: fleet, stopDescriptor: stop)
         try start(control)
         let admin: AdminServer
-        do throws(AdminError) {
+        do throws(AdminServer.StartError) {
             admin = try AdminServer(address: options.admin, actions: Actions.make(control))
         } catch {
-            throw fail("\(error)", .cannotBind)
+            throw fail(
+                "cannot listen on \(options.admin.text) for admin: \(String(cString: strerror(error.code)))",
+                .cannotBind)
         }
         announce(control, admin)
         serve(control, signals, stop)

@@ -30,10 +30,10 @@ struct Fairlead: ParsableCommand {
 
     /// Help goes to standard output and ends with 0; wrong usage to standard error and ends with 2.
     private static func end(_ error: any Error) -> Never {
-        if let code = error as? ExitStatus { exit(code.rawValue) }
+        if let code = error as? ExitStatus { Glibc.exit(code.rawValue) }
         let isHelp = exitCode(for: error) == .success
         writeText(fullMessage(for: error) + "\n", to: isHelp ? 1 : 2)
-        exit(isHelp ? 0 : ExitStatus.usage.rawValue)
+        Glibc.exit(isHelp ? 0 : ExitStatus.usage.rawValue)
     }
 }
 

@@ -1,9 +1,9 @@
 // Small texts inside documents: durations, IP addresses, CIDRs, names. Each parser takes the whole text or
 // nothing.
-internal import Base
+package import Base
 internal import CLinux
 internal import Glibc
-package import Lanes
+internal import Lanes
 
 /// Go's and protobuf's durations (`8h`, `1h30m`, `500ms`, `1.5s`, `0`) in milliseconds; nil if the text is
 /// none, is negative or passes a hundred years.
