@@ -43,13 +43,8 @@ package struct FileWatcher: ~Copyable {
     }
 
     private mutating func addTree(_ folder: String, _ seen: inout Set<String>, depth: Int) {
-        guard depth < Limits.folderDepth, addFolder(folder, &seen), let list = opendir(folder) else { return }
-        defer { closedir(list) }
-        while let entry = readdir(list) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name == "." || name == ".." { continue }
+        guard depth < Limits.folderDepth, addFolder(folder, &seen) else { return }
+        for name in Self.names(folder) {
             let path = "\(folder)/\(name)"
             var information = stat()
             if stat(path, &information) == 0, information.st_mode & S_IFMT == S_IFDIR {
@@ -75,6 +70,45 @@ package struct FileWatcher: ~Copyable {
         guard let resolved = realpath(path, nil) else { return nil }
         defer { free(resolved) }
         return String(cString: resolved)
+    }
+
+    /// A number that differs when a file behind the paths was changed, replaced, added or removed: folders are also
+    /// watched for files that are none of ours, a log beside the configuration among them.
+    package static func fingerprint(_ paths: [String]) -> UInt64 {
+        var hash: UInt64 = 14_695_981_039_346_656_037
+        for path in paths where path != "-" { mix(path, isNamed: true, &hash, depth: 0) }
+        return hash
+    }
+
+    private static func mix(_ path: String, isNamed: Bool, _ hash: inout UInt64, depth: Int) {
+        func add(_ value: UInt64) { hash = (hash ^ value) &* 1_099_511_628_211 }
+        var information = stat()
+        for byte in path.utf8 { add(UInt64(byte)) }
+        guard stat(path, &information) == 0 else { return }
+        if information.st_mode & S_IFMT == S_IFDIR {
+            guard depth < Limits.folderDepth else { return }
+            for name in names(path).sorted() {
+                mix("\(path)/\(name)", isNamed: false, &hash, depth: depth + 1)
+            }
+        } else if isNamed || path.hasSuffix(".yaml") || path.hasSuffix(".yml") {
+            add(UInt64(information.st_ino))
+            add(UInt64(bitPattern: Int64(information.st_size)))
+            add(UInt64(bitPattern: Int64(information.st_mtim.tv_sec)))
+            add(UInt64(bitPattern: Int64(information.st_mtim.tv_nsec)))
+        }
+    }
+
+    private static func names(_ folder: String) -> [String] {
+        guard let list = opendir(folder) else { return [] }
+        defer { closedir(list) }
+        var names: [String] = []
+        while let entry = readdir(list) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
     }
 
     /// Takes what was reported; true if anything was.

@@ -21,7 +21,6 @@ package struct TimerWheel: ~Copyable {
     private static let slots = 1_024
     /// 32 ms: no deadline of a proxy needs to be finer, and a turn at load is shorter.
     private static let tickMs: UInt64 = 32
-    private static let horizonMs = tickMs * UInt64(slots - 1)
 
     private let heads: UnsafeMutablePointer<UInt32>
     private var currentTick: UInt64
@@ -38,14 +37,14 @@ package struct TimerWheel: ~Copyable {
     /// Sets the deadline of `slot`; 0 takes it away. `link` finds a slot's link; its storage must not move.
     @inline(__always)
     package mutating func set(
-        _ slot: UInt32, _ deadlineMs: UInt64, nowMs: UInt64,
+        _ slot: UInt32, _ deadlineMs: UInt64,
         link: (UInt32) -> UnsafeMutablePointer<TimerLink>
     ) {
         let own = link(slot)
         own.pointee.deadlineMs = deadlineMs
         if deadlineMs == 0 || (own.pointee.lookAtMs != 0 && own.pointee.lookAtMs <= deadlineMs) { return }
         if own.pointee.lookAtMs != 0 { unlink(slot, link) }
-        insert(slot, deadlineMs, nowMs, link)
+        insert(slot, deadlineMs, link)
     }
 
     /// Takes `slot` out: before its storage is used for something else.
@@ -56,11 +55,12 @@ package struct TimerWheel: ~Copyable {
     }
 
     private mutating func insert(
-        _ slot: UInt32, _ deadlineMs: UInt64, _ nowMs: UInt64,
+        _ slot: UInt32, _ deadlineMs: UInt64,
         _ link: (UInt32) -> UnsafeMutablePointer<TimerLink>
     ) {
         let soonest = (currentTick + 1) * Self.tickMs
-        let latest = max(nowMs, currentTick * Self.tickMs) + Self.horizonMs - Self.tickMs
+        // Never the slot that is being looked through: it would be found again at once, for ever.
+        let latest = (currentTick + UInt64(Self.slots) - 1) * Self.tickMs
         let lookAtMs = min(max(deadlineMs, soonest), latest)
         let head = heads + Self.index(lookAtMs)
         let own = link(slot)
@@ -116,7 +116,7 @@ package struct TimerWheel: ~Copyable {
                 own.pointee.deadlineMs = 0
                 return slot
             }
-            insert(slot, deadlineMs, nowMs, link)
+            insert(slot, deadlineMs, link)
         }
         return nil
     }

@@ -21,6 +21,7 @@ extension Worker {
         own.pointee.endpointIndex = Int32(truncatingIfNeeded: index)
         own.pointee.attempts &+= 1
         let endpoint = cluster.pointee.endpoints[index]
+        own.pointee.address = endpoint.pointee.address
         let state = pool.state(endpoint.pointee.id)
         if state.pointee.generation != endpoint.pointee.idGeneration {
             forget(endpoint.pointee.id, endpoint.pointee.idGeneration)

@@ -270,7 +270,7 @@ struct Worker: ~Copyable {
     @inline(__always)
     mutating func setDeadline(_ slot: UInt32, _ deadlineMs: UInt64) {
         let base = connections.at(0)
-        wheel.set(slot, deadlineMs, nowMs: nowMs) { Self.link(base, $0) }
+        wheel.set(slot, deadlineMs) { Self.link(base, $0) }
     }
 
     /// `afterMs` from now; 0: none.

@@ -155,6 +155,7 @@ struct ControlLoop {
         watcher?.watch(paths)
         if watcher == nil { Log.warning("no inotify instance left: files are reloaded on SIGHUP only") }
         var dirty = false
+        var fingerprint = FileWatcher.fingerprint(paths)
         while true {
             var descriptors = [
                 pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
@@ -166,7 +167,11 @@ struct ControlLoop {
             if control.isDraining, control.fleet.isFinished { return }
             if count == 0, dirty {
                 dirty = false
-                reload(control, &watcher, "files changed")
+                let now = FileWatcher.fingerprint(paths)
+                if now != fingerprint {
+                    fingerprint = now
+                    reload(control, &watcher, "files changed")
+                }
             }
             if descriptors[1].revents != 0 {
                 var value: UInt64 = 0
