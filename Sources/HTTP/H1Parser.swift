@@ -4,14 +4,16 @@
 internal import Base
 internal import CLinux
 
-package enum H1Parser {
+public enum H1Parser {
     /// Blank lines a sloppy client may leave before its request line (RFC 9112 2.2 asks for one at least).
     private static let blankLinesBefore = 4
+    /// `HTTP/1.1` as a little-endian number.
+    private static let http11: UInt64 = 0x312E_312F_5054_5448
 
     /// Whether a head that was incomplete before can be whole now: looks for the blank line only in what is
     /// new, so that a head sent byte by byte costs no quadratic time. `scanned` is where the last look ended
     /// and is moved on.
-    package static func mayBeComplete(_ bytes: UnsafePointer<UInt8>, _ count: Int, scanned: inout Int) -> Bool {
+    public static func mayBeComplete(_ bytes: UnsafePointer<UInt8>, _ count: Int, scanned: inout Int) -> Bool {
         var at = max(0, scanned - 3)
         while let hit = memchr(bytes + at, 0x0A, count - at) {
             let index = UnsafeRawPointer(hit) - UnsafeRawPointer(bytes)
@@ -25,7 +27,7 @@ package enum H1Parser {
     }
 
     /// Reads a request head. `limits` bound its size; `headers` is reset first.
-    package static func readRequest(
+    public static func readRequest(
         _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int, _ head: inout RequestHead,
         _ headers: inout HeaderList, maxBytes: Int, maxFields: Int
     ) -> HeadResult {
@@ -78,6 +80,8 @@ package enum H1Parser {
         _ at: UnsafeMutablePointer<UInt8>, _ end: UnsafeMutablePointer<UInt8>
     ) -> HeadResult {
         let prefix: StaticString = "HTTP/"
+        // "HTTP/1.1" and CRLF in two loads, as nearly always.
+        if end - at >= 10, fl_load64(at) == http11, at[8] == 0x0D, at[9] == 0x0A { return .complete(1) }
         var index = 0
         while index < 10 {
             if at + index == end { return .needMore }
@@ -102,7 +106,7 @@ package enum H1Parser {
     }
 
     /// Reads a response head. `headers` is reset first.
-    package static func readResponse(
+    public static func readResponse(
         _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int, _ head: inout ResponseHead,
         _ headers: inout HeaderList, maxBytes: Int, maxFields: Int
     ) -> HeadResult {
@@ -111,7 +115,10 @@ package enum H1Parser {
         let end = bytes + count
         // "HTTP/1.x SSS" then a blank and a reason phrase, or the line's end.
         let prefix: StaticString = "HTTP/1."
-        var index = 0
+        let isPlain =
+            count > 13 && fl_load64(bytes) == http11 && bytes[8] == 0x20 && bytes[9] &- 0x31 < 9
+            && bytes[10] &- 0x30 <= 9 && bytes[11] &- 0x30 <= 9 && bytes[12] == 0x20
+        var index = isPlain ? 13 : 0
         while index < 13 {
             if index == count { return .needMore }
             let byte = bytes[index]

@@ -1,15 +1,15 @@
 // The table from a lower-case field name to its `HeaderID`, filled once per process and only read afterwards.
-package import Base
+public import Base
 internal import CLinux
 
-package enum HeaderNames {
+public enum HeaderNames {
     /// The `HeaderID` of a lower-case name; `HeaderID.other` (0) if Fairlead does not act on it.
-    package static func id(_ name: ByteView) -> UInt8 {
+    public static func id(_ name: ByteView) -> UInt8 {
         lookup(name.start, name.count, table)
     }
 
     /// The name of a known field, as a value that holds for the life of the process.
-    package static func name(_ id: HeaderID) -> HeaderName { table.pointee.names[Int(id.rawValue)] }
+    public static func name(_ id: HeaderID) -> HeaderName { table.pointee.names[Int(id.rawValue)] }
 
     static func lookup(
         _ start: UnsafePointer<UInt8>, _ count: Int, _ table: UnsafePointer<NameTable>
@@ -25,7 +25,13 @@ package enum HeaderNames {
         }
     }
 
-    nonisolated(unsafe) static let table: UnsafePointer<NameTable> = NameTable.build()
+    /// Built at the first use. Two threads that come first together build the same table twice, and one is never
+    /// freed.
+    @inline(__always)
+    static var table: UnsafePointer<NameTable> {
+        if let built = fl_header_names_now() { return UnsafePointer(built.assumingMemoryBound(to: NameTable.self)) }
+        return NameTable.buildShared()
+    }
 }
 
 /// Open addressing over 1,024 slots for some 70 names: most look-ups of unknown names end at an empty slot.
@@ -42,6 +48,13 @@ struct NameTable {
         let last = Int(start[count &- 1])
         let middle = Int(start[count >> 1])
         return (first &* 7 &+ last &* 61 &+ middle &* 251 &+ count &* 1_031) & mask
+    }
+
+    @inline(never)
+    static func buildShared() -> UnsafePointer<NameTable> {
+        let table = build()
+        fl_header_names_set(UnsafeMutableRawPointer(mutating: table))
+        return table
     }
 
     static func build() -> UnsafePointer<NameTable> {

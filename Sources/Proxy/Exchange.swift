@@ -59,7 +59,7 @@ struct Exchange: BitwiseCopyable {
     var method = MethodKind.other
     var minorVersion: UInt8 = 1
     var role = ListenerRole.edge
-    var flags: ExchangeFlags = []
+    var flags = ExchangeFlags(rawValue: 0)
     var decision: Decision
     /// Which of the cluster's endpoints was taken; -1: none yet.
     var endpointIndex: Int32 = -1
@@ -96,7 +96,7 @@ struct Exchange: BitwiseCopyable {
     // MARK: outcome, read by telemetry at the end
 
     var status: UInt16 = 0
-    var responseFlags: ResponseFlags = []
+    var responseFlags = ResponseFlags(rawValue: 0)
     var details: ByteView = .empty
     var reason = Reason.none
     var deadlineMs: UInt64 = 0

@@ -330,13 +330,23 @@ static inline uint8_t *fl_lower_token(uint8_t *from, uint8_t *end) {
     return end;
 }
 
+/// Two hexadecimal digits of each byte.
+extern const uint16_t fl_hex_pairs[256];
+
 /// Sixteen bytes as UUID text, 36 bytes without a terminator.
 static inline void fl_write_uuid(uint64_t high, uint64_t low, uint8_t *out) {
-    static const char digits[] = "0123456789abcdef";
-    for (int i = 0, at = 0; i < 32; i++) {
-        if (i == 8 || i == 12 || i == 16 || i == 20) out[at++] = '-';
-        out[at++] = (uint8_t)digits[(i < 16 ? high >> (60 - 4 * i) : low >> (124 - 4 * i)) & 15];
-    }
+#define FL_PAIR(at, value) memcpy(out + (at), &fl_hex_pairs[(uint8_t)(value)], 2)
+    FL_PAIR(0, high >> 56), FL_PAIR(2, high >> 48), FL_PAIR(4, high >> 40), FL_PAIR(6, high >> 32);
+    out[8] = '-';
+    FL_PAIR(9, high >> 24), FL_PAIR(11, high >> 16);
+    out[13] = '-';
+    FL_PAIR(14, high >> 8), FL_PAIR(16, high);
+    out[18] = '-';
+    FL_PAIR(19, low >> 56), FL_PAIR(21, low >> 48);
+    out[23] = '-';
+    FL_PAIR(24, low >> 40), FL_PAIR(26, low >> 32), FL_PAIR(28, low >> 24), FL_PAIR(30, low >> 16);
+    FL_PAIR(32, low >> 8), FL_PAIR(34, low);
+#undef FL_PAIR
 }
 
 static inline uint64_t fl_load64(const uint8_t *from) {
@@ -350,11 +360,21 @@ static inline uint32_t fl_load32(const uint8_t *from) {
     return value;
 }
 
-/// A hash of bytes for tables whose keys come from configuration and whose probes come from peers; `seed`
-/// is random per process, so peers cannot aim at collisions.
-static inline uint64_t fl_hash(const uint8_t *bytes, size_t count, uint64_t seed) {
+/// Random per process: set before main. In C because a Swift global would be a call at each use.
+extern uint64_t fl_hash_seed;
+/// The table from field names to numbers, once HTTP's HeaderNames has built it; in C for the same reason.
+extern void *fl_header_names;
+
+static inline void *fl_header_names_now(void) { return __atomic_load_n(&fl_header_names, __ATOMIC_ACQUIRE); }
+static inline void fl_header_names_set(void *table) {
+    __atomic_store_n(&fl_header_names, table, __ATOMIC_RELEASE);
+}
+
+/// A hash of bytes for tables whose keys come from configuration and whose probes come from peers; seeded by
+/// `fl_hash_seed`, so that peers cannot aim at collisions.
+static inline uint64_t fl_hash(const uint8_t *bytes, size_t count) {
     const uint64_t k = 0x9E3779B97F4A7C15ull;
-    uint64_t hash = seed ^ (count * k);
+    uint64_t hash = fl_hash_seed ^ (count * k);
     while (count >= 8) {
         hash = (hash ^ fl_load64(bytes)) * k;
         hash ^= hash >> 32;
