@@ -158,7 +158,7 @@ private struct AdminLoop {
                 if code != EAGAIN { acceptAgainNs = fl_monotonic_ns() + 100_000_000 }
                 return
             case .socket(let descriptor):
-                if clients.count >= Limits.adminConnections, !evictIdle() {
+                if clients.count >= Limits.adminConnections, !makeRoom() {
                     Syscalls.close(descriptor)
                     continue
                 }
@@ -167,25 +167,36 @@ private struct AdminLoop {
         }
     }
 
-    private mutating func evictIdle() -> Bool {
+    /// Closes the connection that has been idle longest; one whose next request waits unread is not idle.
+    private mutating func makeRoom() -> Bool {
         let idle = clients.indices.filter { !clients[$0].isBusy || clients[$0].isLingering }
-        guard let oldest = idle.min(by: { clients[$0].sinceNs < clients[$1].sinceNs }) else { return false }
-        Syscalls.close(clients[oldest].descriptor)
-        clients.remove(at: oldest)
-        return true
+        for index in idle.sorted(by: { clients[$0].sinceNs < clients[$1].sinceNs }) {
+            if serve(index) { continue }
+            close(index)
+            clients.remove(at: index)
+            return true
+        }
+        return false
     }
 
-    private mutating func serve(_ index: Int) {
-        if clients[index].connection.hasOutput { return flush(index) }
+    /// Reads, answers, sends; true if something came.
+    @discardableResult
+    private mutating func serve(_ index: Int) -> Bool {
+        if clients[index].connection.hasOutput {
+            flush(index)
+            return true
+        }
         let descriptor = clients[index].descriptor
         let result = buffer.withUnsafeMutableBufferPointer {
             Syscalls.receive(descriptor, $0.baseAddress!, $0.count)
         }
         switch result {
-        case .wouldBlock: return
-        case .end, .failed: return close(index)
+        case .wouldBlock: return false
+        case .end, .failed:
+            close(index)
+            return false
         case .bytes(let count):
-            if clients[index].isLingering { return }
+            if clients[index].isLingering { return false }
             let routes = routes
             buffer.withUnsafeBufferPointer { bytes in
                 clients[index].connection.receive(
@@ -194,6 +205,7 @@ private struct AdminLoop {
             }
             noteProgress(index)
             flush(index)
+            return true
         }
     }
 
