@@ -4,7 +4,7 @@
 internal import CLinux
 
 /// A bump allocator that frees all at once. Not for growing structures: count first, then allocate.
-package final class Arena {
+public final class Arena {
     /// 64 KiB: a small configuration fits in one chunk, and a large one wastes little.
     private static let chunkBytes = 65_536
     private var chunks: [UnsafeMutableRawPointer] = []
@@ -12,9 +12,9 @@ package final class Arena {
     private var remaining = 0
     private var atEnd: [() -> Void] = []
     /// Bytes handed out so far.
-    package private(set) var bytesUsed = 0
+    public private(set) var bytesUsed = 0
 
-    package init() {}
+    public init() {}
 
     deinit {
         for action in atEnd { action() }
@@ -22,7 +22,7 @@ package final class Arena {
     }
 
     /// Runs when the arena is freed: for handles of C libraries that the frozen structs refer to.
-    package func whenFreed(_ action: @escaping () -> Void) { atEnd.append(action) }
+    public func whenFreed(_ action: @escaping () -> Void) { atEnd.append(action) }
 
     private func allocate(bytes: Int, alignment: Int) -> UnsafeMutableRawPointer {
         bytesUsed += bytes
@@ -52,7 +52,7 @@ package final class Arena {
     }
 
     /// Room for `count` values of a trivial type, uninitialised.
-    package func allocate<Value: BitwiseCopyable>(
+    public func allocate<Value: BitwiseCopyable>(
         _ type: Value.Type, count: Int
     ) -> UnsafeMutablePointer<Value> {
         allocate(
@@ -61,14 +61,14 @@ package final class Arena {
     }
 
     /// A frozen copy of one value.
-    package func store<Value: BitwiseCopyable>(_ value: Value) -> UnsafeMutablePointer<Value> {
+    public func store<Value: BitwiseCopyable>(_ value: Value) -> UnsafeMutablePointer<Value> {
         let place = allocate(Value.self, count: 1)
         place.initialize(to: value)
         return place
     }
 
     /// A frozen copy of an array.
-    package func store<Value: BitwiseCopyable>(_ values: [Value]) -> Frozen<Value> {
+    public func store<Value: BitwiseCopyable>(_ values: [Value]) -> Frozen<Value> {
         let place = allocate(Value.self, count: values.count)
         values.withUnsafeBufferPointer { source in
             if let base = source.baseAddress { place.initialize(from: base, count: source.count) }
@@ -77,12 +77,12 @@ package final class Arena {
     }
 
     /// A frozen copy of a text's UTF-8.
-    package func store(_ text: String) -> ByteView {
+    public func store(_ text: String) -> ByteView {
         store(Array(text.utf8))
     }
 
     /// A frozen copy of bytes.
-    package func store(_ bytes: [UInt8]) -> ByteView {
+    public func store(_ bytes: [UInt8]) -> ByteView {
         if bytes.isEmpty { return .empty }
         let frozen: Frozen<UInt8> = store(bytes)
         return ByteView(frozen.start, frozen.count)
@@ -91,18 +91,18 @@ package final class Arena {
 
 /// An immutable array in an `Arena`: trivial, unlike Array.
 @frozen
-package struct Frozen<Value: BitwiseCopyable>: BitwiseCopyable {
-    package var start: UnsafePointer<Value>
-    package var count: Int
+public struct Frozen<Value: BitwiseCopyable>: BitwiseCopyable {
+    public var start: UnsafePointer<Value>
+    public var count: Int
 
     @inlinable
-    package init(start: UnsafePointer<Value>, count: Int) {
+    public init(start: UnsafePointer<Value>, count: Int) {
         self.start = start
         self.count = count
     }
 
-    @inlinable package var isEmpty: Bool { count == 0 }
+    @inlinable public var isEmpty: Bool { count == 0 }
 
     @inlinable
-    package subscript(index: Int) -> UnsafePointer<Value> { start + index }
+    public subscript(index: Int) -> UnsafePointer<Value> { start + index }
 }

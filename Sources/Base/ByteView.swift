@@ -5,40 +5,40 @@ internal import CLinux
 
 /// Borrowed bytes. Trivial, so that structs made of views are trivial too and cost no reference counting.
 @frozen
-package struct ByteView: BitwiseCopyable {
-    package var start: UnsafePointer<UInt8>
-    package var count: Int
+public struct ByteView: BitwiseCopyable {
+    public var start: UnsafePointer<UInt8>
+    public var count: Int
 
     @inlinable
-    package init(_ start: UnsafePointer<UInt8>, _ count: Int) {
+    public init(_ start: UnsafePointer<UInt8>, _ count: Int) {
         self.start = start
         self.count = count
     }
 
     /// No bytes at all; `start` points at a static byte, so it is never dangling.
     @inlinable
-    package static var empty: ByteView { ByteView(emptyBytes, 0) }
+    public static var empty: ByteView { ByteView(emptyBytes, 0) }
 
-    @inlinable package var isEmpty: Bool { count == 0 }
-    @inlinable package var end: UnsafePointer<UInt8> { start + count }
+    @inlinable public var isEmpty: Bool { count == 0 }
+    @inlinable public var end: UnsafePointer<UInt8> { start + count }
 
     @inlinable
-    package subscript(index: Int) -> UInt8 { start[index] }
+    public subscript(index: Int) -> UInt8 { start[index] }
 
     /// The bytes from `from` up to `to`; both must lie within the view.
     @inlinable
-    package func slice(_ from: Int, _ to: Int) -> ByteView {
+    public func slice(_ from: Int, _ to: Int) -> ByteView {
         ByteView(start + from, to &- from)
     }
 
     /// The same bytes, compared as they are.
     @inlinable
-    package func equals(_ other: ByteView) -> Bool {
+    public func equals(_ other: ByteView) -> Bool {
         count == other.count && memcmp(start, other.start, count) == 0
     }
 
     /// Equal but for the case of ASCII letters.
-    package func equalsIgnoringCase(_ other: ByteView) -> Bool {
+    public func equalsIgnoringCase(_ other: ByteView) -> Bool {
         guard count == other.count else { return false }
         var index = 0
         while index < count {
@@ -49,19 +49,19 @@ package struct ByteView: BitwiseCopyable {
     }
 
     @inlinable
-    package func hasPrefix(_ prefix: ByteView) -> Bool {
+    public func hasPrefix(_ prefix: ByteView) -> Bool {
         count >= prefix.count && memcmp(start, prefix.start, prefix.count) == 0
     }
 
     /// Index of the first `byte` at or after `from`; nil if there is none.
     @inlinable
-    package func firstIndex(of byte: UInt8, from: Int = 0) -> Int? {
+    public func firstIndex(of byte: UInt8, from: Int = 0) -> Int? {
         guard from < count, let hit = memchr(start + from, Int32(byte), count &- from) else { return nil }
         return UnsafeRawPointer(hit) - UnsafeRawPointer(start)
     }
 
     /// Without blanks and tabs at both ends (OWS, RFC 9110 5.6.3).
-    package var trimmed: ByteView {
+    public var trimmed: ByteView {
         var from = 0
         var to = count
         while from < to, start[from] == 0x20 || start[from] == 0x09 { from &+= 1 }
@@ -71,28 +71,28 @@ package struct ByteView: BitwiseCopyable {
 
     /// A hash for tables keyed by bytes; see `hashSeed`.
     @inlinable
-    package var hash: UInt64 { fl_hash(start, count, hashSeed) }
+    public var hash: UInt64 { fl_hash(start, count, hashSeed) }
 
     /// A copy as text; bytes that are not UTF-8 become U+FFFD. Not for the request path.
-    package var string: String {
+    public var string: String {
         String(decoding: UnsafeBufferPointer(start: start, count: count), as: UTF8.self)
     }
 
     /// A copy. Not for the request path.
-    package var bytes: [UInt8] { Array(UnsafeBufferPointer(start: start, count: count)) }
+    public var bytes: [UInt8] { Array(UnsafeBufferPointer(start: start, count: count)) }
 }
 
 extension ByteView: ExpressibleByStringLiteral {
     /// Bytes of the program itself.
     @inlinable
-    package init(stringLiteral text: StaticString) {
+    public init(stringLiteral text: StaticString) {
         self.init(text.utf8Start, text.utf8CodeUnitCount)
     }
 }
 
 /// What `ByteView.empty` points at.
 @usableFromInline
-nonisolated(unsafe) package let emptyBytes: UnsafePointer<UInt8> = {
+nonisolated(unsafe) public let emptyBytes: UnsafePointer<UInt8> = {
     let byte = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
     byte.initialize(to: 0)
     return UnsafePointer(byte)
@@ -100,17 +100,17 @@ nonisolated(unsafe) package let emptyBytes: UnsafePointer<UInt8> = {
 
 /// Seed of every byte hash of this process, random so that peers cannot aim at collisions.
 @usableFromInline
-package let hashSeed: UInt64 = UInt64.random(in: 1...UInt64.max)
+public let hashSeed: UInt64 = UInt64.random(in: 1...UInt64.max)
 
 /// ASCII lower case of one byte; other bytes as they are.
 @inlinable
-package func asciiLower(_ byte: UInt8) -> UInt8 {
+public func asciiLower(_ byte: UInt8) -> UInt8 {
     byte &- 0x41 < 26 ? byte | 0x20 : byte
 }
 
 extension String {
     /// Calls `body` with this text's UTF-8 as a view that holds for the call.
-    package func withView<Result>(_ body: (ByteView) throws -> Result) rethrows -> Result {
+    public func withView<Result>(_ body: (ByteView) throws -> Result) rethrows -> Result {
         var copy = self
         return try copy.withUTF8 { buffer in
             guard let base = buffer.baseAddress, !buffer.isEmpty else { return try body(.empty) }

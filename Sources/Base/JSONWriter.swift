@@ -2,34 +2,34 @@
 // written, so output is stable.
 
 /// A growing JSON text. The caller keeps objects and arrays balanced; `finish` checks it.
-package struct JSONWriter {
+public struct JSONWriter {
     private var out: [UInt8] = []
     private var depth = 0
     private var needsComma = false
 
-    package init() {}
+    public init() {}
 
     private mutating func separate() {
         if needsComma { out.append(0x2C) }
         needsComma = true
     }
 
-    package mutating func object(_ body: (inout JSONWriter) -> Void) {
+    public mutating func object(_ body: (inout JSONWriter) -> Void) {
         separate()
         nest(0x7B, 0x7D, body)
     }
 
-    package mutating func array(_ body: (inout JSONWriter) -> Void) {
+    public mutating func array(_ body: (inout JSONWriter) -> Void) {
         separate()
         nest(0x5B, 0x5D, body)
     }
 
-    package mutating func object(_ key: String, _ body: (inout JSONWriter) -> Void) {
+    public mutating func object(_ key: String, _ body: (inout JSONWriter) -> Void) {
         self.key(key)
         nest(0x7B, 0x7D, body)
     }
 
-    package mutating func array(_ key: String, _ body: (inout JSONWriter) -> Void) {
+    public mutating func array(_ key: String, _ body: (inout JSONWriter) -> Void) {
         self.key(key)
         nest(0x5B, 0x5D, body)
     }
@@ -50,39 +50,39 @@ package struct JSONWriter {
         out.append(0x3A)
     }
 
-    package mutating func member(_ key: String, _ value: String?) {
+    public mutating func member(_ key: String, _ value: String?) {
         self.key(key)
         if let value { quote(value) } else { raw("null") }
     }
 
-    package mutating func member(_ key: String, _ value: Bool) {
+    public mutating func member(_ key: String, _ value: Bool) {
         self.key(key)
         raw(value ? "true" : "false")
     }
 
-    package mutating func member(_ key: String, _ value: some BinaryInteger) {
+    public mutating func member(_ key: String, _ value: some BinaryInteger) {
         self.key(key)
         raw(String(value))
     }
 
     /// Not a number and infinities have no JSON form and are written as null.
-    package mutating func member(_ key: String, _ value: Double) {
+    public mutating func member(_ key: String, _ value: Double) {
         self.key(key)
         raw(value.isFinite ? "\(value)" : "null")
     }
 
-    package mutating func member(_ key: String, _ values: [String]) {
+    public mutating func member(_ key: String, _ values: [String]) {
         array(key) { json in
             for value in values { json.element(value) }
         }
     }
 
-    package mutating func element(_ value: String) {
+    public mutating func element(_ value: String) {
         separate()
         quote(value)
     }
 
-    package mutating func element(_ value: some BinaryInteger) {
+    public mutating func element(_ value: some BinaryInteger) {
         separate()
         raw(String(value))
     }
@@ -111,11 +111,11 @@ package struct JSONWriter {
     }
 
     /// The text; every object and array must be closed.
-    package consuming func finish() -> [UInt8] {
+    public consuming func finish() -> [UInt8] {
         precondition(depth == 0, "JSON object or array left open")
         return out
     }
 
     /// The text as a String.
-    package consuming func finishString() -> String { String(decoding: finish(), as: UTF8.self) }
+    public consuming func finishString() -> String { String(decoding: finish(), as: UTF8.self) }
 }

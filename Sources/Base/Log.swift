@@ -4,11 +4,11 @@ internal import CLinux
 internal import Synchronization
 
 /// How much is said. `off` says nothing.
-package enum LogLevel: Int, Sendable, CaseIterable {
+public enum LogLevel: Int, Sendable, CaseIterable {
     case trace, debug, info, warning, error, off
 
     /// Reads Envoy's and Istio's words: `warn` is `warning`, `critical` is `error`.
-    package init?(_ word: String) {
+    public init?(_ word: String) {
         switch word {
         case "trace": self = .trace
         case "debug": self = .debug
@@ -20,7 +20,7 @@ package enum LogLevel: Int, Sendable, CaseIterable {
         }
     }
 
-    package var name: String {
+    public var name: String {
         switch self {
         case .trace: "trace"
         case .debug: "debug"
@@ -32,21 +32,21 @@ package enum LogLevel: Int, Sendable, CaseIterable {
     }
 }
 
-package enum Log {
+public enum Log {
     private static let level = Atomic<Int>(LogLevel.info.rawValue)
     private static let json = Atomic<Bool>(false)
 
-    package static var currentLevel: LogLevel {
+    public static var currentLevel: LogLevel {
         LogLevel(rawValue: level.load(ordering: .relaxed)) ?? .info
     }
-    package static func set(level new: LogLevel) { level.store(new.rawValue, ordering: .relaxed) }
-    package static func set(json on: Bool) { json.store(on, ordering: .relaxed) }
+    public static func set(level new: LogLevel) { level.store(new.rawValue, ordering: .relaxed) }
+    public static func set(json on: Bool) { json.store(on, ordering: .relaxed) }
 
-    package static func trace(_ message: @autoclosure () -> String) { write(.trace, message) }
-    package static func debug(_ message: @autoclosure () -> String) { write(.debug, message) }
-    package static func info(_ message: @autoclosure () -> String) { write(.info, message) }
-    package static func warning(_ message: @autoclosure () -> String) { write(.warning, message) }
-    package static func error(_ message: @autoclosure () -> String) { write(.error, message) }
+    public static func trace(_ message: @autoclosure () -> String) { write(.trace, message) }
+    public static func debug(_ message: @autoclosure () -> String) { write(.debug, message) }
+    public static func info(_ message: @autoclosure () -> String) { write(.info, message) }
+    public static func warning(_ message: @autoclosure () -> String) { write(.warning, message) }
+    public static func error(_ message: @autoclosure () -> String) { write(.error, message) }
 
     private static func write(_ at: LogLevel, _ message: () -> String) {
         guard at.rawValue >= level.load(ordering: .relaxed) else { return }

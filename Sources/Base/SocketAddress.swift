@@ -2,13 +2,13 @@
 internal import CLinux
 
 /// IPv4 is held as IPv4-mapped IPv6 (`::ffff:a.b.c.d`); both halves in host order.
-package struct SocketAddress: Sendable, Hashable, BitwiseCopyable {
-    package var high: UInt64
-    package var low: UInt64
-    package var port: UInt16
-    package var isIPv4: Bool
+public struct SocketAddress: Sendable, Hashable, BitwiseCopyable {
+    public var high: UInt64
+    public var low: UInt64
+    public var port: UInt16
+    public var isIPv4: Bool
 
-    package init(high: UInt64, low: UInt64, port: UInt16, isIPv4: Bool) {
+    public init(high: UInt64, low: UInt64, port: UInt16, isIPv4: Bool) {
         self.high = high
         self.low = low
         self.port = port
@@ -16,27 +16,27 @@ package struct SocketAddress: Sendable, Hashable, BitwiseCopyable {
     }
 
     /// An IPv4 address given as its 32 bits.
-    package init(ipv4: UInt32, port: UInt16) {
+    public init(ipv4: UInt32, port: UInt16) {
         self.init(high: 0, low: 0xFFFF_0000_0000 | UInt64(ipv4), port: port, isIPv4: true)
     }
 
-    package static var unspecified: SocketAddress { SocketAddress(ipv4: 0, port: 0) }
+    public static var unspecified: SocketAddress { SocketAddress(ipv4: 0, port: 0) }
 
     /// 127.0.0.0/8 or ::1.
-    package var isLoopback: Bool {
+    public var isLoopback: Bool {
         isIPv4 ? (low >> 24) & 0xFF == 127 : high == 0 && low == 1
     }
 
     /// Most bytes `writeAddress` and `writeAddressAndPort` write: a bracketed IPv6 address and a port.
-    package static var textBytesMax: Int { 48 }
+    public static var textBytesMax: Int { 48 }
 
     /// Writes the address without port; returns the number of bytes. IPv6 as RFC 5952 asks.
-    package func writeAddress(to out: UnsafeMutablePointer<UInt8>) -> Int {
+    public func writeAddress(to out: UnsafeMutablePointer<UInt8>) -> Int {
         isIPv4 ? writeIPv4(out) : writeIPv6(out)
     }
 
     /// Writes `a.b.c.d:port` or `[v6]:port`; returns the number of bytes.
-    package func writeAddressAndPort(to out: UnsafeMutablePointer<UInt8>) -> Int {
+    public func writeAddressAndPort(to out: UnsafeMutablePointer<UInt8>) -> Int {
         var count = 0
         if isIPv4 {
             count = writeIPv4(out)
@@ -51,7 +51,7 @@ package struct SocketAddress: Sendable, Hashable, BitwiseCopyable {
     }
 
     /// For control-side text.
-    package var text: String {
+    public var text: String {
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Self.textBytesMax) { buffer in
             let start = buffer.baseAddress!
             return ByteView(start, writeAddressAndPort(to: start)).string
@@ -110,7 +110,7 @@ package struct SocketAddress: Sendable, Hashable, BitwiseCopyable {
 }
 
 /// Writes a decimal number; returns the number of bytes (at most 20).
-package func writeDecimal(_ value: UInt64, to out: UnsafeMutablePointer<UInt8>) -> Int {
+public func writeDecimal(_ value: UInt64, to out: UnsafeMutablePointer<UInt8>) -> Int {
     var digits = 1
     var rest = value
     while rest >= 10 {
@@ -128,7 +128,7 @@ package func writeDecimal(_ value: UInt64, to out: UnsafeMutablePointer<UInt8>) 
 }
 
 /// Writes a hexadecimal number in lower case without leading zeros; returns the number of bytes (at most 16).
-package func writeHex(_ value: UInt64, to out: UnsafeMutablePointer<UInt8>) -> Int {
+public func writeHex(_ value: UInt64, to out: UnsafeMutablePointer<UInt8>) -> Int {
     let digits = max(1, (64 - value.leadingZeroBitCount + 3) / 4)
     var index = 0
     while index < digits {
@@ -141,7 +141,7 @@ package func writeHex(_ value: UInt64, to out: UnsafeMutablePointer<UInt8>) -> I
 
 extension SocketAddress {
     /// Reads an IP address without brackets; nil for names.
-    package init?(text: String, port: UInt16) {
+    public init?(text: String, port: UInt16) {
         var parts = fl_address()
         let parsed = text.withView { fl_address_parse($0.start, $0.count, &parts) }
         guard parsed == 1 else { return nil }

@@ -1,17 +1,17 @@
 // Calendar time in UTC without Foundation: days since 1970 to year, month, day and back (proleptic Gregorian).
 
 /// An instant broken into calendar fields, UTC.
-package struct UTCTime: Equatable, Sendable {
-    package var year: Int
-    package var month: Int
-    package var day: Int
-    package var hour: Int
-    package var minute: Int
-    package var second: Int
-    package var millisecond: Int
+public struct UTCTime: Equatable, Sendable {
+    public var year: Int
+    public var month: Int
+    public var day: Int
+    public var hour: Int
+    public var minute: Int
+    public var second: Int
+    public var millisecond: Int
 
     /// From nanoseconds since 1970-01-01T00:00:00Z.
-    package init(nanoseconds: UInt64) {
+    public init(nanoseconds: UInt64) {
         let seconds = Int(nanoseconds / 1_000_000_000)
         millisecond = Int(nanoseconds % 1_000_000_000) / 1_000_000
         let days = seconds / 86_400
@@ -33,7 +33,7 @@ package struct UTCTime: Equatable, Sendable {
 
     /// Seconds since 1970 of an RFC 3339 time such as `2026-01-02T03:04:05Z` or `...+02:00`, as Kubernetes
     /// writes it; nil if the text is none. Fractions are cut off.
-    package static func seconds(rfc3339 text: String) -> Int64? {
+    public static func seconds(rfc3339 text: String) -> Int64? {
         let bytes = Array(text.utf8)
         guard bytes.count >= 20 else { return nil }
         func number(_ from: Int, _ count: Int) -> Int? {
@@ -79,7 +79,7 @@ package struct UTCTime: Equatable, Sendable {
     }
 
     /// `2026-01-02T03:04:05.678Z`, as Envoy's START_TIME.
-    package var text: String {
+    public var text: String {
         let date = "\(Self.padded(year, 4))-\(Self.padded(month, 2))-\(Self.padded(day, 2))"
         let time = "\(Self.padded(hour, 2)):\(Self.padded(minute, 2)):\(Self.padded(second, 2))"
         return "\(date)T\(time).\(Self.padded(millisecond, 3))Z"

@@ -4,21 +4,21 @@
 internal import Base
 internal import CLinux
 
-package struct ChunkedDecoder: BitwiseCopyable {
+public struct ChunkedDecoder: BitwiseCopyable {
     private enum State: UInt8 {
         case size, `extension`, sizeLineFeed, data, dataCarriageReturn, dataLineFeed
         case trailerStart, trailerName, trailerValue, trailerLineFeed, lastLineFeed, done
     }
 
-    package enum Status: UInt8, Sendable, BitwiseCopyable {
+    public enum Status: UInt8, Sendable, BitwiseCopyable {
         case more, done, bad
     }
 
     /// What one call did: `consumed` input bytes became `produced` body bytes at the start of the buffer.
-    package struct Step {
-        package var consumed: Int
-        package var produced: Int
-        package var status: Status
+    public struct Step {
+        public var consumed: Int
+        public var produced: Int
+        public var status: Status
     }
 
     private var remaining: UInt64 = 0
@@ -26,13 +26,13 @@ package struct ChunkedDecoder: BitwiseCopyable {
     private var digits: UInt8 = 0
     private var lineBytes: UInt16 = 0
 
-    package init() {}
+    public init() {}
 
-    package var isDone: Bool { state == .done }
+    public var isDone: Bool { state == .done }
 
     /// Decodes `count` bytes at `bytes`; body bytes move to the front. After `done`, bytes past `consumed` belong
     /// to the next message.
-    package mutating func decode(_ bytes: UnsafeMutablePointer<UInt8>, _ count: Int) -> Step {
+    public mutating func decode(_ bytes: UnsafeMutablePointer<UInt8>, _ count: Int) -> Step {
         var from = 0
         var to = 0
         while from < count {

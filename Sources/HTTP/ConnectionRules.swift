@@ -2,7 +2,7 @@
 // RFC 9110 7.6.1; istio-semantics.md 22.3). Ambiguity is refused here, before anything acts on it.
 internal import Base
 
-package enum ConnectionRules {
+public enum ConnectionRules {
     /// Names in one `connection` field before it is refused, as Envoy does.
     private static let connectionNamesMax = 10
 
@@ -111,7 +111,7 @@ package enum ConnectionRules {
     /// Marks what belongs to one hop only as not going on: `connection` and what it names, `keep-alive`,
     /// `proxy-connection`, `transfer-encoding`, `te` but `trailers`, `upgrade` (RFC 9110 7.6.1). Whoever writes
     /// the head adds its own framing and, for an upgrade, the two fields again.
-    package static func removeHopByHop(_ headers: inout HeaderList, _ fields: ConnectionFields) {
+    public static func removeHopByHop(_ headers: inout HeaderList, _ fields: ConnectionFields) {
         if fields.namesFields { removeNamed(&headers) }
         var index = 0
         while index < headers.count {

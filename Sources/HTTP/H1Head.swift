@@ -1,22 +1,22 @@
 // What an HTTP/1 head says once it has been read: the framing of its body and the fate of its connection.
-package import Base
+public import Base
 
 /// How the end of a body is found (RFC 9112 6.3).
-package enum BodyFraming: UInt8, Sendable, BitwiseCopyable {
+public enum BodyFraming: UInt8, Sendable, BitwiseCopyable {
     case none, length, chunked
     /// Responses only: up to the end of the connection.
     case untilClose
 }
 
 /// Why a head was refused. Each has one status (`status`), and the connection is closed after it.
-package enum HeadError: UInt8, Sendable, BitwiseCopyable {
+public enum HeadError: UInt8, Sendable, BitwiseCopyable {
     case badRequestLine, badVersion, unsupportedVersion, badFieldLine, bareLineFeed, badTarget
     case missingHost, duplicateHost, badHost
     case badContentLength, contentLengthTooLarge, lengthAndChunked, badTransferEncoding
     case unknownTransferEncoding, badConnection, badTE
     case headTooLarge, tooManyFields, targetTooLong, badStatusLine, connectWithBody
 
-    package var status: Int {
+    public var status: Int {
         switch self {
         case .unsupportedVersion: 505
         case .contentLengthTooLarge: 413
@@ -28,7 +28,7 @@ package enum HeadError: UInt8, Sendable, BitwiseCopyable {
     }
 
     /// For logs and the counter's label.
-    package var name: StaticString {
+    public var name: StaticString {
         switch self {
         case .badRequestLine: "bad_request_line"
         case .badVersion: "bad_version"
@@ -56,7 +56,7 @@ package enum HeadError: UInt8, Sendable, BitwiseCopyable {
 }
 
 /// The outcome of reading a head.
-package enum HeadResult {
+public enum HeadResult {
     /// Not there yet; nothing wrong so far.
     case needMore
     /// Bytes of the head, blank line and skipped leading blank lines included.
@@ -65,18 +65,18 @@ package enum HeadResult {
 }
 
 /// Methods that framing, retries or routing treat specially.
-package enum MethodKind: UInt8, Sendable, BitwiseCopyable {
+public enum MethodKind: UInt8, Sendable, BitwiseCopyable {
     case get, head, post, put, delete, options, trace, connect, other
 
     /// RFC 9110 9.2.2: may be sent again when it is unknown whether it arrived.
-    package var isIdempotent: Bool {
+    public var isIdempotent: Bool {
         switch self {
         case .get, .head, .put, .delete, .options, .trace: true
         case .post, .connect, .other: false
         }
     }
 
-    package init(_ method: ByteView) {
+    public init(_ method: ByteView) {
         switch method.count {
         case 3 where method.equals("GET"): self = .get
         case 3 where method.equals("PUT"): self = .put
@@ -92,57 +92,57 @@ package enum MethodKind: UInt8, Sendable, BitwiseCopyable {
 }
 
 /// What field lines say about framing and connection, gathered while they are read (RFC 9112 6, RFC 9110 7.6).
-package struct ConnectionFields: BitwiseCopyable {
-    package var contentLength: UInt64 = 0
-    package var hasContentLength = false
-    package var hasTransferEncoding = false
-    package var isChunked = false
+public struct ConnectionFields: BitwiseCopyable {
+    public var contentLength: UInt64 = 0
+    public var hasContentLength = false
+    public var hasTransferEncoding = false
+    public var isChunked = false
     /// `connection` tokens.
-    package var hasClose = false
-    package var hasKeepAlive = false
-    package var hasConnectionUpgrade = false
+    public var hasClose = false
+    public var hasKeepAlive = false
+    public var hasConnectionUpgrade = false
     /// There are tokens that name fields to remove.
-    package var namesFields = false
+    public var namesFields = false
     /// An `upgrade` field is there; `upgradesToWebSocket` when it is exactly that.
-    package var hasUpgrade = false
-    package var upgradesToWebSocket = false
-    package var upgradesToH2C = false
-    package var expectsContinue = false
-    package var hostCount: UInt8 = 0
+    public var hasUpgrade = false
+    public var upgradesToWebSocket = false
+    public var upgradesToH2C = false
+    public var expectsContinue = false
+    public var hostCount: UInt8 = 0
 
-    package init() {}
+    public init() {}
 }
 
 /// A request head as read. Views hold until the next read.
-package struct RequestHead: BitwiseCopyable {
-    package var request = Request()
-    package var method = MethodKind.other
+public struct RequestHead: BitwiseCopyable {
+    public var request = Request()
+    public var method = MethodKind.other
     /// 0 or 1.
-    package var minorVersion: UInt8 = 1
-    package var isAbsoluteForm = false
-    package var framing = BodyFraming.none
-    package var connection = ConnectionFields()
+    public var minorVersion: UInt8 = 1
+    public var isAbsoluteForm = false
+    public var framing = BodyFraming.none
+    public var connection = ConnectionFields()
 
-    package init() {}
+    public init() {}
 
     /// Whether the client lets the connection live on (RFC 9112 9.3).
-    package var keepsAlive: Bool {
+    public var keepsAlive: Bool {
         if connection.hasClose { return false }
         return minorVersion == 1 || connection.hasKeepAlive
     }
 }
 
 /// A response head as read. Views hold until the next read.
-package struct ResponseHead: BitwiseCopyable {
-    package var status = 0
-    package var reasonPhrase: ByteView = .empty
-    package var minorVersion: UInt8 = 1
-    package var framing = BodyFraming.none
-    package var connection = ConnectionFields()
+public struct ResponseHead: BitwiseCopyable {
+    public var status = 0
+    public var reasonPhrase: ByteView = .empty
+    public var minorVersion: UInt8 = 1
+    public var framing = BodyFraming.none
+    public var connection = ConnectionFields()
 
-    package init() {}
+    public init() {}
 
-    package var keepsAlive: Bool {
+    public var keepsAlive: Bool {
         if connection.hasClose || framing == .untilClose { return false }
         return minorVersion == 1 || connection.hasKeepAlive
     }

@@ -4,14 +4,14 @@
 internal import Base
 internal import CLinux
 
-package enum H1Parser {
+public enum H1Parser {
     /// Blank lines a sloppy client may leave before its request line (RFC 9112 2.2 asks for one at least).
     private static let blankLinesBefore = 4
 
     /// Whether a head that was incomplete before can be whole now: looks for the blank line only in what is
     /// new, so that a head sent byte by byte costs no quadratic time. `scanned` is where the last look ended
     /// and is moved on.
-    package static func mayBeComplete(_ bytes: UnsafePointer<UInt8>, _ count: Int, scanned: inout Int) -> Bool {
+    public static func mayBeComplete(_ bytes: UnsafePointer<UInt8>, _ count: Int, scanned: inout Int) -> Bool {
         var at = max(0, scanned - 3)
         while let hit = memchr(bytes + at, 0x0A, count - at) {
             let index = UnsafeRawPointer(hit) - UnsafeRawPointer(bytes)
@@ -25,7 +25,7 @@ package enum H1Parser {
     }
 
     /// Reads a request head. `limits` bound its size; `headers` is reset first.
-    package static func readRequest(
+    public static func readRequest(
         _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int, _ head: inout RequestHead,
         _ headers: inout HeaderList, maxBytes: Int, maxFields: Int
     ) -> HeadResult {
@@ -102,7 +102,7 @@ package enum H1Parser {
     }
 
     /// Reads a response head. `headers` is reset first.
-    package static func readResponse(
+    public static func readResponse(
         _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int, _ head: inout ResponseHead,
         _ headers: inout HeaderList, maxBytes: Int, maxFields: Int
     ) -> HeadResult {

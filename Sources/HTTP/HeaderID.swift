@@ -3,7 +3,7 @@
 internal import Base
 
 /// A known field name.
-package enum HeaderID: UInt8, CaseIterable, Sendable {
+public enum HeaderID: UInt8, CaseIterable, Sendable {
     case other = 0
     case host, connection, contentLength, transferEncoding, te, upgrade, keepAlive, proxyConnection, trailer
     case expect, cookie, setCookie, date, server, via, referer, origin, userAgent, contentType, accept
@@ -22,7 +22,7 @@ package enum HeaderID: UInt8, CaseIterable, Sendable {
     case xEnvoyDownstreamServiceCluster, xEnvoyDownstreamServiceNode, grpcTimeout, grpcStatus
 
     /// The name in lower case, as it is written on the wire.
-    package var name: String {
+    public var name: String {
         switch self {
         case .other: ""
         case .host: "host"

@@ -1,27 +1,27 @@
 // The field lines of one head while it is on its way through: lines of the buffer they were read into, lines
 // that edits added, and marks on the lines that will not go on. Lines are copied once, when the head is
 // written for the other side.
-package import Base
+public import Base
 internal import CLinux
 
 /// One field line. `line` points at its name (lower case) and runs to and with CRLF; valid until the worker
 /// reads the next bytes.
 @frozen
-package struct HeaderField: BitwiseCopyable {
-    package var line: UnsafePointer<UInt8>
+public struct HeaderField: BitwiseCopyable {
+    public var line: UnsafePointer<UInt8>
     /// Name, colon, blanks, value and CRLF together.
-    package var lineLength: UInt32
+    public var lineLength: UInt32
     /// Where the value starts, from `line`; blanks around the value are not part of it.
-    package var valueOffset: UInt32
-    package var valueLength: UInt32
-    package var nameLength: UInt16
+    public var valueOffset: UInt32
+    public var valueLength: UInt32
+    public var nameLength: UInt16
     /// A `HeaderID`.
-    package var id: UInt8
+    public var id: UInt8
     /// True: the line does not go on to the other side. It stays readable.
-    package var dropped: Bool
+    public var dropped: Bool
 
     @inlinable
-    package init(
+    public init(
         line: UnsafePointer<UInt8>, lineLength: UInt32, nameLength: UInt16, valueOffset: UInt32,
         valueLength: UInt32, id: UInt8
     ) {
@@ -34,25 +34,25 @@ package struct HeaderField: BitwiseCopyable {
         dropped = false
     }
 
-    @inlinable package var name: ByteView { ByteView(line, Int(nameLength)) }
-    @inlinable package var value: ByteView { ByteView(line + Int(valueOffset), Int(valueLength)) }
+    @inlinable public var name: ByteView { ByteView(line, Int(nameLength)) }
+    @inlinable public var value: ByteView { ByteView(line + Int(valueOffset), Int(valueLength)) }
 }
 
 /// A field name to look up: its lower-case bytes and its `HeaderID` (`other` means: compare the bytes).
 /// Made once by configuration, so that a look-up on the request path compares one byte for known names.
 @frozen
-package struct HeaderName: BitwiseCopyable {
-    package var bytes: ByteView
-    package var id: UInt8
+public struct HeaderName: BitwiseCopyable {
+    public var bytes: ByteView
+    public var id: UInt8
 
     /// `bytes` must be lower case and outlive the name.
-    package init(_ bytes: ByteView) {
+    public init(_ bytes: ByteView) {
         self.bytes = bytes
         id = HeaderNames.id(bytes)
     }
 
     @inlinable
-    package func matches(_ field: UnsafePointer<HeaderField>) -> Bool {
+    public func matches(_ field: UnsafePointer<HeaderField>) -> Bool {
         if id != 0 { return field.pointee.id == id }
         return field.pointee.id == 0 && Int(field.pointee.nameLength) == bytes.count
             && memcmp(field.pointee.line, bytes.start, bytes.count) == 0
@@ -61,18 +61,18 @@ package struct HeaderName: BitwiseCopyable {
 
 /// The lines of one head and room for the lines that edits add. One per direction and worker; its memory is
 /// allocated once. Nothing here allocates.
-package struct HeaderList {
-    package let fields: UnsafeMutablePointer<HeaderField>
-    package private(set) var capacity: Int
-    package var count = 0
+public struct HeaderList {
+    public let fields: UnsafeMutablePointer<HeaderField>
+    public private(set) var capacity: Int
+    public var count = 0
     private let editBytes: UnsafeMutablePointer<UInt8>
     private var editUsed = 0
     private let editCapacity: Int
     /// An edit did not fit (`Limits.editFields`, `Limits.editBytes`): the head must not go on.
-    package private(set) var overflowed = false
+    public private(set) var overflowed = false
 
     /// Owned by a worker for its whole life.
-    package init() {
+    public init() {
         capacity = Limits.headFields + Limits.editFields
         fields = .allocate(capacity: capacity)
         editCapacity = Limits.editBytes
@@ -80,19 +80,19 @@ package struct HeaderList {
     }
 
     /// Frees the memory; the list must not be used afterwards.
-    package func deallocate() {
+    public func deallocate() {
         fields.deallocate()
         editBytes.deallocate()
     }
 
-    package mutating func reset() {
+    public mutating func reset() {
         count = 0
         editUsed = 0
         overflowed = false
     }
 
     /// First line with this name that still goes on, at or after index `from`.
-    package func find(_ name: HeaderName, from: Int = 0) -> UnsafeMutablePointer<HeaderField>? {
+    public func find(_ name: HeaderName, from: Int = 0) -> UnsafeMutablePointer<HeaderField>? {
         var index = from
         while index < count {
             if !fields[index].dropped, name.matches(fields + index) { return fields + index }
@@ -102,7 +102,7 @@ package struct HeaderList {
     }
 
     /// First line with this known name that still goes on, at or after index `from`.
-    package func find(_ id: HeaderID, from: Int = 0) -> UnsafeMutablePointer<HeaderField>? {
+    public func find(_ id: HeaderID, from: Int = 0) -> UnsafeMutablePointer<HeaderField>? {
         var index = from
         while index < count {
             if fields[index].id == id.rawValue, !fields[index].dropped { return fields + index }
@@ -112,11 +112,11 @@ package struct HeaderList {
     }
 
     /// Index of a line of this list.
-    package func index(of field: UnsafeMutablePointer<HeaderField>) -> Int { field - fields }
+    public func index(of field: UnsafeMutablePointer<HeaderField>) -> Int { field - fields }
 
     /// Marks every line of this name as not going on. Returns whether there was one.
     @discardableResult
-    package mutating func remove(_ name: HeaderName) -> Bool {
+    public mutating func remove(_ name: HeaderName) -> Bool {
         var removed = false
         var index = 0
         while index < count {
@@ -130,7 +130,7 @@ package struct HeaderList {
     }
 
     /// Marks every line of this known name as not going on.
-    package mutating func remove(_ id: HeaderID) {
+    public mutating func remove(_ id: HeaderID) {
         var index = 0
         while index < count {
             if fields[index].id == id.rawValue { fields[index].dropped = true }
@@ -139,14 +139,14 @@ package struct HeaderList {
     }
 
     /// Adds a line at the end. `value` must be free of control characters; the name is lower case.
-    package mutating func append(_ name: HeaderName, _ value: ByteView) {
+    public mutating func append(_ name: HeaderName, _ value: ByteView) {
         guard let room = reserve(name, value.count) else { return }
         memcpy(room, value.start, value.count)
     }
 
     /// Adds a line whose value the caller writes: room for exactly `count` bytes, or nil when it does not fit
     /// (`overflowed` is set).
-    package mutating func reserve(_ name: HeaderName, _ count: Int) -> UnsafeMutablePointer<UInt8>? {
+    public mutating func reserve(_ name: HeaderName, _ count: Int) -> UnsafeMutablePointer<UInt8>? {
         let nameLength = name.bytes.count
         let length = nameLength + 2 + count + 2
         guard self.count < capacity, editUsed + length <= editCapacity else {
@@ -172,7 +172,7 @@ package struct HeaderList {
 
     /// Room for `count` bytes that belong to no line and hold as long as the head's edits; nil when they do not
     /// fit (`overflowed` is set).
-    package mutating func scratch(_ count: Int) -> UnsafeMutablePointer<UInt8>? {
+    public mutating func scratch(_ count: Int) -> UnsafeMutablePointer<UInt8>? {
         guard editUsed + count <= editCapacity else {
             overflowed = true
             return nil
@@ -182,13 +182,13 @@ package struct HeaderList {
     }
 
     /// Replaces all lines of this name by one.
-    package mutating func set(_ name: HeaderName, _ value: ByteView) {
+    public mutating func set(_ name: HeaderName, _ value: ByteView) {
         remove(name)
         append(name, value)
     }
 
     /// Bytes that the lines still going on take.
-    package var lineBytes: Int {
+    public var lineBytes: Int {
         var total = 0
         var index = 0
         while index < count {
@@ -200,7 +200,7 @@ package struct HeaderList {
 
     /// Copies the lines that go on to `out`, neighbours in one piece; returns the end of what was written.
     /// `out` must have room for `lineBytes`.
-    package func copyLines(to out: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<UInt8> {
+    public func copyLines(to out: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<UInt8> {
         var to = out
         var runStart: UnsafePointer<UInt8>? = nil
         var runEnd: UnsafePointer<UInt8>? = nil

@@ -1,15 +1,15 @@
 // The table from a lower-case field name to its `HeaderID`, filled once per process and only read afterwards.
-package import Base
+public import Base
 internal import CLinux
 
-package enum HeaderNames {
+public enum HeaderNames {
     /// The `HeaderID` of a lower-case name; `HeaderID.other` (0) if Fairlead does not act on it.
-    package static func id(_ name: ByteView) -> UInt8 {
+    public static func id(_ name: ByteView) -> UInt8 {
         lookup(name.start, name.count, table)
     }
 
     /// The name of a known field, as a value that holds for the life of the process.
-    package static func name(_ id: HeaderID) -> HeaderName { table.pointee.names[Int(id.rawValue)] }
+    public static func name(_ id: HeaderID) -> HeaderName { table.pointee.names[Int(id.rawValue)] }
 
     static func lookup(
         _ start: UnsafePointer<UInt8>, _ count: Int, _ table: UnsafePointer<NameTable>

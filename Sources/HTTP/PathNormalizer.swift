@@ -1,14 +1,14 @@
 // Path normalisation as Istio has it (istio-semantics.md 22.4 and 29): what comes out is both matched and sent.
 // Most paths need nothing; they are recognised in one scan and not copied.
-package import Base
+public import Base
 
 /// Mirrors `Proxy.spec.pathNormalization`.
-package enum PathNormalizer {
-    package enum Mode: UInt8, Sendable, BitwiseCopyable {
+public enum PathNormalizer {
+    public enum Mode: UInt8, Sendable, BitwiseCopyable {
         case none, base, mergeSlashes, decodeAndMergeSlashes
     }
 
-    package enum Result {
+    public enum Result {
         case unchanged
         /// Bytes written to `out`.
         case changed(Int)
@@ -16,7 +16,7 @@ package enum PathNormalizer {
     }
 
     /// Normalises `path` (beginning with `/`, without query). `out` has room for `path.count + 1`.
-    package static func normalize(
+    public static func normalize(
         _ path: ByteView, _ mode: Mode, _ out: UnsafeMutablePointer<UInt8>
     ) -> Result {
         if mode == .none || isPlain(path, mode) { return .unchanged }

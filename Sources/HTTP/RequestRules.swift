@@ -1,8 +1,8 @@
 // What a whole request head must satisfy before anything acts on it: one reading of its body's length, one Host,
 // a target in a form its method allows (RFC 9112 3.2, 6; istio-semantics.md 22.3 and 29).
-package import Base
+public import Base
 
-package enum RequestRules {
+public enum RequestRules {
     /// Settles framing and target; an error refuses the request.
     static func frame(_ head: inout RequestHead) -> HeadError? {
         let connection = head.connection
@@ -75,7 +75,7 @@ package enum RequestRules {
 
     /// Host, if the target did not name the authority; checks either (RFC 9110 7.2). The target in absolute
     /// form wins over Host (RFC 9112 3.2.2).
-    package static func settleAuthority(_ head: inout RequestHead, _ headers: HeaderList) -> HeadError? {
+    public static func settleAuthority(_ head: inout RequestHead, _ headers: HeaderList) -> HeadError? {
         guard let host = headers.find(.host) else { return .missingHost }
         if head.isAbsoluteForm || head.request.isConnect { return nil }
         let value = host.pointee.value
@@ -86,7 +86,7 @@ package enum RequestRules {
     }
 
     /// `uri-host [":" port]` (RFC 9110 7.2) without userinfo; not empty.
-    package static func hostIsValid(_ host: ByteView) -> Bool {
+    public static func hostIsValid(_ host: ByteView) -> Bool {
         if host.isEmpty || host.count > 255 + 6 { return false }
         var at = 0
         if host[0] == 0x5B {
@@ -125,7 +125,7 @@ package enum RequestRules {
         return UnsafePointer(table)
     }()
 
-    package static var http: ByteView { "http" }
-    package static var https: ByteView { "https" }
-    package static var root: ByteView { "/" }
+    public static var http: ByteView { "http" }
+    public static var https: ByteView { "https" }
+    public static var root: ByteView { "/" }
 }

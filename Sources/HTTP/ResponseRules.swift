@@ -1,9 +1,9 @@
 // How long a response's body is (RFC 9112 6.3), settled with the request it answers. A response that two
 // readers could frame differently is refused: the client gets 502, never the response.
 
-package enum ResponseRules {
+public enum ResponseRules {
     /// Settles the framing of a final (not 1xx) response. `toHead`: it answers HEAD.
-    package static func frame(_ head: inout ResponseHead, toHead: Bool) -> HeadError? {
+    public static func frame(_ head: inout ResponseHead, toHead: Bool) -> HeadError? {
         let connection = head.connection
         if connection.hasTransferEncoding {
             if connection.hasContentLength { return .lengthAndChunked }

@@ -3,7 +3,7 @@
 internal import Base
 
 /// Byte strings to numbers by open addressing, at most half full. Empty tables answer nil.
-package struct ByteTable: BitwiseCopyable {
+public struct ByteTable: BitwiseCopyable {
     struct Slot: BitwiseCopyable {
         var key: ByteView
         var hash: UInt64
@@ -61,7 +61,7 @@ package struct ByteTable: BitwiseCopyable {
 }
 
 /// Small numbers to positions in an array, for the members of a lane in a cluster.
-package struct IndexTable: BitwiseCopyable {
+public struct IndexTable: BitwiseCopyable {
     private struct Slot: BitwiseCopyable {
         var key: UInt32
         /// Position plus one; 0: free.

@@ -1,11 +1,11 @@
 // The decision for one request, in the order of its steps: injection, lane, virtual host, route, target,
 // endpoints. Explain runs this very code with a trace that records (ARCHITECTURE.md, decision 5).
 internal import Base
-package import HTTP
+public import HTTP
 
 /// Decides where a request goes and edits its carriers on the way. Views and pointers of the result hold as long
 /// as the table and the request's head. No allocation, no locks; cost does not grow with the number of lanes.
-package func decide(
+public func decide(
     _ table: UnsafePointer<Table>, _ listener: UnsafePointer<Listener>, _ request: inout Request,
     _ headers: inout HeaderList, _ context: DecisionContext
 ) -> Decision {

@@ -6,7 +6,7 @@ internal import HTTP
 
 /// The decision for one request and why. `listener`: a listener's name; nil: the first that fits the URL.
 /// `nowSeconds` nil: now.
-package func explain(
+public func explain(
     _ snapshot: Snapshot, method: String, url: String, headers: [(String, String)],
     listener: String? = nil, nowSeconds: Int64? = nil
 ) -> Explanation {
@@ -155,7 +155,7 @@ extension String {
 }
 
 extension Outcome {
-    package var name: String {
+    public var name: String {
         switch self {
         case .forward: "forward"
         case .passthrough: "passthrough"

@@ -1,59 +1,59 @@
 // What `explain` finds out about one request, and its two forms: JSON (interface.md 3) and text for people.
 internal import Base
 
-package struct Explanation: Sendable {
+public struct Explanation: Sendable {
     /// One rule that was tried.
-    package struct Rule: Sendable, Equatable {
-        package var document: String
-        package var name: String
-        package var matched: Bool
+    public struct Rule: Sendable, Equatable {
+        public var document: String
+        public var name: String
+        public var matched: Bool
         /// One sentence per condition that does not hold.
-        package var failed: [String]
+        public var failed: [String]
     }
 
-    package struct Destination: Sendable, Equatable {
-        package var service: String
-        package var subset: String
-        package var port: UInt16
-        package var cluster: String
-        package var endpoints: [String]
+    public struct Destination: Sendable, Equatable {
+        public var service: String
+        public var subset: String
+        public var port: UInt16
+        public var cluster: String
+        public var endpoints: [String]
     }
 
-    package struct Found: Sendable, Equatable {
-        package var carrier: Carrier
-        package var value: String
+    public struct Found: Sendable, Equatable {
+        public var carrier: Carrier
+        public var value: String
     }
 
-    package var method = ""
-    package var url = ""
+    public var method = ""
+    public var url = ""
     /// Empty: no lane.
-    package var laneName = ""
-    package var laneKnown = false
-    package var carrier = Carrier.none
+    public var laneName = ""
+    public var laneKnown = false
+    public var carrier = Carrier.none
     /// Every carrier that named a lane, in order.
-    package var carriers: [Found] = []
+    public var carriers: [Found] = []
     /// Carriers that disagree with the one that won: `cookie=other`.
-    package var conflicts: [String] = []
+    public var conflicts: [String] = []
     /// Carriers whose value is no lane name or not rightly signed, and what `guard: strip` took away.
-    package var invalid: [String] = []
-    package var refused: [String] = []
-    package var stripped: [String] = []
-    package var listener = ""
-    package var virtualHost = ""
-    package var rules: [Rule] = []
-    package var decision = LaneDecision.none
-    package var reason = Reason.none
-    package var outcome = ""
+    public var invalid: [String] = []
+    public var refused: [String] = []
+    public var stripped: [String] = []
+    public var listener = ""
+    public var virtualHost = ""
+    public var rules: [Rule] = []
+    public var decision = LaneDecision.none
+    public var reason = Reason.none
+    public var outcome = ""
     /// Of an answer that Fairlead makes itself; nil: the upstream's.
-    package var status: Int?
-    package var destination: Destination?
-    package var edits: [String] = []
+    public var status: Int?
+    public var destination: Destination?
+    public var edits: [String] = []
     /// What cannot be explained, in words; nil: all is well.
-    package var problem: String?
+    public var problem: String?
 
-    package init() {}
+    public init() {}
 
-    package func json() -> [UInt8] {
+    public func json() -> [UInt8] {
         var writer = JSONWriter()
         writer.object { json in
             json.object("request") { request in
@@ -118,7 +118,7 @@ package struct Explanation: Sendable {
         }
     }
 
-    package func text() -> String {
+    public func text() -> String {
         var lines = ["\(method) \(url)"]
         if let problem { lines.append("problem      \(problem)") }
         if laneName.isEmpty {

@@ -1,7 +1,7 @@
 // `%OPERATORS%` of the access log in header values: cut into pieces when the table is built, written into the
 // worker's scratch per message. What is not known in a phase is empty (istio-semantics.md 6).
-package import Base
-package import HTTP
+public import Base
+public import HTTP
 
 /// One piece of a value.
 struct ValuePiece: BitwiseCopyable {
@@ -27,32 +27,32 @@ struct ValuePiece: BitwiseCopyable {
 }
 
 /// What operators speak of. Views need to hold for the call only.
-package struct FormatContext: BitwiseCopyable {
+public struct FormatContext: BitwiseCopyable {
     /// `10.0.0.1:43210`, `[::1]:43210`.
-    package var downstreamRemote = ByteView.empty
-    package var downstreamLocal = ByteView.empty
+    public var downstreamRemote = ByteView.empty
+    public var downstreamLocal = ByteView.empty
     /// `HTTP/1.1`.
-    package var networkProtocol = ByteView.empty
-    package var hostname = ByteView.empty
+    public var networkProtocol = ByteView.empty
+    public var hostname = ByteView.empty
     /// When the request started, nanoseconds since 1970; 0: unknown.
-    package var startNanoseconds: UInt64 = 0
+    public var startNanoseconds: UInt64 = 0
     /// `10.1.2.3:8080`; known in responses only.
-    package var upstreamHost = ByteView.empty
-    package var upstreamCluster = ByteView.empty
-    package var routeName = ByteView.empty
+    public var upstreamHost = ByteView.empty
+    public var upstreamCluster = ByteView.empty
+    public var routeName = ByteView.empty
     /// For responses: the request head as it was written upstream (start line, lines, lower-case names), which
     /// `%REQ(x)%` reads. Empty: unknown.
-    package var requestHead = ByteView.empty
+    public var requestHead = ByteView.empty
     /// For responses made before a request head was written: its lines.
-    package var requestHeaders: UnsafePointer<HeaderList>?
+    public var requestHeaders: UnsafePointer<HeaderList>?
 
-    package init() {}
+    public init() {}
 }
 
 /// Room for bytes that edits make and that are no header lines: rewritten paths, locations, formatted values.
 /// One per worker, its memory allocated once; each function that takes it starts afresh, so what an earlier one
 /// returned is gone then.
-package struct EditScratch {
+public struct EditScratch {
     /// A path may be rewritten to the length of the longest target, and its old form be kept beside it.
     static let capacity = Limits.editBytes + 2 * Limits.targetBytes
     private let bytes: UnsafeMutablePointer<UInt8>
@@ -60,15 +60,15 @@ package struct EditScratch {
     private let values: UnsafeMutablePointer<ByteView>
     private var valueCount = 0
     /// Something did not fit: the message must not go on.
-    package private(set) var overflowed = false
+    public private(set) var overflowed = false
 
-    package init() {
+    public init() {
         bytes = .allocate(capacity: Self.capacity)
         values = .allocate(capacity: Limits.editFields)
     }
 
     /// Frees the memory; the scratch must not be used afterwards.
-    package func deallocate() {
+    public func deallocate() {
         bytes.deallocate()
         values.deallocate()
     }

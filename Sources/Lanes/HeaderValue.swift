@@ -3,9 +3,9 @@
 internal import Base
 internal import HTTP
 
-package enum HeaderValue {
+public enum HeaderValue {
     /// What is wrong with a configured value, in words; nil: nothing.
-    package static func problem(_ value: String) -> String? {
+    public static func problem(_ value: String) -> String? {
         if value.utf8.contains(where: { ($0 < 0x20 && $0 != 0x09) || $0 == 0x7F }) {
             return "it holds a control character"
         }

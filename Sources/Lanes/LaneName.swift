@@ -1,9 +1,9 @@
 // What a lane may be called, and values that prove who named it (lanes.md 1 trap 10, and 3).
-package import Base
+public import Base
 internal import COpenSSL
 
 /// `[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?`: a DNS label in lower case. Nothing else is ever used as a lane.
-package func isLaneName(_ name: ByteView) -> Bool {
+public func isLaneName(_ name: ByteView) -> Bool {
     guard name.count > 0, name.count <= Limits.laneNameBytes else { return false }
     var index = 0
     while index < name.count {
@@ -19,13 +19,13 @@ enum NameVerdict: UInt8 { case valid, invalid, refused }
 
 /// `name~exp~mac` values: exp in decimal Unix seconds, mac the first 16 bytes of HMAC-SHA-256 over `name~exp`,
 /// base64url without padding.
-package enum SignedLane {
+public enum SignedLane {
     static let macBytes = 16
     static let macCharacters = 22
     /// Digits of `exp`: seconds beyond are past any calendar.
     static let expiryDigits = 12
     /// Longest signed value.
-    package static let bytes = Limits.laneNameBytes + 1 + expiryDigits + 1 + macCharacters
+    public static let bytes = Limits.laneNameBytes + 1 + expiryDigits + 1 + macCharacters
 
     /// Reads a value: plain, or signed where there is a secret. `name` is set where the verdict is `valid`.
     static func read(
@@ -82,7 +82,7 @@ package enum SignedLane {
     }
 
     /// A signed value for a link or a pin.
-    package static func text(_ name: String, expiresAtSeconds: Int64, secret: [UInt8]) -> String? {
+    public static func text(_ name: String, expiresAtSeconds: Int64, secret: [UInt8]) -> String? {
         let signed = "\(name)~\(expiresAtSeconds)"
         var mac = [UInt8](repeating: 0, count: macCharacters)
         let made = signed.withView { text in

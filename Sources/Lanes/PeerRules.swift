@@ -1,12 +1,12 @@
 // What the table knows of addresses: whose forwarded fields are believed, and who may ask for explanations.
-package import Base
+public import Base
 
 extension ProxySettings {
     /// A proxy in front that `trust.cidrs` names.
-    package func trusts(_ peer: SocketAddress) -> Bool { contains(trustedCIDRs, peer) }
+    public func trusts(_ peer: SocketAddress) -> Bool { contains(trustedCIDRs, peer) }
 
     /// An address that `debug.allow` names.
-    package func mayDebug(_ peer: SocketAddress) -> Bool { contains(debugCIDRs, peer) }
+    public func mayDebug(_ peer: SocketAddress) -> Bool { contains(debugCIDRs, peer) }
 
     private func contains(_ ranges: Frozen<CIDR>, _ address: SocketAddress) -> Bool {
         var index = 0
@@ -20,7 +20,7 @@ extension ProxySettings {
 
 extension CIDR {
     /// Whether the first `prefixLength` bits are the same.
-    package func contains(_ address: SocketAddress) -> Bool {
+    public func contains(_ address: SocketAddress) -> Bool {
         let highBits = min(prefixLength, 64)
         let highMask: UInt64 = highBits == 0 ? 0 : ~0 << UInt64(64 - highBits)
         let lowBits = max(0, prefixLength - 64)

@@ -1,8 +1,8 @@
 // The words of a decision: how a request went, why, and by which carrier its lane came.
-package import Base
+public import Base
 
 /// Why Fairlead answered itself or fell back (interface.md 3, `x-fairlead-reason`).
-package enum Reason: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+public enum Reason: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case none
     case laneEmpty, laneUnreachable, laneUnknown, laneExpired, laneLeft, laneInvalid, laneRefused, laneLost
     case noRoute, noCluster, noHealthyUpstream
@@ -10,7 +10,7 @@ package enum Reason: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case overload, badRequest, timeout
 
     /// As it stands in the response header and in metrics; empty for `none`.
-    package var text: StaticString {
+    public var text: StaticString {
         switch self {
         case .none: ""
         case .laneEmpty: "lane-empty"
@@ -35,14 +35,14 @@ package enum Reason: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     }
 
     /// `text` for the control plane.
-    package var name: String { text.description }
+    public var name: String { text.description }
 }
 
 /// Which version of the service a request in a lane was sent to. `none`: the request is in no lane.
-package enum LaneDecision: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+public enum LaneDecision: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case none, stable, lane
 
-    package var text: StaticString {
+    public var text: StaticString {
         switch self {
         case .none: "none"
         case .stable: "stable"
@@ -50,14 +50,14 @@ package enum LaneDecision: UInt8, Sendable, BitwiseCopyable, CaseIterable {
         }
     }
 
-    package var name: String { text.description }
+    public var name: String { text.description }
 }
 
 /// What carries a lane name, in the order of lanes.md 2.
-package enum Carrier: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+public enum Carrier: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case none, query, previewHost, header, cookie, baggage, tracestate, traceID, correlation, proxy
 
-    package var text: StaticString {
+    public var text: StaticString {
         switch self {
         case .none: "none"
         case .query: "query"
@@ -72,24 +72,24 @@ package enum Carrier: UInt8, Sendable, BitwiseCopyable, CaseIterable {
         }
     }
 
-    package var name: String { text.description }
+    public var name: String { text.description }
 }
 
 /// A set of carriers.
-package struct CarrierSet: OptionSet, BitwiseCopyable, Sendable {
-    package var rawValue: UInt16
-    package init(rawValue: UInt16) { self.rawValue = rawValue }
-    package init(_ carrier: Carrier) { rawValue = 1 &<< UInt16(carrier.rawValue) }
+public struct CarrierSet: OptionSet, BitwiseCopyable, Sendable {
+    public var rawValue: UInt16
+    public init(rawValue: UInt16) { self.rawValue = rawValue }
+    public init(_ carrier: Carrier) { rawValue = 1 &<< UInt16(carrier.rawValue) }
 
-    package func contains(_ carrier: Carrier) -> Bool {
+    public func contains(_ carrier: Carrier) -> Bool {
         rawValue & (1 &<< UInt16(carrier.rawValue)) != 0
     }
 
-    package mutating func insert(_ carrier: Carrier) { rawValue |= 1 &<< UInt16(carrier.rawValue) }
+    public mutating func insert(_ carrier: Carrier) { rawValue |= 1 &<< UInt16(carrier.rawValue) }
 }
 
 /// What happens with a request.
-package enum Outcome: UInt8, Sendable, BitwiseCopyable {
+public enum Outcome: UInt8, Sendable, BitwiseCopyable {
     /// To one of `Decision.endpoints`.
     case forward
     /// To where the request was addressed (ALLOW_ANY).
@@ -115,17 +115,17 @@ package enum Outcome: UInt8, Sendable, BitwiseCopyable {
 }
 
 /// A lane name kept by value, for what outlives the request head: at most `Limits.laneNameBytes`.
-package struct InlineName: BitwiseCopyable {
+public struct InlineName: BitwiseCopyable {
     private var words: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
-    package private(set) var count: UInt8
+    public private(set) var count: UInt8
 
-    package init() {
+    public init() {
         words = (0, 0, 0, 0, 0, 0, 0, 0)
         count = 0
     }
 
     /// Longer names are cut: callers have validated them.
-    package init(_ name: ByteView) {
+    public init(_ name: ByteView) {
         self.init()
         let length = min(name.count, Limits.laneNameBytes)
         count = UInt8(truncatingIfNeeded: length)
@@ -134,11 +134,11 @@ package struct InlineName: BitwiseCopyable {
         }
     }
 
-    package func withView<Result>(_ body: (ByteView) -> Result) -> Result {
+    public func withView<Result>(_ body: (ByteView) -> Result) -> Result {
         withUnsafeBytes(of: words) { bytes in
             body(ByteView(bytes.baseAddress!.assumingMemoryBound(to: UInt8.self), Int(count)))
         }
     }
 
-    package var string: String { withView { $0.string } }
+    public var string: String { withView { $0.string } }
 }

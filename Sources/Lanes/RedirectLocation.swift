@@ -1,9 +1,9 @@
 // The Location of a redirect (istio-semantics.md 5.3) and of Gateway `httpsRedirect` (17).
-package import Base
-package import HTTP
+public import Base
+public import HTTP
 
 /// `scheme://host[:port]path[?query]`; holds until `scratch` is used again. Empty: it did not fit.
-package func redirectLocation(
+public func redirectLocation(
     _ decision: Decision, _ request: Request, _ context: DecisionContext, _ scratch: inout EditScratch
 ) -> ByteView {
     scratch.reset()

@@ -4,29 +4,29 @@ internal import Base
 internal import Synchronization
 
 /// What metrics say of a destination (istio-semantics.md 24). Empty values are written as `unknown`.
-package struct DestinationLabels: Sendable, Hashable {
+public struct DestinationLabels: Sendable, Hashable {
     /// FQDN, and its short name.
-    package var service = ""
-    package var serviceName = ""
-    package var serviceNamespace = ""
-    package var workload = ""
-    package var workloadNamespace = ""
-    package var version = ""
-    package var app = ""
-    package var canonicalService = ""
-    package var canonicalRevision = ""
+    public var service = ""
+    public var serviceName = ""
+    public var serviceNamespace = ""
+    public var workload = ""
+    public var workloadNamespace = ""
+    public var version = ""
+    public var app = ""
+    public var canonicalService = ""
+    public var canonicalRevision = ""
     /// `outbound|80||svc.ns.svc.cluster.local`.
-    package var cluster = ""
+    public var cluster = ""
 
-    package init() {}
+    public init() {}
 }
 
-package final class Registry: Sendable {
+public final class Registry: Sendable {
     /// An endpoint's number. Numbers come back into use when no live snapshot knows their address; the
     /// generation then differs, which tells a worker that its pool is of another address.
-    package struct EndpointID: Sendable, Equatable {
-        package var id: UInt32
-        package var generation: UInt32
+    public struct EndpointID: Sendable, Equatable {
+        public var id: UInt32
+        public var generation: UInt32
     }
 
     private struct EndpointEntry {
@@ -48,7 +48,7 @@ package final class Registry: Sendable {
 
     private let state = Mutex(State())
 
-    package init() {}
+    public init() {}
 
     /// Takes a hold on each address and numbers it. Each address once per snapshot.
     func acquire(_ addresses: [SocketAddress]) -> [EndpointID] {
@@ -87,10 +87,10 @@ package final class Registry: Sendable {
     }
 
     /// Numbers that endpoints can have are below this; it never falls.
-    package var endpointCapacity: Int { state.withLock { $0.endpoints.count } }
+    public var endpointCapacity: Int { state.withLock { $0.endpoints.count } }
 
     /// The number of a label set: 0, all unknown, where there are more than `Limits.metricLabels`.
-    package func labelsID(_ labels: DestinationLabels) -> UInt32 {
+    public func labelsID(_ labels: DestinationLabels) -> UInt32 {
         state.withLock { state in
             if let id = state.labelIDs[labels] { return id }
             guard state.labels.count < Limits.metricLabels else { return 0 }
@@ -101,14 +101,14 @@ package final class Registry: Sendable {
         }
     }
 
-    package func labels(_ id: UInt32) -> DestinationLabels {
+    public func labels(_ id: UInt32) -> DestinationLabels {
         state.withLock { Int(id) < $0.labels.count ? $0.labels[Int(id)] : DestinationLabels() }
     }
 
-    package var labelsCount: Int { state.withLock { $0.labels.count } }
+    public var labelsCount: Int { state.withLock { $0.labels.count } }
 
     /// The number of a lane's name: 0, no name, where there are more than `Limits.metricLanes`.
-    package func laneID(_ name: String) -> UInt32 {
+    public func laneID(_ name: String) -> UInt32 {
         state.withLock { state in
             if let id = state.laneIDs[name] { return id }
             guard state.lanes.count < Limits.metricLanes else { return 0 }
@@ -119,9 +119,9 @@ package final class Registry: Sendable {
         }
     }
 
-    package func laneName(_ id: UInt32) -> String {
+    public func laneName(_ id: UInt32) -> String {
         state.withLock { Int(id) < $0.lanes.count ? $0.lanes[Int(id)] : "" }
     }
 
-    package var laneCount: Int { state.withLock { $0.lanes.count } }
+    public var laneCount: Int { state.withLock { $0.lanes.count } }
 }

@@ -1,12 +1,12 @@
 // What a chosen route does to the request on its way up: header operations of every level, then authority and
 // path (istio-semantics.md 5.5 and 6).
 internal import Base
-package import HTTP
+public import HTTP
 internal import CRE2
 
 /// Applies the edits of a forwarding decision. New path and authority bytes lie in `scratch` and hold until it is
 /// used again. `scratch.overflowed` or `headers.overflowed` afterwards: the request must not go on.
-package func applyRequestEdits(
+public func applyRequestEdits(
     _ decision: Decision, _ request: inout Request, _ headers: inout HeaderList,
     _ scratch: inout EditScratch, _ format: FormatContext
 ) {

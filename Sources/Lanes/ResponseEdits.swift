@@ -1,10 +1,10 @@
 // What is left to do with a response, an upstream's or our own: the route's header operations, the pin, cache
 // headers, CORS for the lane header, and the reason (lanes.md 4, istio-semantics.md 6).
 internal import Base
-package import HTTP
+public import HTTP
 
 /// Applies a plan to a response head. Nothing is done for plain requests without such operations.
-package func applyResponseEdits(
+public func applyResponseEdits(
     _ plan: ResponsePlan, _ status: Int, _ headers: inout HeaderList, _ scratch: inout EditScratch,
     _ format: FormatContext
 ) {

@@ -3,7 +3,7 @@
 internal import Base
 
 /// Why a model cannot be frozen. Config validates before, so these are its bugs or a limit's.
-package enum TableError: Error, Equatable {
+public enum TableError: Error, Equatable {
     /// RE2 refused a pattern, with what it said.
     case regex(pattern: String, problem: String)
     /// A value of a header operation that cannot be written.
@@ -12,7 +12,7 @@ package enum TableError: Error, Equatable {
     case reference(String)
     case emptyKey
 
-    package var text: String {
+    public var text: String {
         switch self {
         case .regex(let pattern, let problem): "regex \(pattern): \(problem)"
         case .headerValue(let name, let problem): "value of header \(name): \(problem)"
@@ -22,18 +22,18 @@ package enum TableError: Error, Equatable {
     }
 }
 
-package final class Snapshot: Sendable {
-    package let model: RoutingModel
-    package let generation: UInt64
+public final class Snapshot: Sendable {
+    public let model: RoutingModel
+    public let generation: UInt64
     /// Numbers of labels and lanes found in the table.
-    package let registry: Registry
+    public let registry: Registry
     private let addresses: [SocketAddress]
     // Written before the snapshot is shared, then only read.
     nonisolated(unsafe) private let arena: Arena
     nonisolated(unsafe) private let root: UnsafePointer<Table>
 
     /// Freezes a model. Endpoint numbers are held until the snapshot goes.
-    package init(model: RoutingModel, generation: UInt64, registry: Registry) throws(TableError) {
+    public init(model: RoutingModel, generation: UInt64, registry: Registry) throws(TableError) {
         var builder = TableBuilder(model, registry)
         let table = try builder.build(generation)
         self.model = model
@@ -47,8 +47,8 @@ package final class Snapshot: Sendable {
     deinit { registry.release(addresses) }
 
     /// Valid while the snapshot lives.
-    package var table: UnsafePointer<Table> { root }
+    public var table: UnsafePointer<Table> { root }
 
     /// Bytes of the frozen table.
-    package var bytes: Int { arena.bytesUsed }
+    public var bytes: Int { arena.bytesUsed }
 }

@@ -1,21 +1,21 @@
 // The frozen form of a `RoutingModel`: trivial structs that point at each other, all in one arena, read by
 // every worker without a lock or a reference count. Built by `TableBuilder`, walked by `decide`.
-package import Base
-package import HTTP
+public import Base
+public import HTTP
 
 /// Everything one configuration means to the request path. Valid as long as its `Snapshot`.
-package struct Table: BitwiseCopyable {
-    package var generation: UInt64
-    package var proxy: ProxySettings
-    package var listeners: Frozen<Listener>
-    package var clusters: Frozen<Cluster>
+public struct Table: BitwiseCopyable {
+    public var generation: UInt64
+    public var proxy: ProxySettings
+    public var listeners: Frozen<Listener>
+    public var clusters: Frozen<Cluster>
     /// nil: no lane handling at all.
-    package var policy: UnsafePointer<LanePolicy>?
-    package var lanes: Frozen<Lane>
+    public var policy: UnsafePointer<LanePolicy>?
+    public var lanes: Frozen<Lane>
     /// Metric labels for requests that no known service answers.
-    package var unknownLabelsID: UInt32
-    package var passthroughLabelsID: UInt32
-    package var blackHoleLabelsID: UInt32
+    public var unknownLabelsID: UInt32
+    public var passthroughLabelsID: UInt32
+    public var blackHoleLabelsID: UInt32
     /// Lane names to positions in `lanes`.
     var laneIndex: ByteTable
     var injected: HeaderLevel
@@ -25,40 +25,40 @@ package struct Table: BitwiseCopyable {
 }
 
 /// The trivial twin of `ProxyModel`. Durations in milliseconds, 0: none.
-package struct ProxySettings: BitwiseCopyable {
-    package var name: ByteView
-    package var namespace: ByteView
-    package var isEdge: Bool
-    package var pathNormalization: PathNormalization
-    package var shadowHostSuffix: Bool
-    package var http10: Bool
-    package var requestHeaderTimeoutMs: UInt64
-    package var requestBodyIdleTimeoutMs: UInt64
-    package var idleTimeoutMs: UInt64
-    package var streamIdleTimeoutMs: UInt64
-    package var upstreamIdleTimeoutMs: UInt64
-    package var connectTimeoutMs: UInt64
-    package var drainTimeoutMs: UInt64
-    package var headerBytes: Int
-    package var headerCount: Int
-    package var connections: Int
-    package var requests: Int
-    package var memoryBytes: Int
-    package var trustedHops: Int
-    package var trustedCIDRs: Frozen<CIDR>
-    package var debugCIDRs: Frozen<CIDR>
-    package var allowAnyOutbound: Bool
+public struct ProxySettings: BitwiseCopyable {
+    public var name: ByteView
+    public var namespace: ByteView
+    public var isEdge: Bool
+    public var pathNormalization: PathNormalization
+    public var shadowHostSuffix: Bool
+    public var http10: Bool
+    public var requestHeaderTimeoutMs: UInt64
+    public var requestBodyIdleTimeoutMs: UInt64
+    public var idleTimeoutMs: UInt64
+    public var streamIdleTimeoutMs: UInt64
+    public var upstreamIdleTimeoutMs: UInt64
+    public var connectTimeoutMs: UInt64
+    public var drainTimeoutMs: UInt64
+    public var headerBytes: Int
+    public var headerCount: Int
+    public var connections: Int
+    public var requests: Int
+    public var memoryBytes: Int
+    public var trustedHops: Int
+    public var trustedCIDRs: Frozen<CIDR>
+    public var debugCIDRs: Frozen<CIDR>
+    public var allowAnyOutbound: Bool
     /// `Proxy.spec.lane`; empty: none.
-    package var memberLane: ByteView
-    package var memberLaneID: UInt32
+    public var memberLane: ByteView
+    public var memberLaneID: UInt32
 }
 
-package struct Listener: BitwiseCopyable {
-    package var name: ByteView
-    package var role: ListenerRole
-    package var address: SocketAddress
+public struct Listener: BitwiseCopyable {
+    public var name: ByteView
+    public var role: ListenerRole
+    public var address: SocketAddress
     /// Position in `Table.listeners`.
-    package var index: Int
+    public var index: Int
     /// Sorted by port; one table of port 0 but on outbound listeners.
     var tables: Frozen<PortRoutes>
     /// Outbound: names whose only HTTP port is not 80, to positions in `tables`.
@@ -70,31 +70,31 @@ struct PortRoutes: BitwiseCopyable {
     var hosts: UnsafePointer<HostIndex>
 }
 
-package struct VirtualHost: BitwiseCopyable {
-    package var name: ByteView
-    package var httpsRedirect: Bool
+public struct VirtualHost: BitwiseCopyable {
+    public var name: ByteView
+    public var httpsRedirect: Bool
     /// In the order they are tried.
-    package var routes: Frozen<Route>
+    public var routes: Frozen<Route>
     /// nil: few enough routes to try them one by one.
     var index: UnsafePointer<RouteIndex>?
 }
 
 /// One element of `match[]` with its action.
-package struct Route: BitwiseCopyable {
-    package enum Action: UInt8, BitwiseCopyable { case forward, redirect, direct, passthrough }
+public struct Route: BitwiseCopyable {
+    public enum Action: UInt8, BitwiseCopyable { case forward, redirect, direct, passthrough }
 
-    package var name: ByteView
+    public var name: ByteView
     /// `VirtualService ns/name`.
-    package var document: ByteView
-    package var action: Action
+    public var document: ByteView
+    public var action: Action
     /// Whole exchange, milliseconds; 0: none.
-    package var timeoutMs: UInt64
-    package var targets: Frozen<Target>
+    public var timeoutMs: UInt64
+    public var targets: Frozen<Target>
     /// `directResponse`, or the code of a redirect.
-    package var status: UInt16
-    package var body: ByteView
+    public var status: UInt16
+    public var body: ByteView
     /// It matches only where the policy's key is in a header, cookie or query parameter.
-    package var requiresLane: Bool
+    public var requiresLane: Bool
 
     var totalWeight: UInt64
     var conditions: UnsafePointer<RouteConditions>
@@ -106,11 +106,11 @@ package struct Route: BitwiseCopyable {
     var isFormatted: Bool
 }
 
-package struct Target: BitwiseCopyable {
+public struct Target: BitwiseCopyable {
     /// nil: host, subset or port unknown (503 NC).
-    package var cluster: UnsafePointer<Cluster>?
-    package var clusterName: ByteView
-    package var weight: UInt64
+    public var cluster: UnsafePointer<Cluster>?
+    public var clusterName: ByteView
+    public var weight: UInt64
     /// In the order they run; entry and destination are one level where there is one destination only
     /// (istio-semantics.md 6).
     var requestLevels: Frozen<HeaderLevel>
@@ -121,73 +121,73 @@ package struct Target: BitwiseCopyable {
 }
 
 /// One (service, subset, port).
-package struct Cluster: BitwiseCopyable {
-    package var name: ByteView
+public struct Cluster: BitwiseCopyable {
+    public var name: ByteView
     /// FQDN.
-    package var service: ByteView
-    package var serviceNamespace: ByteView
-    package var subset: ByteView
-    package var port: UInt16
-    package var loadBalancing: LoadBalancing
-    package var connectTimeoutMs: UInt64
+    public var service: ByteView
+    public var serviceNamespace: ByteView
+    public var subset: ByteView
+    public var port: UInt16
+    public var loadBalancing: LoadBalancing
+    public var connectTimeoutMs: UInt64
     /// Some endpoint's weight differs from another's.
-    package var hasWeights: Bool
-    package var endpoints: Frozen<Endpoint>
+    public var hasWeights: Bool
+    public var endpoints: Frozen<Endpoint>
     /// Healthy endpoints, as positions in `endpoints`.
-    package var all: Frozen<UInt32>
+    public var all: Frozen<UInt32>
     /// Healthy endpoints that belong to no lane.
-    package var stable: Frozen<UInt32>
+    public var stable: Frozen<UInt32>
     /// Metric labels where no endpoint was chosen.
-    package var noEndpointLabelsID: UInt32
+    public var noEndpointLabelsID: UInt32
     /// Position in `Table.clusters`.
-    package var index: Int
+    public var index: Int
 
     var laneIndex: IndexTable
     var laneMembers: Frozen<Frozen<UInt32>>
 
     /// The healthy members of a lane; nil where the lane does not list this service.
-    package func members(ofLane lane: Int) -> Frozen<UInt32>? {
+    public func members(ofLane lane: Int) -> Frozen<UInt32>? {
         guard let at = laneIndex.find(UInt32(truncatingIfNeeded: lane)) else { return nil }
         return laneMembers[at].pointee
     }
 }
 
-package struct Endpoint: BitwiseCopyable {
+public struct Endpoint: BitwiseCopyable {
     /// Stable across reloads while any snapshot knows the address; see `Registry`.
-    package var id: UInt32
+    public var id: UInt32
     /// Differs when the id was given to another address in between.
-    package var idGeneration: UInt32
-    package var address: SocketAddress
-    package var weight: UInt32
-    package var healthy: Bool
-    package var labelsID: UInt32
+    public var idGeneration: UInt32
+    public var address: SocketAddress
+    public var weight: UInt32
+    public var healthy: Bool
+    public var labelsID: UInt32
     /// `10.0.0.1:80`, `[::1]:80`.
-    package var addressText: ByteView
+    public var addressText: ByteView
 }
 
-package struct Lane: BitwiseCopyable {
-    package var name: ByteView
-    package var namespace: ByteView
+public struct Lane: BitwiseCopyable {
+    public var name: ByteView
+    public var namespace: ByteView
     /// Position in `Table.lanes`.
-    package var index: Int
+    public var index: Int
     /// For lane metrics; see `Registry`.
-    package var metricsID: UInt32
+    public var metricsID: UInt32
     /// Seconds since 1970; `Int64.max`: never.
-    package var expiresAtSeconds: Int64
-    package var failWhenEmpty: Bool
-    package var mode: LaneMode
+    public var expiresAtSeconds: Int64
+    public var failWhenEmpty: Bool
+    public var mode: LaneMode
 }
 
-package struct LanePolicy: BitwiseCopyable {
+public struct LanePolicy: BitwiseCopyable {
     /// As written: the name of the query parameter, the cookie and the baggage member.
-    package var key: ByteView
-    package var accept: CarrierSet
-    package var propagate: CarrierSet
-    package var stripQuery: Bool
-    package var cache: LaneCache
-    package var onLoss: OnLoss
-    package var unknownLane: UnknownLane
-    package var guardStrip: Bool
+    public var key: ByteView
+    public var accept: CarrierSet
+    public var propagate: CarrierSet
+    public var stripQuery: Bool
+    public var cache: LaneCache
+    public var onLoss: OnLoss
+    public var unknownLane: UnknownLane
+    public var guardStrip: Bool
 
     var header: HeaderName
     /// Lower case, as tracestate demands of its keys.

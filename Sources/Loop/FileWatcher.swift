@@ -4,9 +4,9 @@ internal import Base
 internal import CLinux
 internal import Glibc
 
-package struct FileWatcher: ~Copyable {
+public struct FileWatcher: ~Copyable {
     /// Watch this for reading.
-    package let descriptor: Int32
+    public let descriptor: Int32
     private var watches: [Int32] = []
 
     private static let events =
@@ -14,7 +14,7 @@ package struct FileWatcher: ~Copyable {
         | UInt32(IN_DELETE) | UInt32(IN_DELETE_SELF) | UInt32(IN_MOVE_SELF) | UInt32(IN_ATTRIB)
 
     /// nil: the system has no inotify instance left.
-    package init?() {
+    public init?() {
         descriptor = inotify_init1(Int32(IN_NONBLOCK) | Int32(IN_CLOEXEC))
         if descriptor < 0 { return nil }
     }
@@ -23,7 +23,7 @@ package struct FileWatcher: ~Copyable {
 
     /// Watches what the paths name now, instead of what was watched before: folders with all folders below, files by
     /// the folder they are in, and both again where links lead.
-    package mutating func watch(_ paths: [String]) {
+    public mutating func watch(_ paths: [String]) {
         for watch in watches { _ = inotify_rm_watch(descriptor, watch) }
         watches.removeAll()
         var seen: Set<String> = []
@@ -74,7 +74,7 @@ package struct FileWatcher: ~Copyable {
 
     /// A number that differs when a file behind the paths was changed, replaced, added or removed: folders are also
     /// watched for files that are none of ours, a log beside the configuration among them.
-    package static func fingerprint(_ paths: [String]) -> UInt64 {
+    public static func fingerprint(_ paths: [String]) -> UInt64 {
         var hash: UInt64 = 14_695_981_039_346_656_037
         for path in paths where path != "-" { mix(path, isNamed: true, &hash, depth: 0) }
         return hash
@@ -112,7 +112,7 @@ package struct FileWatcher: ~Copyable {
     }
 
     /// Takes what was reported; true if anything was.
-    package func drain() -> Bool {
+    public func drain() -> Bool {
         var any = false
         withUnsafeTemporaryAllocation(byteCount: 4_096, alignment: 8) { buffer in
             while read(descriptor, buffer.baseAddress, buffer.count) > 0 { any = true }

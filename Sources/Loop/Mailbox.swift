@@ -3,13 +3,13 @@
 internal import CLinux
 internal import Synchronization
 
-package final class Mailbox<Letter: Sendable>: Sendable {
+public final class Mailbox<Letter: Sendable>: Sendable {
     private let letters = Mutex<[Letter]>([])
     /// Watch this for reading.
-    package let descriptor: Int32
+    public let descriptor: Int32
 
     /// nil: no descriptor to be had.
-    package init?() {
+    public init?() {
         descriptor = eventfd(0, Int32(EFD_NONBLOCK) | Int32(EFD_CLOEXEC))
         if descriptor < 0 { return nil }
     }
@@ -17,14 +17,14 @@ package final class Mailbox<Letter: Sendable>: Sendable {
     deinit { Syscalls.close(descriptor) }
 
     /// Puts a letter in and wakes the owner; from any thread.
-    package func post(_ letter: Letter) {
+    public func post(_ letter: Letter) {
         letters.withLock { $0.append(letter) }
         var one: UInt64 = 1
         _ = write(descriptor, &one, 8)
     }
 
     /// Takes all letters out, in order; by the owner, when `descriptor` is readable.
-    package func take() -> [Letter] {
+    public func take() -> [Letter] {
         var count: UInt64 = 0
         _ = read(descriptor, &count, 8)
         return letters.withLock { letters in

@@ -1,11 +1,11 @@
 // Names to addresses, off the event loops: one thread asks the system's resolver, which may block for seconds.
 // Answers are remembered for a short while, since getaddrinfo(3) tells no time to live.
-package import Base
+public import Base
 internal import CLinux
 internal import Glibc
 internal import Synchronization
 
-package final class Resolver: Sendable {
+public final class Resolver: Sendable {
     private struct Question {
         var name: String
         var port: UInt16
@@ -27,7 +27,7 @@ package final class Resolver: Sendable {
     private let wakeDescriptor: Int32
 
     /// nil: the system refused a descriptor or a thread.
-    package init?() {
+    public init?() {
         wakeDescriptor = eventfd(0, Int32(EFD_CLOEXEC))
         if wakeDescriptor < 0 { return nil }
         guard Thread(name: "resolver", { [weak self] in Resolver.run { self } }) != nil else { return nil }
@@ -37,7 +37,7 @@ package final class Resolver: Sendable {
 
     /// Asks for a name's addresses; `answer` is called on the resolver's thread, with none if there are none, the
     /// name cannot be resolved, or too many questions wait already.
-    package func resolve(_ name: String, port: UInt16, _ answer: @escaping @Sendable ([SocketAddress]) -> Void) {
+    public func resolve(_ name: String, port: UInt16, _ answer: @escaping @Sendable ([SocketAddress]) -> Void) {
         let accepted = state.withLock { state in
             guard state.waiting.count < Limits.resolverQuestions, !state.stopped else { return false }
             state.waiting.append(Question(name: name, port: port, answer: answer))
@@ -47,7 +47,7 @@ package final class Resolver: Sendable {
     }
 
     /// Ends the thread after the question it is busy with.
-    package func stop() {
+    public func stop() {
         state.withLock { $0.stopped = true }
         wake()
     }

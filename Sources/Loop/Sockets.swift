@@ -1,5 +1,5 @@
 // Making sockets: listening, accepting, connecting. Addresses cross this border as plain numbers.
-package import Base
+public import Base
 internal import CLinux
 internal import Glibc
 
@@ -17,22 +17,22 @@ extension SocketAddress {
 }
 
 /// What became of a call that makes a socket.
-package enum SocketResult {
+public enum SocketResult {
     case socket(Int32)
     /// errno.
     case failed(Int32)
 }
 
-package enum Sockets {
+public enum Sockets {
     /// A listening socket with SO_REUSEPORT, so that each worker has its own accept queue.
-    package static func listen(_ address: SocketAddress, backlog: Int32) -> SocketResult {
+    public static func listen(_ address: SocketAddress, backlog: Int32) -> SocketResult {
         var parts = address.parts
         let fd = fl_listen(&parts, backlog)
         return fd >= 0 ? .socket(fd) : .failed(-fd)
     }
 
     /// Takes one connection; `wouldBlock` comes as EAGAIN.
-    package static func accept(_ listener: Int32, peer: inout SocketAddress) -> SocketResult {
+    public static func accept(_ listener: Int32, peer: inout SocketAddress) -> SocketResult {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         while true {
@@ -48,17 +48,17 @@ package enum Sockets {
     }
 
     /// Starts a connection; it is there, or has failed, when the socket becomes writable.
-    package static func connect(_ address: SocketAddress) -> SocketResult {
+    public static func connect(_ address: SocketAddress) -> SocketResult {
         var parts = address.parts
         let fd = fl_connect(&parts)
         return fd >= 0 ? .socket(fd) : .failed(-fd)
     }
 
     /// What a connection attempt came to: 0, or errno.
-    package static func connectError(_ fd: Int32) -> Int32 { fl_socket_error(fd) }
+    public static func connectError(_ fd: Int32) -> Int32 { fl_socket_error(fd) }
 
     /// The local address of a connection.
-    package static func localAddress(_ fd: Int32) -> SocketAddress {
+    public static func localAddress(_ fd: Int32) -> SocketAddress {
         var storage = sockaddr_storage()
         _ = fl_local_address(fd, &storage)
         return SocketAddress(storage)

@@ -4,7 +4,7 @@ internal import CLinux
 internal import Glibc
 
 /// What a read or write came to.
-package enum IOResult {
+public enum IOResult {
     case bytes(Int)
     case wouldBlock
     /// Reads only: the peer sent all it will.
@@ -13,8 +13,8 @@ package enum IOResult {
     case failed(Int32)
 }
 
-package enum Syscalls {
-    package static func receive(_ fd: Int32, _ buffer: UnsafeMutablePointer<UInt8>, _ count: Int) -> IOResult {
+public enum Syscalls {
+    public static func receive(_ fd: Int32, _ buffer: UnsafeMutablePointer<UInt8>, _ count: Int) -> IOResult {
         while true {
             let result = recv(fd, buffer, count, 0)
             if result > 0 { return .bytes(result) }
@@ -25,7 +25,7 @@ package enum Syscalls {
         }
     }
 
-    package static func send(_ fd: Int32, _ bytes: UnsafePointer<UInt8>, _ count: Int) -> IOResult {
+    public static func send(_ fd: Int32, _ bytes: UnsafePointer<UInt8>, _ count: Int) -> IOResult {
         while true {
             let result = fl_send(fd, bytes, count)
             if result >= 0 { return .bytes(result) }
@@ -36,7 +36,7 @@ package enum Syscalls {
     }
 
     /// Sends two pieces in one call.
-    package static func send(
+    public static func send(
         _ fd: Int32, _ first: UnsafePointer<UInt8>, _ firstCount: Int, _ second: UnsafePointer<UInt8>,
         _ secondCount: Int
     ) -> IOResult {
@@ -50,16 +50,16 @@ package enum Syscalls {
     }
 
     /// The descriptor is gone afterwards whatever close(2) says, so it is called once.
-    package static func close(_ fd: Int32) { _ = Glibc.close(fd) }
+    public static func close(_ fd: Int32) { _ = Glibc.close(fd) }
 
     /// Tells the peer that no more will come; reading goes on.
-    package static func shutdownWrite(_ fd: Int32) { _ = fl_shutdown_write(fd) }
+    public static func shutdownWrite(_ fd: Int32) { _ = fl_shutdown_write(fd) }
 
     /// Makes close(2) send a reset: the peer must not take what it has for a whole message.
-    package static func resetOnClose(_ fd: Int32) { _ = fl_linger_zero(fd) }
+    public static func resetOnClose(_ fd: Int32) { _ = fl_linger_zero(fd) }
 
     /// Nanoseconds of the monotonic clock.
-    package static func monotonicNs() -> UInt64 { fl_monotonic_ns() }
+    public static func monotonicNs() -> UInt64 { fl_monotonic_ns() }
     /// Nanoseconds since 1970.
-    package static func realtimeNs() -> UInt64 { fl_realtime_ns() }
+    public static func realtimeNs() -> UInt64 { fl_realtime_ns() }
 }

@@ -2,11 +2,11 @@
 internal import CLinux
 internal import Glibc
 
-package struct Thread: Sendable {
+public struct Thread: Sendable {
     private let handle: pthread_t
 
     /// Runs `body` on a new thread; what `body` makes never leaves it. nil: the system refused.
-    package init?(name: String, stackBytes: Int = 512 << 10, _ body: @escaping @Sendable () -> Void) {
+    public init?(name: String, stackBytes: Int = 512 << 10, _ body: @escaping @Sendable () -> Void) {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
@@ -22,10 +22,10 @@ package struct Thread: Sendable {
     }
 
     /// Waits for its end.
-    package func join() { pthread_join(handle, nil) }
+    public func join() { pthread_join(handle, nil) }
 
     /// Processors this process may run on.
-    package static var processorsAllowed: Int { Int(fl_cpus_allowed()) }
+    public static var processorsAllowed: Int { Int(fl_cpus_allowed()) }
 }
 
 private final class ThreadStart: Sendable {

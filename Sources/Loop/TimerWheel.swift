@@ -3,20 +3,20 @@
 // slot numbers in the caller's storage; the wheel allocates once.
 
 /// What one timed thing holds for the wheel.
-package struct TimerLink: BitwiseCopyable {
+public struct TimerLink: BitwiseCopyable {
     /// Milliseconds of the loop's clock; 0: none.
-    package var deadlineMs: UInt64 = 0
+    public var deadlineMs: UInt64 = 0
     /// When the wheel looks; 0: not in the wheel.
     fileprivate var lookAtMs: UInt64 = 0
     fileprivate var next: UInt32 = TimerWheel.none
     fileprivate var previous: UInt32 = TimerWheel.none
 
-    package init() {}
-    package var isArmed: Bool { lookAtMs != 0 }
+    public init() {}
+    public var isArmed: Bool { lookAtMs != 0 }
 }
 
 /// Slots of `tickMs`; later deadlines are looked at when the horizon comes and put off again.
-package struct TimerWheel: ~Copyable {
+public struct TimerWheel: ~Copyable {
     fileprivate static let none = UInt32.max
     private static let slots = 1_024
     /// 32 ms: no deadline of a proxy needs to be finer, and a turn at load is shorter.
@@ -26,7 +26,7 @@ package struct TimerWheel: ~Copyable {
     private var currentTick: UInt64
     private var armed = 0
 
-    package init(nowMs: UInt64) {
+    public init(nowMs: UInt64) {
         heads = .allocate(capacity: Self.slots)
         heads.initialize(repeating: Self.none, count: Self.slots)
         currentTick = nowMs / Self.tickMs
@@ -36,7 +36,7 @@ package struct TimerWheel: ~Copyable {
 
     /// Sets the deadline of `slot`; 0 takes it away. `link` finds a slot's link; its storage must not move.
     @inline(__always)
-    package mutating func set(
+    public mutating func set(
         _ slot: UInt32, _ deadlineMs: UInt64,
         link: (UInt32) -> UnsafeMutablePointer<TimerLink>
     ) {
@@ -48,7 +48,7 @@ package struct TimerWheel: ~Copyable {
     }
 
     /// Takes `slot` out: before its storage is used for something else.
-    package mutating func remove(_ slot: UInt32, link: (UInt32) -> UnsafeMutablePointer<TimerLink>) {
+    public mutating func remove(_ slot: UInt32, link: (UInt32) -> UnsafeMutablePointer<TimerLink>) {
         let own = link(slot)
         own.pointee.deadlineMs = 0
         if own.pointee.lookAtMs != 0 { unlink(slot, link) }
@@ -95,7 +95,7 @@ package struct TimerWheel: ~Copyable {
 
     /// The next slot whose deadline has passed, taken out of the wheel; nil when none is left for now. Slots that
     /// were only to be looked at are put off inside.
-    package mutating func nextExpired(
+    public mutating func nextExpired(
         nowMs: UInt64, link: (UInt32) -> UnsafeMutablePointer<TimerLink>
     ) -> UInt32? {
         let nowTick = nowMs / Self.tickMs
@@ -122,7 +122,7 @@ package struct TimerWheel: ~Copyable {
     }
 
     /// How long a poll may sleep, milliseconds, at most `most`.
-    package func sleepMs(nowMs: UInt64, most: UInt64) -> Int32 {
+    public func sleepMs(nowMs: UInt64, most: UInt64) -> Int32 {
         if armed == 0 { return Int32(most) }
         var tick = currentTick
         let last = nowMs / Self.tickMs + most / Self.tickMs + 1

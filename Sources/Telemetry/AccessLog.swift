@@ -7,12 +7,12 @@ internal import Loop
 internal import Synchronization
 
 /// Where access log lines go.
-package enum AccessLogTarget: Sendable, Equatable {
+public enum AccessLogTarget: Sendable, Equatable {
     case standardOutput
     case file(String)
 
     /// From `--access-log FILE|-|off`; nil is off.
-    package init?(flag: String) {
+    public init?(flag: String) {
         switch flag {
         case "", "off": return nil
         case "-", "/dev/stdout": self = .standardOutput
@@ -21,7 +21,7 @@ package enum AccessLogTarget: Sendable, Equatable {
     }
 }
 
-package enum AccessLogFormat: String, Sendable {
+public enum AccessLogFormat: String, Sendable {
     /// Istio's default line, then ` lane=... lane_decision=... lane_carrier=... reason=...`.
     case text
     /// One object a line with Istio's keys and those four.
@@ -29,23 +29,23 @@ package enum AccessLogFormat: String, Sendable {
 }
 
 /// The log file cannot be opened.
-package struct AccessLogError: Error, CustomStringConvertible {
-    package var path: String
-    package var code: Int32
-    package var description: String { "cannot open access log \(path): \(String(cString: strerror(code)))" }
+public struct AccessLogError: Error, CustomStringConvertible {
+    public var path: String
+    public var code: Int32
+    public var description: String { "cannot open access log \(path): \(String(cString: strerror(code)))" }
 }
 
 /// What the access log has done so far.
-package struct AccessLogStats: Sendable {
+public struct AccessLogStats: Sendable {
     /// Lines handed to the file.
-    package var written: UInt64 = 0
+    public var written: UInt64 = 0
     /// Lines lost because a ring was full.
-    package var dropped: UInt64 = 0
+    public var dropped: UInt64 = 0
     /// Lines lost because the file refused them.
-    package var failed: UInt64 = 0
+    public var failed: UInt64 = 0
 }
 
-package final class AccessLog: Sendable {
+public final class AccessLog: Sendable {
     private nonisolated(unsafe) let rings: [AccessRing]
     private nonisolated(unsafe) let writerState: UnsafeMutablePointer<UInt64>
     private let wakeDescriptor: Int32
@@ -53,7 +53,7 @@ package final class AccessLog: Sendable {
     private let thread: Mutex<Thread?>
 
     /// Opens the target and starts the writer.
-    package init(target: AccessLogTarget, format: AccessLogFormat, workers: Int) throws(AccessLogError) {
+    public init(target: AccessLogTarget, format: AccessLogFormat, workers: Int) throws(AccessLogError) {
         let descriptor = try AccessWriter.open(target)
         let wakeDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         if wakeDescriptor < 0 {
@@ -92,18 +92,18 @@ package final class AccessLog: Sendable {
     }
 
     /// The end for one worker; workers count from 0 up to the number given at creation.
-    package func ring(worker: Int) -> AccessRing { rings[worker] }
+    public func ring(worker: Int) -> AccessRing { rings[worker] }
 
     /// Closes the file and opens its name again: after a log rotation (SIGUSR1). The writer does it before
     /// the next line; if the name cannot be opened, the old file stays.
-    package func reopen() {
+    public func reopen() {
         shared.reopen.store(true, ordering: .releasing)
         wake()
     }
 
     /// Writes what is left and ends the writer. Waits at most `Limits.accessFlushMs` for a target that takes
     /// nothing. Workers must have ended; a second call does nothing.
-    package func close() {
+    public func close() {
         shared.stop.store(true, ordering: .releasing)
         wake()
         thread.withLock { thread in
@@ -113,7 +113,7 @@ package final class AccessLog: Sendable {
         }
     }
 
-    package var stats: AccessLogStats {
+    public var stats: AccessLogStats {
         var stats = AccessLogStats()
         stats.written = shared.written.load(ordering: .relaxed)
         stats.failed = shared.failed.load(ordering: .relaxed)

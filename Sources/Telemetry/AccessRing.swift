@@ -31,7 +31,7 @@ enum WriterState {
 }
 
 /// A worker's end of its ring. Holds as long as the `AccessLog` it came from.
-package struct AccessRing: BitwiseCopyable {
+public struct AccessRing: BitwiseCopyable {
     let base: UnsafeMutablePointer<UInt64>
     /// Shared by all rings of a log.
     let writerState: UnsafeMutablePointer<UInt64>
@@ -40,7 +40,7 @@ package struct AccessRing: BitwiseCopyable {
 
     /// Copies a record in; false, and counted, if the ring is full. Only the worker that owns the ring.
     @discardableResult
-    package func push(_ record: UnsafePointer<AccessRecord>) -> Bool {
+    public func push(_ record: UnsafePointer<AccessRecord>) -> Bool {
         let views = UnsafeRawPointer(record).assumingMemoryBound(to: ByteView.self)
         let fixed = RingLayout.headerBytes &+ MemoryLayout<AccessRecord>.stride
         var need = fixed

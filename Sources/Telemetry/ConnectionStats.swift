@@ -1,18 +1,18 @@
 // What is open at the moment, for the admin page and its JSON.
 
 /// Gauges over all workers.
-package struct ConnectionStats: Sendable {
+public struct ConnectionStats: Sendable {
     /// By listener role: edge, outbound, inbound.
-    package var downstream: [UInt64] = [0, 0, 0]
-    package var upstream: UInt64 = 0
+    public var downstream: [UInt64] = [0, 0, 0]
+    public var upstream: UInt64 = 0
     /// Of `upstream`: waiting in the pools.
-    package var idle: UInt64 = 0
-    package var tunnels: UInt64 = 0
-    package var activeRequests: UInt64 = 0
+    public var idle: UInt64 = 0
+    public var tunnels: UInt64 = 0
+    public var activeRequests: UInt64 = 0
 
-    package init() {}
+    public init() {}
 
-    package init(_ meters: [MeterMemory]) {
+    public init(_ meters: [MeterMemory]) {
         func open(_ opened: Counter, _ closed: Counter) -> UInt64 {
             let member = CounterFamily.Member(counter: opened, minus: closed, labels: "")
             return MeterReading.value(member, .sum, meters)

@@ -2,23 +2,23 @@
 internal import CLinux
 internal import Synchronization
 
-package final class ControlMeter: Sendable {
+public final class ControlMeter: Sendable {
     private let accepted = Atomic<UInt64>(0)
     private let refused = Atomic<UInt64>(0)
     private let generation = Atomic<UInt64>(0)
     private let lastSuccessSeconds = Atomic<UInt64>(0)
 
-    package init() {}
+    public init() {}
 
     /// A configuration was loaded, the first included: taken as `generation`, or refused with the old one in
     /// force.
-    package func configurationAccepted(generation: UInt64) {
+    public func configurationAccepted(generation: UInt64) {
         accepted.wrappingAdd(1, ordering: .relaxed)
         self.generation.store(generation, ordering: .relaxed)
         lastSuccessSeconds.store(fl_realtime_ns() / 1_000_000_000, ordering: .relaxed)
     }
 
-    package func configurationRefused() { refused.wrappingAdd(1, ordering: .relaxed) }
+    public func configurationRefused() { refused.wrappingAdd(1, ordering: .relaxed) }
 
     func render(_ page: inout Exposition) {
         page.family("fairlead_config_reload_total", "Configuration loads by result.", .counter)

@@ -3,7 +3,7 @@
 
 /// A cell of a worker's counters. Groups that are indexed by number (by listener role, by carrier) keep that
 /// number's order; `downstreamOpened(role:)` and its like do the arithmetic.
-package enum Counter: Int, CaseIterable, Sendable {
+public enum Counter: Int, CaseIterable, Sendable {
     // Downstream connections by the raw value of the listener's role: edge, outbound, inbound.
     case downstreamOpenedEdge, downstreamOpenedOutbound, downstreamOpenedInbound
     case downstreamClosedEdge, downstreamClosedOutbound, downstreamClosedInbound
@@ -73,19 +73,19 @@ package enum Counter: Int, CaseIterable, Sendable {
     /// The cell's position. The same as `rawValue`, but inlined into other modules: an enum without payload
     /// is one byte that counts its cases in order (a test holds both equal).
     @inlinable
-    package var cell: Int { Int(unsafeBitCast(self, to: UInt8.self)) }
+    public var cell: Int { Int(unsafeBitCast(self, to: UInt8.self)) }
 
     /// `role` is the raw value of the listener's role: edge 0, outbound 1, inbound 2.
-    package static func downstreamOpened(role: UInt8) -> Counter { at(.downstreamOpenedEdge, role, of: 3) }
-    package static func downstreamClosed(role: UInt8) -> Counter { at(.downstreamClosedEdge, role, of: 3) }
-    package static func requests(role: UInt8) -> Counter { at(.requestsEdge, role, of: 3) }
+    public static func downstreamOpened(role: UInt8) -> Counter { at(.downstreamOpenedEdge, role, of: 3) }
+    public static func downstreamClosed(role: UInt8) -> Counter { at(.downstreamClosedEdge, role, of: 3) }
+    public static func requests(role: UInt8) -> Counter { at(.requestsEdge, role, of: 3) }
 
     private static func at(_ first: Counter, _ offset: UInt8, of count: UInt8) -> Counter {
         unsafeBitCast(UInt8(first.cell) &+ min(offset, count &- 1), to: Counter.self)
     }
 
     /// The counter of a request refused with `status`; other statuses count as 400.
-    package static func badRequest(status: UInt16) -> Counter {
+    public static func badRequest(status: UInt16) -> Counter {
         switch status {
         case 408: .badRequest408
         case 413: .badRequest413

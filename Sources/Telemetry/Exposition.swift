@@ -1,18 +1,18 @@
 // Writes the Prometheus text format 0.0.4. Families come one after the other, each with HELP and TYPE.
 
 /// What Prometheus knows a family as.
-package enum MetricType: String, Sendable {
+public enum MetricType: String, Sendable {
     case counter, gauge, histogram
 }
 
 /// One more family that somebody else supplies to the page.
-package struct ExtraFamily: Sendable {
-    package var name: String
-    package var help: String
-    package var type: MetricType
-    package var samples: [(labels: [(String, String)], value: Double)]
+public struct ExtraFamily: Sendable {
+    public var name: String
+    public var help: String
+    public var type: MetricType
+    public var samples: [(labels: [(String, String)], value: Double)]
 
-    package init(
+    public init(
         _ name: String, help: String, type: MetricType,
         samples: [(labels: [(String, String)], value: Double)]
     ) {

@@ -2,7 +2,7 @@
 internal import CZlib
 
 /// The bytes as one gzip member; nil if zlib has no memory.
-package func gzip(_ bytes: [UInt8]) -> [UInt8]? {
+public func gzip(_ bytes: [UInt8]) -> [UInt8]? {
     var stream = z_stream()
     guard fl_deflate_init_gzip(&stream, 5) == Z_OK else { return nil }
     defer { deflateEnd(&stream) }

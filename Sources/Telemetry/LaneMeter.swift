@@ -18,22 +18,22 @@ enum LaneEvent: UInt8, CaseIterable {
 
 extension Meter {
     /// A request with a lane policy in force was decided.
-    package func lane(service labelsID: UInt32, lane laneID: UInt32, decision: UInt8, carrier: UInt8) {
+    public func lane(service labelsID: UInt32, lane laneID: UInt32, decision: UInt8, carrier: UInt8) {
         countLane(.request, decision, carrier, laneID, labelsID)
     }
 
     /// A lane was lost, or nearly (lanes.md 8).
-    package func laneLost(reason: UInt8, lane laneID: UInt32, service labelsID: UInt32) {
+    public func laneLost(reason: UInt8, lane laneID: UInt32, service labelsID: UInt32) {
         countLane(.lost, reason, 0, laneID, labelsID)
     }
 
     /// Egress came without the lane header and the lane was found all the same.
-    package func laneRestored(carrier: UInt8, lane laneID: UInt32, service labelsID: UInt32) {
+    public func laneRestored(carrier: UInt8, lane laneID: UInt32, service labelsID: UInt32) {
         countLane(.restored, carrier, 0, laneID, labelsID)
     }
 
     /// A member of the lane was handed one request of the lane: the receipt that `GET /lanes` shows.
-    package func laneMember(lane laneID: UInt32, service labelsID: UInt32) {
+    public func laneMember(lane laneID: UInt32, service labelsID: UInt32) {
         countLane(.member, 0, 0, laneID, labelsID)
     }
 

@@ -5,30 +5,30 @@ internal import CLinux
 
 /// A worker's handle on its `MeterMemory`.
 @frozen
-package struct Meter: BitwiseCopyable {
+public struct Meter: BitwiseCopyable {
     @usableFromInline let base: UnsafeMutablePointer<UInt64>
 
     init(base: UnsafeMutablePointer<UInt64>) { self.base = base }
 
     @inlinable
-    package func add(_ counter: Counter, _ amount: UInt64 = 1) {
+    public func add(_ counter: Counter, _ amount: UInt64 = 1) {
         fl_add_relaxed(base + counter.cell, amount)
     }
 
     /// Gauges only.
     @inlinable
-    package func sub(_ counter: Counter, _ amount: UInt64 = 1) {
+    public func sub(_ counter: Counter, _ amount: UInt64 = 1) {
         fl_add_relaxed(base + counter.cell, 0 &- amount)
     }
 
     /// Gauges only.
     @inlinable
-    package func set(_ counter: Counter, _ value: UInt64) {
+    public func set(_ counter: Counter, _ value: UInt64) {
         fl_store_relaxed(base + counter.cell, value)
     }
 
     /// Counts one finished request: `istio_requests_total` and the three histograms beside it.
-    package func request(_ sample: RequestSample) {
+    public func request(_ sample: RequestSample) {
         let cell = requestCell(sample.key, UInt64(sample.flags.rawValue))
         let byteLadder = base + MeterLayout.byteLadder
         count(
@@ -38,7 +38,7 @@ package struct Meter: BitwiseCopyable {
     }
 
     /// Counts the latency that the proxy itself added to one request (`fairlead_overhead_seconds`).
-    package func overhead(ns: UInt64) {
+    public func overhead(ns: UInt64) {
         let place = base + MeterLayout.overhead
         fl_add_relaxed(place + Ladder.bucket(of: ns, at: base + MeterLayout.overheadLadder), 1)
         fl_add_relaxed(place + Ladder.maxBuckets, ns)

@@ -44,10 +44,10 @@ enum RequestCell {
 }
 
 /// The mapping. Lives as long as the process's workers; whoever made it keeps it until they have ended.
-package final class MeterMemory: Sendable {
+public final class MeterMemory: Sendable {
     nonisolated(unsafe) let base: UnsafeMutablePointer<UInt64>
 
-    package init() {
+    public init() {
         let bytes = MeterLayout.words * 8
         guard
             let place = mmap(
@@ -63,10 +63,10 @@ package final class MeterMemory: Sendable {
     deinit { munmap(base, MeterLayout.words * 8) }
 
     /// The one writer's handle; must not outlive this object.
-    package var meter: Meter { Meter(base: base) }
+    public var meter: Meter { Meter(base: base) }
 
     /// A counter as it is now.
-    package func value(_ counter: Counter) -> UInt64 {
+    public func value(_ counter: Counter) -> UInt64 {
         fl_load_relaxed(base + MeterLayout.counters + counter.cell)
     }
 }

@@ -92,13 +92,13 @@ struct MeterReading {
 }
 
 /// A lane's receipts at one service.
-package struct LaneReceipt: Sendable {
-    package var lane: String
+public struct LaneReceipt: Sendable {
+    public var lane: String
     /// FQDN.
-    package var service: String
-    package var requests: UInt64
+    public var service: String
+    public var requests: UInt64
 
-    package init(lane: String, service: String, requests: UInt64) {
+    public init(lane: String, service: String, requests: UInt64) {
         self.lane = lane
         self.service = service
         self.requests = requests
@@ -107,7 +107,7 @@ package struct LaneReceipt: Sendable {
 
 /// Requests of each lane that each service's members were handed, over all workers: the `requests` of
 /// `GET /lanes`.
-package func laneReceipts(_ meters: [MeterMemory], _ names: MeterNames) -> [LaneReceipt] {
+public func laneReceipts(_ meters: [MeterMemory], _ names: MeterNames) -> [LaneReceipt] {
     MeterReading(meters).lanes.filter { $0.key.event == .member }.map { key, count in
         LaneReceipt(
             lane: names.lane(key.laneID), service: names.destination(key.labelsID).service, requests: count)

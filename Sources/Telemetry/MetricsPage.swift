@@ -3,22 +3,22 @@
 internal import Base
 
 /// What a page of metrics is made from.
-package struct MetricsPage: Sendable {
-    package var meters: [MeterMemory]
-    package var names: MeterNames
+public struct MetricsPage: Sendable {
+    public var meters: [MeterMemory]
+    public var names: MeterNames
     /// This proxy: the source of what it sends, the destination of what comes in.
-    package var own: WorkloadLabels
-    package var control: ControlMeter
-    package var accessLog: AccessLog?
+    public var own: WorkloadLabels
+    public var control: ControlMeter
+    public var accessLog: AccessLog?
     /// Tag of `istio_build`.
-    package var version: String
+    public var version: String
     /// Families of other modules.
-    package var extra: @Sendable () -> [ExtraFamily] = { [] }
+    public var extra: @Sendable () -> [ExtraFamily] = { [] }
 
     /// The media type of `render`.
-    package static let contentType = "text/plain; version=0.0.4; charset=utf-8"
+    public static let contentType = "text/plain; version=0.0.4; charset=utf-8"
 
-    package init(
+    public init(
         meters: [MeterMemory], names: MeterNames, own: WorkloadLabels, control: ControlMeter,
         accessLog: AccessLog?, version: String
     ) {
@@ -31,7 +31,7 @@ package struct MetricsPage: Sendable {
     }
 
     /// The page as it is now.
-    package func render() -> [UInt8] {
+    public func render() -> [UInt8] {
         var page = Exposition()
         let reading = MeterReading(meters)
         requests(reading, &page)

@@ -2,48 +2,48 @@
 
 /// Envoy's response flags (istio-semantics.md 23) as bits, in the order in which they are printed.
 @frozen
-package struct ResponseFlags: OptionSet, BitwiseCopyable, Sendable, Hashable {
-    package var rawValue: UInt32
+public struct ResponseFlags: OptionSet, BitwiseCopyable, Sendable, Hashable {
+    public var rawValue: UInt32
 
     @inlinable
-    package init(rawValue: UInt32) { self.rawValue = rawValue }
+    public init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    @inlinable package static var LH: ResponseFlags { ResponseFlags(rawValue: 1 << 0) }
-    @inlinable package static var UH: ResponseFlags { ResponseFlags(rawValue: 1 << 1) }
-    @inlinable package static var UT: ResponseFlags { ResponseFlags(rawValue: 1 << 2) }
-    @inlinable package static var LR: ResponseFlags { ResponseFlags(rawValue: 1 << 3) }
-    @inlinable package static var UR: ResponseFlags { ResponseFlags(rawValue: 1 << 4) }
-    @inlinable package static var UF: ResponseFlags { ResponseFlags(rawValue: 1 << 5) }
-    @inlinable package static var UC: ResponseFlags { ResponseFlags(rawValue: 1 << 6) }
-    @inlinable package static var UO: ResponseFlags { ResponseFlags(rawValue: 1 << 7) }
-    @inlinable package static var NR: ResponseFlags { ResponseFlags(rawValue: 1 << 8) }
-    @inlinable package static var DI: ResponseFlags { ResponseFlags(rawValue: 1 << 9) }
-    @inlinable package static var FI: ResponseFlags { ResponseFlags(rawValue: 1 << 10) }
-    @inlinable package static var RL: ResponseFlags { ResponseFlags(rawValue: 1 << 11) }
-    @inlinable package static var UAEX: ResponseFlags { ResponseFlags(rawValue: 1 << 12) }
-    @inlinable package static var RLSE: ResponseFlags { ResponseFlags(rawValue: 1 << 13) }
-    @inlinable package static var DC: ResponseFlags { ResponseFlags(rawValue: 1 << 14) }
-    @inlinable package static var URX: ResponseFlags { ResponseFlags(rawValue: 1 << 15) }
-    @inlinable package static var SI: ResponseFlags { ResponseFlags(rawValue: 1 << 16) }
-    @inlinable package static var IH: ResponseFlags { ResponseFlags(rawValue: 1 << 17) }
-    @inlinable package static var DPE: ResponseFlags { ResponseFlags(rawValue: 1 << 18) }
-    @inlinable package static var UMSDR: ResponseFlags { ResponseFlags(rawValue: 1 << 19) }
-    @inlinable package static var RFCF: ResponseFlags { ResponseFlags(rawValue: 1 << 20) }
-    @inlinable package static var NFCF: ResponseFlags { ResponseFlags(rawValue: 1 << 21) }
-    @inlinable package static var DT: ResponseFlags { ResponseFlags(rawValue: 1 << 22) }
-    @inlinable package static var UPE: ResponseFlags { ResponseFlags(rawValue: 1 << 23) }
-    @inlinable package static var NC: ResponseFlags { ResponseFlags(rawValue: 1 << 24) }
-    @inlinable package static var OM: ResponseFlags { ResponseFlags(rawValue: 1 << 25) }
-    @inlinable package static var DF: ResponseFlags { ResponseFlags(rawValue: 1 << 26) }
+    @inlinable public static var LH: ResponseFlags { ResponseFlags(rawValue: 1 << 0) }
+    @inlinable public static var UH: ResponseFlags { ResponseFlags(rawValue: 1 << 1) }
+    @inlinable public static var UT: ResponseFlags { ResponseFlags(rawValue: 1 << 2) }
+    @inlinable public static var LR: ResponseFlags { ResponseFlags(rawValue: 1 << 3) }
+    @inlinable public static var UR: ResponseFlags { ResponseFlags(rawValue: 1 << 4) }
+    @inlinable public static var UF: ResponseFlags { ResponseFlags(rawValue: 1 << 5) }
+    @inlinable public static var UC: ResponseFlags { ResponseFlags(rawValue: 1 << 6) }
+    @inlinable public static var UO: ResponseFlags { ResponseFlags(rawValue: 1 << 7) }
+    @inlinable public static var NR: ResponseFlags { ResponseFlags(rawValue: 1 << 8) }
+    @inlinable public static var DI: ResponseFlags { ResponseFlags(rawValue: 1 << 9) }
+    @inlinable public static var FI: ResponseFlags { ResponseFlags(rawValue: 1 << 10) }
+    @inlinable public static var RL: ResponseFlags { ResponseFlags(rawValue: 1 << 11) }
+    @inlinable public static var UAEX: ResponseFlags { ResponseFlags(rawValue: 1 << 12) }
+    @inlinable public static var RLSE: ResponseFlags { ResponseFlags(rawValue: 1 << 13) }
+    @inlinable public static var DC: ResponseFlags { ResponseFlags(rawValue: 1 << 14) }
+    @inlinable public static var URX: ResponseFlags { ResponseFlags(rawValue: 1 << 15) }
+    @inlinable public static var SI: ResponseFlags { ResponseFlags(rawValue: 1 << 16) }
+    @inlinable public static var IH: ResponseFlags { ResponseFlags(rawValue: 1 << 17) }
+    @inlinable public static var DPE: ResponseFlags { ResponseFlags(rawValue: 1 << 18) }
+    @inlinable public static var UMSDR: ResponseFlags { ResponseFlags(rawValue: 1 << 19) }
+    @inlinable public static var RFCF: ResponseFlags { ResponseFlags(rawValue: 1 << 20) }
+    @inlinable public static var NFCF: ResponseFlags { ResponseFlags(rawValue: 1 << 21) }
+    @inlinable public static var DT: ResponseFlags { ResponseFlags(rawValue: 1 << 22) }
+    @inlinable public static var UPE: ResponseFlags { ResponseFlags(rawValue: 1 << 23) }
+    @inlinable public static var NC: ResponseFlags { ResponseFlags(rawValue: 1 << 24) }
+    @inlinable public static var OM: ResponseFlags { ResponseFlags(rawValue: 1 << 25) }
+    @inlinable public static var DF: ResponseFlags { ResponseFlags(rawValue: 1 << 26) }
 
     /// Names by bit.
-    package static let names: [String] = [
+    public static let names: [String] = [
         "LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", "FI", "RL", "UAEX", "RLSE", "DC", "URX",
         "SI", "IH", "DPE", "UMSDR", "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF",
     ]
 
     /// `UF,URX`; `-` if no flag is set. Bits without a name are left out.
-    package var text: String {
+    public var text: String {
         var out = ""
         for (bit, name) in Self.names.enumerated() where rawValue & (1 << UInt32(bit)) != 0 {
             if !out.isEmpty { out += "," }
@@ -54,7 +54,7 @@ package struct ResponseFlags: OptionSet, BitwiseCopyable, Sendable, Hashable {
 }
 
 /// Which side of a request this proxy stands on.
-package enum Reporter: UInt8, Sendable, BitwiseCopyable {
+public enum Reporter: UInt8, Sendable, BitwiseCopyable {
     /// Edge and outbound.
     case source = 0
     /// Inbound.
@@ -62,7 +62,7 @@ package enum Reporter: UInt8, Sendable, BitwiseCopyable {
 }
 
 /// Istio's `connection_security_policy`.
-package enum ConnectionSecurity: UInt8, Sendable, BitwiseCopyable {
+public enum ConnectionSecurity: UInt8, Sendable, BitwiseCopyable {
     /// What the source side always says.
     case unknown = 0
     case none = 1
@@ -71,24 +71,24 @@ package enum ConnectionSecurity: UInt8, Sendable, BitwiseCopyable {
 
 /// One finished downstream request: one per client request, locally made answers included, mirrors and tries
 /// not (istio-semantics.md 24).
-package struct RequestSample: BitwiseCopyable {
+public struct RequestSample: BitwiseCopyable {
     /// The destination's label set; what it stands for is asked when metrics are rendered.
-    package var labelsID: UInt32 = 0
-    package var reporter = Reporter.source
-    package var connectionSecurity = ConnectionSecurity.unknown
+    public var labelsID: UInt32 = 0
+    public var reporter = Reporter.source
+    public var connectionSecurity = ConnectionSecurity.unknown
     /// 0: the client left before there was a status.
-    package var responseCode: UInt16 = 0
-    package var flags: ResponseFlags = []
-    package var isGRPC = false
+    public var responseCode: UInt16 = 0
+    public var flags: ResponseFlags = []
+    public var isGRPC = false
     /// gRPC only: 0...16; anything else is none.
-    package var grpcStatus: UInt8 = 255
+    public var grpcStatus: UInt8 = 255
     /// First byte in to last byte out.
-    package var durationNs: UInt64 = 0
+    public var durationNs: UInt64 = 0
     /// Downstream wire bytes, heads included.
-    package var requestBytes: UInt64 = 0
-    package var responseBytes: UInt64 = 0
+    public var requestBytes: UInt64 = 0
+    public var responseBytes: UInt64 = 0
 
-    package init() {}
+    public init() {}
 
     /// Labels as one number: bit 63 marks a used cell.
     @inline(__always)
