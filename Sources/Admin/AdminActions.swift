@@ -1,5 +1,5 @@
-// What the admin server can ask of the rest of the program: values and closures that the control side supplies,
-// so that this module knows no worker. All are called on the admin thread, one at a time.
+// What the admin server can ask of the rest of the program: values and closures that the control side
+// supplies, so that this module knows no worker. All are called on the admin thread, one at a time.
 package import Lanes
 package import Telemetry
 

@@ -1,5 +1,5 @@
-// One client of the admin server without its socket: bytes in, bytes out. Uses the same strict head parser as the
-// data path; every refusal closes the connection.
+// One client of the admin server without its socket: bytes in, bytes out. Uses the same strict head parser
+// as the data path; every refusal closes the connection.
 internal import Base
 internal import HTTP
 

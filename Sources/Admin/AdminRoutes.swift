@@ -1,5 +1,5 @@
-// Which question gets which answer (interface.md 3). Reading is free to whoever reaches the port; actions refuse
-// browsers that were sent by another site's page.
+// Which question gets which answer (interface.md 3). Reading is free to whoever reaches the port; actions
+// refuse browsers that were sent by another site's page.
 internal import Base
 internal import Lanes
 

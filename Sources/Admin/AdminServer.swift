@@ -1,5 +1,6 @@
-// The admin server's sockets: one thread, poll(2), a handful of connections. Slow and silent clients are cut by
-// deadlines; when all places are taken the longest idle connection makes room, so that a probe gets in.
+// The admin server's sockets: one thread, poll(2), a handful of connections. Slow and silent clients are
+// cut by deadlines; when all places are taken the longest idle connection makes room, so that a probe gets
+// in.
 package import Base
 internal import CLinux
 internal import Glibc
@@ -21,7 +22,11 @@ package final class AdminServer: Sendable {
 
     /// Binds and starts answering. Unlike the listeners of workers the port is not shared (SO_REUSEPORT): a
     /// second proxy on it must fail rather than answer every other question.
-    package init(address: SocketAddress, actions: AdminActions) throws(StartError) {
+    package convenience init(address: SocketAddress, actions: AdminActions) throws(StartError) {
+        try self.init(address: address, actions: actions, patience: AdminPatience())
+    }
+
+    init(address: SocketAddress, actions: AdminActions, patience: AdminPatience) throws(StartError) {
         let listener = try Self.listen(address)
         let stop = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         if stop < 0 {
@@ -32,7 +37,8 @@ package final class AdminServer: Sendable {
         self.address = Sockets.localAddress(listener)
         stopDescriptor = stop
         let started = Thread(name: "admin") {
-            var loop = AdminLoop(listener: listener, stop: stop, routes: AdminRoutes(actions))
+            var loop = AdminLoop(
+                listener: listener, stop: stop, routes: AdminRoutes(actions), patience: patience)
             loop.run()
         }
         guard let started else {
@@ -79,6 +85,13 @@ package final class AdminServer: Sendable {
     }
 }
 
+/// How long clients may take, milliseconds.
+struct AdminPatience: Sendable {
+    var requestMs = Limits.adminDeadlineMs
+    var idleMs = Limits.adminIdleMs
+    var lingerMs = Limits.adminLingerMs
+}
+
 /// The thread's own state.
 private struct AdminLoop {
     private struct Client {
@@ -90,9 +103,8 @@ private struct AdminLoop {
         /// All is sent and our side is shut: only waits for the client to see it.
         var isLingering = false
 
-        var deadlineNs: UInt64 {
-            let limit =
-                isLingering ? Limits.adminLingerMs : isBusy ? Limits.adminDeadlineMs : Limits.adminIdleMs
+        func deadlineNs(_ patience: AdminPatience) -> UInt64 {
+            let limit = isLingering ? patience.lingerMs : isBusy ? patience.requestMs : patience.idleMs
             return sinceNs + limit * 1_000_000
         }
     }
@@ -100,13 +112,15 @@ private struct AdminLoop {
     private let listener: Int32
     private let stop: Int32
     private let routes: AdminRoutes
+    private let patience: AdminPatience
     private var clients: [Client] = []
     private var headers = HeaderList()
     private var buffer = [UInt8](repeating: 0, count: 16_384)
     /// Accepting failed for want of descriptors: wait a little before the next try.
     private var acceptAgainNs: UInt64 = 0
 
-    init(listener: Int32, stop: Int32, routes: AdminRoutes) {
+    init(listener: Int32, stop: Int32, routes: AdminRoutes, patience: AdminPatience) {
+        self.patience = patience
         self.listener = listener
         self.stop = stop
         self.routes = routes
@@ -122,7 +136,7 @@ private struct AdminLoop {
                 let events = client.connection.hasOutput ? POLLOUT : POLLIN
                 polled.append(pollfd(fd: client.descriptor, events: Int16(events), revents: 0))
             }
-            let next = (clients.map(\.deadlineNs) + (accepts ? [] : [acceptAgainNs])).min()
+            let next = (clients.map { $0.deadlineNs(patience) } + (accepts ? [] : [acceptAgainNs])).min()
             let wait = next.map { Int32(clamping: ($0 > now ? $0 - now : 0) / 1_000_000 + 1) } ?? -1
             _ = poll(&polled, nfds_t(polled.count), wait)
             if polled[0].revents != 0 { break }
@@ -144,7 +158,7 @@ private struct AdminLoop {
                 if code != EAGAIN { acceptAgainNs = fl_monotonic_ns() + 100_000_000 }
                 return
             case .socket(let descriptor):
-                if clients.count >= Limits.adminConnections, !evictIdle() {
+                if clients.count >= Limits.adminConnections, !makeRoom() {
                     Syscalls.close(descriptor)
                     continue
                 }
@@ -153,25 +167,36 @@ private struct AdminLoop {
         }
     }
 
-    private mutating func evictIdle() -> Bool {
+    /// Closes the connection that has been idle longest; one whose next request waits unread is not idle.
+    private mutating func makeRoom() -> Bool {
         let idle = clients.indices.filter { !clients[$0].isBusy || clients[$0].isLingering }
-        guard let oldest = idle.min(by: { clients[$0].sinceNs < clients[$1].sinceNs }) else { return false }
-        Syscalls.close(clients[oldest].descriptor)
-        clients.remove(at: oldest)
-        return true
+        for index in idle.sorted(by: { clients[$0].sinceNs < clients[$1].sinceNs }) {
+            if serve(index) { continue }
+            close(index)
+            clients.remove(at: index)
+            return true
+        }
+        return false
     }
 
-    private mutating func serve(_ index: Int) {
-        if clients[index].connection.hasOutput { return flush(index) }
+    /// Reads, answers, sends; true if something came.
+    @discardableResult
+    private mutating func serve(_ index: Int) -> Bool {
+        if clients[index].connection.hasOutput {
+            flush(index)
+            return true
+        }
         let descriptor = clients[index].descriptor
         let result = buffer.withUnsafeMutableBufferPointer {
             Syscalls.receive(descriptor, $0.baseAddress!, $0.count)
         }
         switch result {
-        case .wouldBlock: return
-        case .end, .failed: return close(index)
+        case .wouldBlock: return false
+        case .end, .failed:
+            close(index)
+            return false
         case .bytes(let count):
-            if clients[index].isLingering { return }
+            if clients[index].isLingering { return false }
             let routes = routes
             buffer.withUnsafeBufferPointer { bytes in
                 clients[index].connection.receive(
@@ -180,6 +205,7 @@ private struct AdminLoop {
             }
             noteProgress(index)
             flush(index)
+            return true
         }
     }
 
@@ -221,7 +247,8 @@ private struct AdminLoop {
 
     private mutating func enforceDeadlines() {
         let now = fl_monotonic_ns()
-        for index in clients.indices where clients[index].descriptor >= 0 && clients[index].deadlineNs <= now {
+        for index in clients.indices {
+            if clients[index].descriptor < 0 || clients[index].deadlineNs(patience) > now { continue }
             let connection = clients[index].connection
             if clients[index].isLingering || connection.hasOutput || !connection.isInRequest {
                 close(index)

@@ -1,4 +1,5 @@
-// The body of POST /explain: `{"method": "GET", "url": "http://host/path", "headers": {"name": "value" or [...]}}`.
+// The body of POST /explain: `{"method": "GET", "url": "http://host/path", "headers": {"name": "value" or
+// [...]}}`.
 internal import Base
 
 enum ExplainBody {
@@ -33,7 +34,8 @@ enum ExplainBody {
             throw JSONProblem(message: "method must be a token")
         }
         guard !query.url.isEmpty else { throw JSONProblem(message: "url missing") }
-        guard query.url.utf8.count <= Limits.targetBytes, query.url.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F })
+        guard query.url.utf8.count <= Limits.targetBytes,
+            query.url.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F })
         else { throw JSONProblem(message: "url is too long or has blanks or control characters") }
         return query
     }

@@ -1,4 +1,5 @@
-// /lanes and /lanes/NAME: each lane with its members, where they are, and how many lane requests they were handed.
+// /lanes and /lanes/NAME: each lane with its members, where they are, and how many lane requests they were
+// handed.
 internal import Base
 internal import CLinux
 internal import Lanes

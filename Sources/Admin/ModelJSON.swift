@@ -1,4 +1,5 @@
-// The configuration in force as JSON: /config, /listeners, /clusters. Routes and lanes have files of their own.
+// The configuration in force as JSON: /config, /listeners, /clusters. Routes and lanes have files of their
+// own.
 internal import Base
 internal import HTTP
 internal import Lanes
@@ -203,7 +204,7 @@ enum ModelJSON {
     }
 
     private static func lanes(of endpoint: Int, _ cluster: ClusterModel, _ model: RoutingModel) -> [String] {
-        cluster.laneMembers.filter { $0.endpoints.contains(endpoint) && model.lanes.indices.contains($0.lane) }
-            .map { model.lanes[$0.lane].name }
+        cluster.laneMembers.filter { $0.endpoints.contains(endpoint) }
+            .compactMap { model.lanes.indices.contains($0.lane) ? model.lanes[$0.lane].name : nil }
     }
 }

@@ -1,5 +1,6 @@
-// An access log line from a record: Istio's default text or its JSON keys (istio-semantics.md 25), each with
-// our four lane fields. Bytes that came from peers are escaped, so that no request can forge a line or a field.
+// An access log line from a record: Istio's default text or its JSON keys (istio-semantics.md 25), each
+// with our four lane fields. Bytes that came from peers are escaped, so that no request can forge a line or
+// a field.
 internal import Base
 
 /// Formats records one after the other into `out`, each ending in a newline.

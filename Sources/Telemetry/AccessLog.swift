@@ -1,5 +1,5 @@
-// The access log: rings that workers fill and one thread that empties them into a file. The request path never
-// formats, never locks and never waits: a writer that cannot keep up costs lines, which are counted.
+// The access log: rings that workers fill and one thread that empties them into a file. The request path
+// never formats, never locks and never waits: a writer that cannot keep up costs lines, which are counted.
 internal import Base
 internal import CLinux
 internal import Glibc

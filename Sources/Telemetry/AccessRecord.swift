@@ -7,8 +7,8 @@ public enum LogProtocol: UInt8, BitwiseCopyable, Sendable {
     case http10, http11, http2
 }
 
-/// Empty views, `unspecified` addresses and negative numbers are missing values: `-` in text, null in JSON. Views
-/// need to hold only for the call of `AccessRing.push`.
+/// Empty views, `unspecified` addresses and negative numbers are missing values: `-` in text, null in JSON.
+/// Views need to hold only for the call of `AccessRing.push`.
 public struct AccessRecord: BitwiseCopyable {
     // The views come first and adjoin: the ring walks them as an array of `viewCount` views.
 

@@ -1,6 +1,6 @@
-// The way of access log records from a worker to the log's writer: a single-producer, single-consumer ring of
-// bytes. A record is the AccessRecord itself with its texts after it, eight-byte aligned and never split: what
-// does not fit before the end starts at the beginning, behind a mark.
+// The way of access log records from a worker to the log's writer: a single-producer, single-consumer ring
+// of bytes. A record is the AccessRecord itself with its texts after it, eight-byte aligned and never
+// split: what does not fit before the end starts at the beginning, behind a mark.
 //
 // Waking: the writer says in a shared word whether it is awake, naps (it will look again soon) or sleeps. A
 // worker wakes a sleeper, and a napper whose ring is half full; else it makes no system call. The fence

@@ -1,7 +1,7 @@
-// The access log's thread: gathers records from all rings, formats them and writes in batches. It does not spin:
-// while there is work it naps `Limits.accessGatherMs` between batches (a ring half full wakes it), and once a
-// look finds nothing it sleeps until a worker wakes it, so an idle proxy has no wake-ups and a busy one
-// pays one system call for many lines.
+// The access log's thread: gathers records from all rings, formats them and writes in batches. It does not
+// spin: while there is work it naps `Limits.accessGatherMs` between batches (a ring half full wakes it),
+// and once a look finds nothing it sleeps until a worker wakes it, so an idle proxy has no wake-ups and a
+// busy one pays one system call for many lines.
 internal import Base
 internal import CLinux
 internal import Glibc

@@ -1,5 +1,5 @@
-// The plain counters and gauges of one worker: one 64-bit cell each, written by the worker alone. What they are
-// called in Prometheus stands in CounterFamilies.swift.
+// The plain counters and gauges of one worker: one 64-bit cell each, written by the worker alone. What they
+// are called in Prometheus stands in CounterFamilies.swift.
 
 /// A cell of a worker's counters. Groups that are indexed by number (by listener role, by carrier) keep that
 /// number's order; `downstreamOpened(role:)` and its like do the arithmetic.

@@ -1,5 +1,5 @@
-// What the numbers in a meter's cells stand for. Ids are given out once and never change their meaning, because
-// a counter outlives the configuration that it was counted under.
+// What the numbers in a meter's cells stand for. Ids are given out once and never change their meaning,
+// because a counter outlives the configuration that it was counted under.
 internal import Base
 internal import Synchronization
 

@@ -1,5 +1,6 @@
-// Histogram bucket bounds, and the table that finds a value's bucket in a handful of instructions: the position
-// of the highest bit gives the first bucket that can hold it, one or a few comparisons give the rest.
+// Histogram bucket bounds, and the table that finds a value's bucket in a handful of instructions: the
+// position of the highest bit gives the first bucket that can hold it, one or a few comparisons give the
+// rest.
 
 /// Upper bounds of a histogram's buckets in whole units (nanoseconds, bytes), ascending; +Inf is implied.
 struct Ladder: Sendable {

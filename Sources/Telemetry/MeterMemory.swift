@@ -5,7 +5,8 @@
 internal import Base
 internal import CLinux
 
-/// Offsets into the mapping, in 64-bit words. Computed, so that they are constants in the code that uses them.
+/// Offsets into the mapping, in 64-bit words. Computed, so that they are constants in the code that uses
+/// them.
 enum MeterLayout {
     static var counters: Int { 0 }
     static var counterWords: Int { 128 }

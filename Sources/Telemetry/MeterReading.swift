@@ -1,6 +1,6 @@
-// The control side's view of all workers' meters at one moment, summed. A worker may be counting meanwhile: each
-// number is whole, numbers of one series may be one request apart, and a histogram's count is made
-// of its own buckets, so that it always agrees with them.
+// The control side's view of all workers' meters at one moment, summed. A worker may be counting meanwhile:
+// each number is whole, numbers of one series may be one request apart, and a histogram's count is made of
+// its own buckets, so that it always agrees with them.
 internal import Base
 internal import CLinux
 
@@ -51,10 +51,12 @@ struct MeterReading {
         for number in 0...Int(used) {
             let cell = base + (MeterLayout.cells + number * RequestCell.words)
             let key = RequestKey(
-                key: fl_load_acquire(cell + RequestCell.key), flags: fl_load_relaxed(cell + RequestCell.flags))
+                key: fl_load_acquire(cell + RequestCell.key),
+                flags: fl_load_relaxed(cell + RequestCell.flags))
             // Cell 0 has no labels: it takes what found the table full.
             if number == 0, fl_load_relaxed(base + Counter.requestSeriesOverflow.cell) == 0 { continue }
-            var sums = requests[key] ?? [UInt64](repeating: 0, count: RequestCell.words - RequestCell.duration)
+            let words = RequestCell.words - RequestCell.duration
+            var sums = requests[key] ?? [UInt64](repeating: 0, count: words)
             for index in sums.indices {
                 sums[index] &+= fl_load_relaxed(cell + RequestCell.duration + index)
             }
@@ -80,7 +82,8 @@ struct MeterReading {
         switch how {
         case .minimum: return meters.map { $0.value(member.counter) }.min() ?? 0
         case .sum:
-            // What is subtracted is read first: every closing follows its opening, so the result stays above 0.
+            // What is subtracted is read first: every closing follows its opening, so the result stays
+            // above 0.
             let minus = member.minus.map { minus in meters.reduce(0) { $0 &+ $1.value(minus) } } ?? 0
             let plus = meters.reduce(0) { $0 &+ $1.value(member.counter) }
             return plus >= minus || member.minus == nil ? plus &- minus : 0
@@ -94,6 +97,12 @@ public struct LaneReceipt: Sendable {
     /// FQDN.
     public var service: String
     public var requests: UInt64
+
+    public init(lane: String, service: String, requests: UInt64) {
+        self.lane = lane
+        self.service = service
+        self.requests = requests
+    }
 }
 
 /// Requests of each lane that each service's members were handed, over all workers: the `requests` of

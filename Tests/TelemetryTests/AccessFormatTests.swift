@@ -99,7 +99,8 @@ private func fullRecord(_ texts: RecordTexts) -> AccessRecord {
             + #""start_time":"2026-01-02T03:04:05.678Z","#
             + #""upstream_cluster":"outbound|8080|v1|auth.ns.svc.cluster.local","#
             + #""upstream_host":"10.1.2.3:8080","upstream_local_address":"127.0.0.1:40000","#
-            + #""upstream_service_time":"3","upstream_transport_failure_reason":"delayed connect error: 111","#
+            + #""upstream_service_time":"3","#
+            + #""upstream_transport_failure_reason":"delayed connect error: 111","#
             + #""user_agent":"curl/8.0","x_forwarded_for":"10.0.0.1,10.0.0.2"}"# + "\n")
 }
 

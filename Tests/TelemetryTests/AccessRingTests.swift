@@ -1,4 +1,5 @@
-// The ring between a worker and the log's writer: order, content, wrapping at every offset, overflow, threads.
+// The ring between a worker and the log's writer: order, content, wrapping at every offset, overflow,
+// threads.
 import Base
 import Loop
 import Testing

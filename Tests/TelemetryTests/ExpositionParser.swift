@@ -26,7 +26,8 @@ struct ParsedMetrics {
         }
         var current = ""
         var seen: Set<String> = []
-        for line in text.dropLast().split(separator: "\n", omittingEmptySubsequences: false).map(String.init) {
+        let lines = text.dropLast().split(separator: "\n", omittingEmptySubsequences: false)
+        for line in lines.map(String.init) {
             func fail(_ why: String) -> Malformed { Malformed(line: line, why: why) }
             if line.hasPrefix("# HELP ") {
                 let parts = line.dropFirst(7).split(separator: " ", maxSplits: 1).map(String.init)
@@ -45,9 +46,8 @@ struct ParsedMetrics {
                 guard suffixes.contains(where: { current + $0 == sample.name }) else {
                     throw fail("sample outside its family")
                 }
-                guard seen.insert(line.split(separator: " ").dropLast().joined(separator: " ")).inserted else {
-                    throw fail("series twice")
-                }
+                let series = line.split(separator: " ").dropLast().joined(separator: " ")
+                guard seen.insert(series).inserted else { throw fail("series twice") }
                 families[current]!.samples.append(sample)
             }
         }
@@ -64,7 +64,7 @@ struct ParsedMetrics {
     private static func sample(_ line: String) throws -> Sample {
         func fail(_ why: String) -> Malformed { Malformed(line: line, why: why) }
         var rest = Substring(line)
-        let name = String(rest.prefix { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_" || $0 == ":") })
+        let name = String(rest.prefix { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") })
         guard let first = name.first, !first.isNumber else { throw fail("bad name") }
         rest = rest.dropFirst(name.count)
         var labels: [String: String] = [:]
@@ -112,7 +112,9 @@ struct ParsedMetrics {
         }
         for samples in groups.values {
             let buckets = samples.filter { $0.name == name + "_bucket" }
-            let bounds = buckets.map { $0.labels["le"] == "+Inf" ? Double.infinity : Double($0.labels["le"]!)! }
+            let bounds = buckets.map { bucket in
+                bucket.labels["le"].flatMap { $0 == "+Inf" ? .infinity : Double($0) } ?? .nan
+            }
             let count = samples.first { $0.name == name + "_count" }?.value
             guard bounds == bounds.sorted(), bounds.last == .infinity,
                 buckets.map(\.value) == buckets.map(\.value).sorted(), buckets.last?.value == count,

@@ -15,7 +15,8 @@ private func page(_ meters: [MeterMemory], _ destinations: [DestinationLabels] =
                 id > 0 && Int(id) <= destinations.count ? destinations[Int(id) - 1] : DestinationLabels()
             },
             lane: { "lane-\($0)" }, decision: { ["none", "lane", "stable"][Int($0)] },
-            carrier: { ["none", "query", "header"][Int($0)] }, lossReason: { ["suspect", "conflict"][Int($0)] }),
+            carrier: { ["none", "query", "header"][Int($0)] },
+            lossReason: { ["suspect", "conflict"][Int($0)] }),
         own: pod, control: ControlMeter(), accessLog: nil, version: "1.2.3")
 }
 
@@ -204,8 +205,9 @@ private func auth(_ version: String = "v1") -> DestinationLabels {
     #expect(ResponseFlags([]).text == "-")
     #expect(ResponseFlags([.OM, .LH, .DC, .URX, .UF]).text == "LH,UF,DC,URX,OM")
     let all = ResponseFlags(rawValue: .max).text
-    #expect(
-        all == "LH,UH,UT,LR,UR,UF,UC,UO,NR,DI,FI,RL,UAEX,RLSE,DC,URX,SI,IH,DPE,UMSDR,RFCF,NFCF,DT,UPE,NC,OM,DF")
+    let expected =
+        "LH,UH,UT,LR,UR,UF,UC,UO,NR,DI,FI,RL,UAEX,RLSE,DC,URX,SI,IH,DPE,UMSDR,RFCF,NFCF,DT,UPE,NC,OM,DF"
+    #expect(all == expected)
 }
 
 @Test(arguments: [0, 1, 100, 300_000]) func gzipRoundTrip(count: Int) throws {
