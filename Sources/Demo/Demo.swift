@@ -80,11 +80,14 @@ private func invitation(_ site: Site, _ folder: WorkFolder) -> String {
 
 /// The path of this program, so that the proxies carry its name in lists of processes.
 private func ownProgram() -> String {
-    var path = [UInt8](repeating: 0, count: 4_096)
-    let count = path.withUnsafeMutableBytes { bytes in
-        readlink("/proc/self/exe", bytes.bindMemory(to: CChar.self).baseAddress, bytes.count)
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4_096) { path in
+        guard let start = path.baseAddress else { return "/proc/self/exe" }
+        // One byte less, so that there is room for the terminator that readlink does not write.
+        let count = readlink("/proc/self/exe", start, path.count - 1)
+        if count <= 0 { return "/proc/self/exe" }
+        start[count] = 0
+        return String(cString: start)
     }
-    return count > 0 ? String(decoding: path[..<count], as: UTF8.self) : "/proc/self/exe"
 }
 
 /// A line for the person at the terminal, at once.
