@@ -8,7 +8,7 @@ package struct DemoOptions: Sendable {
     /// End after the tour.
     package var once = false
     /// The fairlead to start proxies with; this very program by default.
-    package var program = "/proc/self/exe"
+    package var program = ownProgram()
 
     package init() {}
 }
@@ -68,14 +68,26 @@ private func invitation(_ site: Site, _ folder: WorkFolder) -> String {
       http://localhost:\(site.edgePort)/?x-feat-name=auth-refactor       you are in the lane from now on
       http://auth-refactor.preview.localhost:\(site.edgePort)/           the same by a link without a query
       http://localhost:\(site.edgePort)/?x-feat-name=                    you have left it
-      http://\(site.edgeAdmin)/                                the edge's own page
+      http://\(site.edgeAdmin.text)/                                 the edge's own page
     Try
       curl -i 'http://localhost:\(site.edgePort)/?x-feat-name=auth-refactor'
       curl -H 'x-feat-name: auth-refactor' -H 'accept: application/json' http://localhost:\(site.edgePort)/
       curl -si -H 'x-fairlead-debug: 1' http://localhost:\(site.edgePort)/ | grep x-fairlead-explain
-      curl http://\(site.edgeAdmin)/lanes
+      curl http://\(site.edgeAdmin.text)/lanes
     Edit \(folder.documents)/lanes.yaml and see it take effect. Ctrl-C ends everything.
     """
+}
+
+/// The path of this program, so that the proxies carry its name in lists of processes.
+private func ownProgram() -> String {
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4_096) { path in
+        guard let start = path.baseAddress else { return "/proc/self/exe" }
+        // One byte less, so that there is room for the terminator that readlink does not write.
+        let count = readlink("/proc/self/exe", start, path.count - 1)
+        if count <= 0 { return "/proc/self/exe" }
+        start[count] = 0
+        return String(cString: start)
+    }
 }
 
 /// A line for the person at the terminal, at once.

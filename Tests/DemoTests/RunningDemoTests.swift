@@ -8,7 +8,7 @@ extension DemoSuites.RunningDemoTests {
 
     /// Where the edge listens, from the introduction.
     private func edgePort(_ demo: RunningProcess) throws -> UInt16 {
-        let line = try demo.waitForLine("  edge ", patience)
+        let line = try demo.waitForLine("  edge       http", patience)
         return try #require(line.split(separator: ":").last.flatMap { UInt16($0) })
     }
 
