@@ -53,7 +53,7 @@ import Testing
 
     @Test(
         arguments: [
-            (1e20, "1e+20"), (0.1, "0.1"), (-0.0, "-0.0"), (5e-324, "5e-324"), (1.7976931348623157e308, "1.7976931348623157e+308"),
+            (1e20, "1e+20"), (0.1, "0.1"), (-0.0, "-0.0"), (.leastNonzeroMagnitude, "5e-324"), (1.7976931348623157e308, "1.7976931348623157e+308"),
             (.nan, "null"), (.infinity, "null"), (-.infinity, "null"), (3, "3.0"),
         ])
     func doubles(_ value: Double, _ text: String) {
