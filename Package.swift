@@ -64,9 +64,13 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Base", "CLinux"], path: "Tests/Support",
             swiftSettings: swiftSettings),
-        tests("BaseTests", ["Base", "TestSupport"]),
+        // What the fuzz targets of Tests/Fuzz check; their seeds are replayed by HTTPTests.
+        .target(
+            name: "FuzzInvariants", dependencies: ["Base", "HTTP"], path: "Tests/Fuzz/Invariants",
+            swiftSettings: swiftSettings),
+        tests("BaseTests", ["Base", "CLinux", "TestSupport"]),
         tests("LoopTests", ["Loop", "Base", "CLinux", "TestSupport"]),
-        tests("HTTPTests", ["HTTP", "Base", "TestSupport"]),
+        tests("HTTPTests", ["HTTP", "Base", "CLinux", "FuzzInvariants", "TestSupport"]),
         tests("LanesTests", ["Lanes", "HTTP", "Base", "CRE2", "TestSupport"]),
         tests("ConfigTests", ["Config", "Lanes", "HTTP", "Base", "TestSupport"]),
         tests("TelemetryTests", ["Telemetry", "Base", "Loop", "CLinux", "CZlib", "TestSupport"]),

@@ -25,6 +25,7 @@ public final class Arena {
     public func whenFreed(_ action: @escaping () -> Void) { atEnd.append(action) }
 
     private func allocate(bytes: Int, alignment: Int) -> UnsafeMutableRawPointer {
+        precondition(alignment <= 16, "malloc(3) aligns to 16 bytes")
         bytesUsed += bytes
         if bytes > Self.chunkBytes / 4 {
             guard let own = malloc(bytes) else { fatalError("out of memory: \(bytes) bytes of configuration") }

@@ -13,6 +13,8 @@ public enum Limits {
     public static let editFields = 156
     /// Bytes that edits may add to one head.
     public static let editBytes = 65_536
+    /// Bytes of a method; registered ones have at most 17.
+    public static let methodBytes = 64
     /// Bytes of a request target; longer is 414. Below `headBytes`, so that a target can fail by name.
     public static let targetBytes = 32_768
     /// Bytes of a lane name: a DNS label (`lanes.md` 1, trap 10).

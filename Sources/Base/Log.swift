@@ -50,21 +50,36 @@ public enum Log {
 
     private static func write(_ at: LogLevel, _ message: () -> String) {
         guard at.rawValue >= level.load(ordering: .relaxed) else { return }
-        let time = UTCTime(nanoseconds: fl_realtime_ns()).text
-        let line: [UInt8]
-        if json.load(ordering: .relaxed) {
+        let time = UTCTime(nanoseconds: fl_realtime_ns())
+        line(at, time, message(), json: json.load(ordering: .relaxed)).withUnsafeBytes { bytes in
+            _ = CLinux.write(2, bytes.baseAddress, bytes.count)
+        }
+    }
+
+    /// One line with its line feed.
+    static func line(_ at: LogLevel, _ time: UTCTime, _ message: String, json: Bool) -> [UInt8] {
+        if json {
             var writer = JSONWriter()
             writer.object { fields in
-                fields.member("time", time)
+                fields.member("time", time.text)
                 fields.member("level", at.name)
-                fields.member("message", message())
+                fields.member("message", message)
             }
-            line = writer.finish() + [0x0A]
-        } else {
-            // A message can quote peer bytes: control characters must not forge lines.
-            let text = message().map { $0.isNewline ? " " : $0 }
-            line = Array("\(time) \(at.name) \(String(text))\n".utf8)
+            return writer.finish() + [0x0A]
         }
-        line.withUnsafeBytes { bytes in _ = CLinux.write(2, bytes.baseAddress, bytes.count) }
+        // A message can quote peer bytes: they must not forge lines or steer a terminal.
+        var text = ""
+        for scalar in message.unicodeScalars {
+            text.unicodeScalars.append(endsLineOrControls(scalar) ? " " : scalar)
+        }
+        return Array("\(time.text) \(at.name) \(text)\n".utf8)
+    }
+
+    /// C0 and C1 controls, DEL, and Unicode's line and paragraph separators.
+    private static func endsLineOrControls(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0..<0x20, 0x7F..<0xA0, 0x2028, 0x2029: true
+        default: false
+        }
     }
 }

@@ -47,13 +47,15 @@ public struct UTCTime: Equatable, Sendable {
         guard let year = number(0, 4), let month = number(5, 2), let day = number(8, 2),
             let hour = number(11, 2), let minute = number(14, 2), let second = number(17, 2),
             bytes[4] == 0x2D, bytes[7] == 0x2D, bytes[10] | 0x20 == 0x74, bytes[13] == 0x3A,
-            bytes[16] == 0x3A, (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60,
-            second <= 60
+            bytes[16] == 0x3A, (1...12).contains(month), day >= 1, day <= days(in: month, of: year),
+            hour < 24, minute < 60, second <= 60
         else { return nil }
         var at = 19
         if bytes[at] == 0x2E {
             at += 1
+            let fraction = at
             while at < bytes.count, (0x30...0x39).contains(bytes[at]) { at += 1 }
+            if at == fraction { return nil }
         }
         guard at < bytes.count else { return nil }
         var offset = 0
@@ -61,16 +63,25 @@ public struct UTCTime: Equatable, Sendable {
             guard at + 1 == bytes.count else { return nil }
         } else {
             guard bytes[at] == 0x2B || bytes[at] == 0x2D, at + 6 == bytes.count, bytes[at + 3] == 0x3A,
-                let hours = number(at + 1, 2), let minutes = number(at + 4, 2)
+                let hours = number(at + 1, 2), let minutes = number(at + 4, 2), hours < 24, minutes < 60
             else { return nil }
             offset = (hours * 3_600 + minutes * 60) * (bytes[at] == 0x2B ? 1 : -1)
         }
-        let shiftedYear = month <= 2 ? year - 1 : year
-        let era = shiftedYear / 400
-        let yearOfEra = shiftedYear - era * 400
+        // Counted from a whole era before the year 0, so that nothing below is negative.
+        let shiftedYear = (month <= 2 ? year - 1 : year) + 400
+        let era = shiftedYear / 400 - 1
+        let yearOfEra = shiftedYear % 400
         let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
         let days = era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
         return Int64(days * 86_400 + hour * 3_600 + minute * 60 + second - offset)
+    }
+
+    private static func days(in month: Int, of year: Int) -> Int {
+        switch month {
+        case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
+        case 4, 6, 9, 11: 30
+        default: 31
+        }
     }
 
     private static func padded(_ value: Int, _ width: Int) -> String {

@@ -8,6 +8,8 @@ public struct ChunkedDecoder: BitwiseCopyable {
     private enum State: UInt8 {
         case size, `extension`, sizeLineFeed, data, dataCarriageReturn, dataLineFeed
         case trailerStart, trailerName, trailerValue, trailerLineFeed, lastLineFeed, done
+        /// Something was malformed: nothing that follows is believed.
+        case bad
     }
 
     public enum Status: UInt8, Sendable, BitwiseCopyable {
@@ -33,6 +35,7 @@ public struct ChunkedDecoder: BitwiseCopyable {
     /// Decodes `count` bytes at `bytes`; body bytes move to the front. After `done`, bytes past `consumed` belong
     /// to the next message.
     public mutating func decode(_ bytes: UnsafeMutablePointer<UInt8>, _ count: Int) -> Step {
+        if state == .done { return Step(consumed: 0, produced: 0, status: .done) }
         var from = 0
         var to = 0
         while from < count {
@@ -48,10 +51,13 @@ public struct ChunkedDecoder: BitwiseCopyable {
             }
             let byte = bytes[from]
             from &+= 1
-            if !advance(byte) { return Step(consumed: from, produced: to, status: .bad) }
+            if !advance(byte) {
+                state = .bad
+                return Step(consumed: from, produced: to, status: .bad)
+            }
             if state == .done { return Step(consumed: from, produced: to, status: .done) }
         }
-        return Step(consumed: from, produced: to, status: state == .done ? .done : .more)
+        return Step(consumed: from, produced: to, status: state == .bad ? .bad : .more)
     }
 
     /// One byte outside chunk data; false: malformed.
@@ -75,7 +81,7 @@ public struct ChunkedDecoder: BitwiseCopyable {
         case .lastLineFeed:
             state = .done
             return byte == 0x0A
-        case .data, .done: return false
+        case .data, .done, .bad: return false
         }
     }
 

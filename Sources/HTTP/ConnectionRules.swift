@@ -44,8 +44,7 @@ public enum ConnectionRules {
         while index < text.count {
             let digit = text[index] &- 0x30
             if digit > 9 { return .badContentLength }
-            // 18 digits cannot pass 2^63; longer ones can.
-            if value > 922_337_203_685_477_579 { return .contentLengthTooLarge }
+            if value > (UInt64(Int64.max) - UInt64(digit)) / 10 { return .contentLengthTooLarge }
             value = value &* 10 &+ UInt64(digit)
             index &+= 1
         }

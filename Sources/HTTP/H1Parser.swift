@@ -1,6 +1,7 @@
 // Reads HTTP/1 heads (RFC 9112) out of one contiguous buffer, strictly: what two parsers could read differently
 // is refused. Lines end with CRLF only, field names touch their colon, nothing is folded. Field names are
-// lower-cased in the buffer. Knows no sockets; a head that is not whole yet is read again when more came.
+// lower-cased in the buffer. Knows no sockets; a head that is not whole yet is read again when more came, and
+// what comes of it does not depend on how the bytes were cut.
 internal import Base
 internal import CLinux
 
@@ -31,10 +32,19 @@ public enum H1Parser {
         _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int, _ head: inout RequestHead,
         _ headers: inout HeaderList, maxBytes: Int, maxFields: Int
     ) -> HeadResult {
+        // What lies past the limit is not looked at: whether it is here already is chance.
+        let result = readRequest(bytes, bytes + min(count, maxBytes), &head, &headers, maxFields: maxFields)
+        if case .needMore = result, count >= maxBytes { return .refused(.headTooLarge) }
+        return result
+    }
+
+    private static func readRequest(
+        _ bytes: UnsafeMutablePointer<UInt8>, _ end: UnsafeMutablePointer<UInt8>, _ head: inout RequestHead,
+        _ headers: inout HeaderList, maxFields: Int
+    ) -> HeadResult {
         head = RequestHead()
         headers.reset()
         var at = bytes
-        let end = bytes + count
         var blanks = 0
         while at < end, at[0] == 0x0D {
             if at + 1 == end { return .needMore }
@@ -45,9 +55,8 @@ public enum H1Parser {
         // Method.
         let methodStart = at
         while at < end, fl_is_token(at[0]) != 0 { at += 1 }
-        if at == end {
-            return count > maxBytes || at - methodStart > 64 ? .refused(.badRequestLine) : .needMore
-        }
+        if at - methodStart > Limits.methodBytes { return .refused(.badRequestLine) }
+        if at == end { return .needMore }
         if at[0] == 0x0A { return .refused(.bareLineFeed) }
         if at[0] != 0x20 || at == methodStart { return .refused(.badRequestLine) }
         head.request.method = ByteView(methodStart, at - methodStart)
@@ -68,8 +77,7 @@ public enum H1Parser {
         case .complete(let minor): head.minorVersion = UInt8(truncatingIfNeeded: minor)
         }
         at += 10
-        let fields = readFields(
-            at, end, bytes, &headers, &head.connection, maxBytes: maxBytes, maxFields: maxFields)
+        let fields = readFields(at, end, bytes, &headers, &head.connection, maxFields: maxFields)
         guard case .complete = fields else { return fields }
         if let why = RequestRules.frame(&head) { return .refused(why) }
         return fields
@@ -110,6 +118,15 @@ public enum H1Parser {
         _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int, _ head: inout ResponseHead,
         _ headers: inout HeaderList, maxBytes: Int, maxFields: Int
     ) -> HeadResult {
+        let result = readResponse(bytes, min(count, maxBytes), &head, &headers, maxFields: maxFields)
+        if case .needMore = result, count >= maxBytes { return .refused(.headTooLarge) }
+        return result
+    }
+
+    private static func readResponse(
+        _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int, _ head: inout ResponseHead,
+        _ headers: inout HeaderList, maxFields: Int
+    ) -> HeadResult {
         head = ResponseHead()
         headers.reset()
         let end = bytes + count
@@ -138,22 +155,20 @@ public enum H1Parser {
         head.status = Int(bytes[9] &- 0x30) &* 100 &+ Int(bytes[10] &- 0x30) &* 10 &+ Int(bytes[11] &- 0x30)
         let phraseStart = bytes + (bytes[12] == 0x20 ? 13 : 12)
         guard let stop = fl_scan_field_value(phraseStart, end) else { return .needMore }
-        if stop == end || stop + 1 == end {
-            return count > maxBytes ? .refused(.headTooLarge) : .needMore
-        }
-        if stop[0] != 0x0D || stop[1] != 0x0A { return .refused(.badStatusLine) }
+        if stop == end { return .needMore }
+        if stop[0] != 0x0D { return .refused(.badStatusLine) }
+        if stop + 1 == end { return .needMore }
+        if stop[1] != 0x0A { return .refused(.badStatusLine) }
         head.reasonPhrase = ByteView(phraseStart, stop - UnsafePointer(phraseStart))
         let at = UnsafeMutablePointer(mutating: stop) + 2
-        let fields = readFields(
-            at, end, bytes, &headers, &head.connection, maxBytes: maxBytes, maxFields: maxFields)
-        return fields
+        return readFields(at, end, bytes, &headers, &head.connection, maxFields: maxFields)
     }
 
     /// Field lines up to and with the blank line. `base` is the start of the head, for its size.
     private static func readFields(
         _ start: UnsafeMutablePointer<UInt8>, _ end: UnsafeMutablePointer<UInt8>,
         _ base: UnsafeMutablePointer<UInt8>, _ headers: inout HeaderList,
-        _ connection: inout ConnectionFields, maxBytes: Int, maxFields: Int
+        _ connection: inout ConnectionFields, maxFields: Int
     ) -> HeadResult {
         var at = start
         let table = HeaderNames.table
@@ -164,9 +179,8 @@ public enum H1Parser {
             if at[0] == 0x0D {
                 if at + 1 == end { break }
                 if at[1] != 0x0A { return .refused(.badFieldLine) }
-                let length = at + 2 - base
                 headers.count = count
-                return length > maxBytes ? .refused(.headTooLarge) : .complete(length)
+                return .complete(at + 2 - base)
             }
             // The name touches its colon; a line that begins with a blank would be folding (RFC 9112 5.2).
             guard let colon = fl_lower_token(at, end) else { break }
@@ -175,10 +189,10 @@ public enum H1Parser {
                 return .refused(colon[0] == 0x0A ? .bareLineFeed : .badFieldLine)
             }
             guard let stop = fl_scan_field_value(colon + 1, end) else { break }
-            if stop == end || stop + 1 == end { break }
-            if stop[0] != 0x0D || stop[1] != 0x0A {
-                return .refused(stop[0] == 0x0A ? .bareLineFeed : .badFieldLine)
-            }
+            if stop == end { break }
+            if stop[0] != 0x0D { return .refused(stop[0] == 0x0A ? .bareLineFeed : .badFieldLine) }
+            if stop + 1 == end { break }
+            if stop[1] != 0x0A { return .refused(.badFieldLine) }
             if count == maxFields || count == Limits.headFields { return .refused(.tooManyFields) }
             var valueStart = UnsafePointer(colon) + 1
             var valueEnd = stop
@@ -201,6 +215,6 @@ public enum H1Parser {
             count &+= 1
             at = UnsafeMutablePointer(mutating: stop) + 2
         }
-        return end - base >= maxBytes ? .refused(.headTooLarge) : .needMore
+        return .needMore
     }
 }

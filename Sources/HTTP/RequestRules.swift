@@ -25,7 +25,7 @@ public enum RequestRules {
             if head.framing != .none { return .connectWithBody }
             head.request.isConnect = true
             head.request.authority = target
-            return hostIsValid(target) ? nil : .badTarget
+            return hostIsValid(target) && namesPort(target) ? nil : .badTarget
         }
         if target[0] == 0x2F {
             splitPath(target, &head)
@@ -77,12 +77,23 @@ public enum RequestRules {
     /// form wins over Host (RFC 9112 3.2.2).
     public static func settleAuthority(_ head: inout RequestHead, _ headers: HeaderList) -> HeadError? {
         guard let host = headers.find(.host) else { return .missingHost }
-        if head.isAbsoluteForm || head.request.isConnect { return nil }
         let value = host.pointee.value
+        if !value.isEmpty, !hostIsValid(value) { return .badHost }
+        if head.isAbsoluteForm || head.request.isConnect { return nil }
         if value.isEmpty { return .missingHost }
-        if !hostIsValid(value) { return .badHost }
         head.request.authority = value
         return nil
+    }
+
+    /// Whether a valid host ends with a port to connect to: CONNECT must name one (RFC 9112 3.2.3).
+    private static func namesPort(_ host: ByteView) -> Bool {
+        var at = host.count
+        var isZero = true
+        while at > 0, host[at - 1] &- 0x30 <= 9 {
+            at -= 1
+            if host[at] != 0x30 { isZero = false }
+        }
+        return at > 0 && host[at - 1] == 0x3A && !isZero
     }
 
     /// `uri-host [":" port]` (RFC 9110 7.2) without userinfo; not empty.

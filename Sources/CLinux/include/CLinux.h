@@ -127,7 +127,8 @@ static inline socklen_t fl_address_write(const fl_address *address, struct socka
 /// Reads an IP address without brackets or port; 1 on success.
 static inline int fl_address_parse(const uint8_t *text, size_t count, fl_address *out) {
     char copy[64];
-    if (count >= sizeof copy) return 0;
+    // inet_pton would stop at a NUL and believe what stands before it.
+    if (count >= sizeof copy || memchr(text, 0, count)) return 0;
     memcpy(copy, text, count);
     copy[count] = 0;
     struct sockaddr_storage storage;
