@@ -92,7 +92,7 @@ struct URLParts {
     init(_ url: String) {
         var rest = url[...]
         if let fragment = rest.firstIndex(of: "#") { rest = rest[..<fragment] }
-        if let mark = rest.range(ofText: "://") {
+        if !rest.hasPrefix("/"), let mark = rest.range(ofText: "://") {
             scheme = rest[..<mark.lowerBound].lowercased()
             rest = rest[mark.upperBound...]
             let end = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex

@@ -39,12 +39,9 @@ enum ListKind {
 
     /// Our value if the piece is ours: of a baggage member without its properties.
     func value(_ piece: ByteView, _ key: ByteView) -> ByteView? {
+        let trimmed = withoutLeadingBlanks(piece)
         // Most pieces are others': one byte tells.
-        var start = 0
-        while start < piece.count, piece[start] == 0x20 || piece[start] == 0x09 { start &+= 1 }
-        guard piece.count &- start > key.count, piece[start] == key[0] else { return nil }
-        let trimmed = piece.slice(start, piece.count)
-        guard trimmed.hasPrefix(key) else { return nil }
+        guard trimmed.count > key.count, trimmed[0] == key[0], trimmed.hasPrefix(key) else { return nil }
         let pair = splitPair(trimmed)
         guard let raw = pair.value, pair.name.trimmed.equals(key) else { return nil }
         switch self {
@@ -99,13 +96,19 @@ func rewrite(
             continue
         }
         // What now comes first needs no blank before it.
-        let kept = writer.count == 0 ? piece.trimmed : piece
+        let kept = writer.count == 0 ? withoutLeadingBlanks(piece) : piece
         if writer.count == 0, kept.isEmpty { continue }
         writer.separate(kind.separator)
         writer.write(kept)
     }
     if !placed { put(&writer) }
     return writer.count
+}
+
+private func withoutLeadingBlanks(_ piece: ByteView) -> ByteView {
+    var start = 0
+    while start < piece.count, piece[start] == 0x20 || piece[start] == 0x09 { start &+= 1 }
+    return piece.slice(start, piece.count)
 }
 
 private struct CountingWriter {

@@ -15,7 +15,7 @@ extension TableBuilder {
             header: header, tracestateKey: arena.store(policy.key.lowercased()),
             previewHosts: arena.store(policy.previewHosts.map(freeze)),
             signingSecret: arena.store(policy.signingSecret ?? []),
-            signingRequired: policy.signingRequired && policy.signingSecret?.isEmpty == false,
+            signingRequired: policy.signingRequired,
             pin: policy.pin.map { UnsafePointer(arena.store(freeze($0))) }, knownNames: known.names,
             knownByValue: known.byValue, knownByPair: known.byPair, lineKinds: lineKinds(header))
         return UnsafePointer(arena.store(frozen))

@@ -117,7 +117,7 @@ extension TableBuilder {
             isFormatted: isFormatted(request) || isFormatted(response),
             authority: arena.store(
                 route.rewrite?.authority ?? authority(route.requestHeaders)
-                    ?? authority(target.requestHeaders) ?? ""))
+                    ?? target.authority ?? authority(target.requestHeaders) ?? ""))
     }
 
     private func isFormatted(_ levels: Frozen<HeaderLevel>) -> Bool {
