@@ -19,8 +19,7 @@ func modelOf(_ text: String, proxy: String? = nil, sourceLocation: SourceLocatio
     -> RoutingModel
 {
     let result = loadText(text, proxy: proxy)
-    return try #require(
-        result.model, "\(result.findings.map(\.text))", sourceLocation: sourceLocation)
+    return try #require(result.model, "\(result.findings.map(\.text))", sourceLocation: sourceLocation)
 }
 
 extension LoadResult {
