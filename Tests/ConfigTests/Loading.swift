@@ -125,3 +125,19 @@ func service(_ name: String, network: Int, namespace: String = "shop", port: Int
     }
     return text
 }
+
+extension String {
+    /// This text with every `part` exchanged; `part` must be there, or the test tests nothing.
+    func replacing(_ part: String, with other: String, sourceLocation: SourceLocation = #_sourceLocation) -> String {
+        var result = ""
+        var rest = self[...]
+        var isFound = false
+        while let found = rest.range(of: part) {
+            isFound = true
+            result += rest[..<found.lowerBound] + other
+            rest = rest[found.upperBound...]
+        }
+        #expect(isFound, "nothing to replace: \(part)", sourceLocation: sourceLocation)
+        return result + rest
+    }
+}
