@@ -21,6 +21,7 @@ struct VirtualServiceDocument: Document {
     struct Match: Sendable {
         var name = ""
         var model = MatchModel()
+        /// `mesh` or `namespace/name`.
         var gateways: [String] = []
         var sourceLabels: [String: String] = [:]
         var sourceNamespace = ""
@@ -98,7 +99,7 @@ struct VirtualServiceDocument: Document {
     private static func readRoute(_ fields: Fields, meta: Meta) -> HTTPRoute {
         var route = HTTPRoute(line: fields.line, ref: fields.context.ref(fields.line))
         route.name = fields.string("name") ?? ""
-        route.matches = fields.objects("match").map(readMatch)
+        route.matches = fields.objects("match").map { readMatch($0, namespace: meta.namespace) }
         route.destinations = fields.objects("route").compactMap(readDestination)
         for index in route.destinations.indices {
             let host = route.destinations[index].host
