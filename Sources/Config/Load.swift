@@ -55,7 +55,8 @@ package func load(_ sources: Sources, options: LoadOptions = LoadOptions()) -> L
         } else {
             reader.findings.add(
                 Finding(
-                    .error, Code.notYAML, "not UTF-8 text", file: source.file, line: firstBadLine(source.bytes),
+                    .error, Code.notYAML, "not UTF-8 text", file: source.file,
+                    line: firstBadLine(source.bytes),
                     refused: true))
         }
     }

@@ -4,7 +4,9 @@ import Testing
 @testable import Config
 @testable import Lanes
 
-private func virtualService(_ name: String, hosts: String = "[auth]", more: String = "", _ http: String) -> String {
+private func virtualService(_ name: String, hosts: String = "[auth]", more: String = "", _ http: String)
+    -> String
+{
     """
     apiVersion: networking.istio.io/v1
     kind: VirtualService
@@ -50,7 +52,9 @@ private func check(_ text: String) -> [String] {
 }
 
 @Test func missingReferences() {
-    func destination(_ text: String) -> [String] { check(virtualService("a", "  - route: [{destination: \(text)}]")) }
+    func destination(_ text: String) -> [String] {
+        check(virtualService("a", "  - route: [{destination: \(text)}]"))
+    }
     #expect(destination("{host: auht}") == ["7 IST0101"])
     #expect(destination("{host: auth.shop}") == ["7 IST0101"])
     #expect(destination("{host: auth, subset: v3}") == ["7 IST0101"])
@@ -58,7 +62,8 @@ private func check(_ text: String) -> [String] {
     #expect(destination("{host: auth, subset: v1, port: {number: 8080}}") == [])
     let gateways = virtualService("a", more: "  gateways: [mesh, nowhere]\n", "  - \(to)")
     #expect(check(gateways) == ["6 IST0101"])
-    let result = loadText(sidecarProxy + auth + virtualService("a", "  - route: [{destination: {host: auht}}]"))
+    let result = loadText(
+        sidecarProxy + auth + virtualService("a", "  - route: [{destination: {host: auht}}]"))
     #expect(result.has("IST0101", containing: "did you mean auth.shop.svc.cluster.local?"))
     #expect(result.model != nil, "Istio runs it, and answers 503")
 }
@@ -77,7 +82,8 @@ private func check(_ text: String) -> [String] {
 
 @Test func gatewayHostsAndConflicts() {
     let named = gateway.replacing("\"*\"", with: "a.example.com")
-    let text = named + virtualService("a", hosts: "[b.example.com]", more: "  gateways: [public]\n", "  - \(to)")
+    let text =
+        named + virtualService("a", hosts: "[b.example.com]", more: "  gateways: [public]\n", "  - \(to)")
     #expect(check(text) == ["14 IST0132"])
     #expect(check(gateway + gateway.replacing("public", with: "second")) == ["17 IST0145"])
 }
@@ -95,8 +101,10 @@ private func check(_ text: String) -> [String] {
 }
 
 @Test func rulesThatAreNeverUsed() {
-    #expect(check(virtualService("a", "  - \(to)\n  - {match: [{uri: {exact: /a}}], \(to)}")) == ["8 IST0130"])
-    #expect(check(virtualService("a", "  - {match: [{uri: {prefix: /}}], \(to)}\n  - \(to)")) == ["8 IST0130"])
+    #expect(
+        check(virtualService("a", "  - \(to)\n  - {match: [{uri: {exact: /a}}], \(to)}")) == ["8 IST0130"])
+    #expect(
+        check(virtualService("a", "  - {match: [{uri: {prefix: /}}], \(to)}\n  - \(to)")) == ["8 IST0130"])
     let same = "{match: [{uri: {exact: /a}}], \(to)}"
     #expect(check(virtualService("a", "  - \(same)\n  - \(same)\n  - \(to)")) == ["8 IST0130"])
     let port = "{match: [{uri: {prefix: /}, port: 8080}], \(to)}"
@@ -137,7 +145,9 @@ private let featureOnly = """
 
 @Test func trap2NotFoundForEveryoneElse() {
     #expect(check(virtualService("a", featureOnly)) == ["7 FL0102"])
-    #expect(check(virtualService("a", featureOnly + "\n  - route: [{destination: {host: auth, subset: v1}}]")) == [])
+    #expect(
+        check(virtualService("a", featureOnly + "\n  - route: [{destination: {host: auth, subset: v1}}]"))
+            == [])
     // On a gateway another VirtualService of the host may answer the rest.
     let bound = "  gateways: [public]\n"
     let alone = gateway + virtualService("a", more: bound, featureOnly)
@@ -150,7 +160,10 @@ private let featureOnly = """
 @Test func trap3TwoVirtualServicesOnOneMeshHost() {
     let second = virtualService("b", hosts: "[auth.shop.svc.cluster.local]", "  - \(to)")
     #expect(check(virtualService("a", "  - \(to)") + second) == ["13 IST0109"])
-    #expect(check(virtualService("a", "  - \(to)") + gateway + second.replacing("  http:", with: "  gateways: [public]\n  http:")) == [])
+    #expect(
+        check(
+            virtualService("a", "  - \(to)") + gateway
+                + second.replacing("  http:", with: "  gateways: [public]\n  http:")) == [])
 }
 
 @Test func trap4TwoDefinitionsOfASubset() {
@@ -162,16 +175,20 @@ private let featureOnly = """
     func matching(_ header: String, _ pattern: String) -> String {
         "  - {match: [{headers: {\(header): {regex: '\(pattern)'}}}], route: [{destination: {host: auth, subset: v2}}]}\n"
     }
-    let both = matching("x-feat-name", ".*(auth-refactor).*") + matching("x-feat-name", ".*(auth-refactor-2).*")
+    let both =
+        matching("x-feat-name", ".*(auth-refactor).*") + matching("x-feat-name", ".*(auth-refactor-2).*")
     let text = virtualService("a", both + "  - route: [{destination: {host: auth, subset: v1}}]")
     #expect(check(text) == ["7 FL0105"])
     let apart = matching("x-feat-name", ".*(one).*") + matching("x-feat-name", ".*(two).*")
     #expect(check(virtualService("a", apart + "  - route: [{destination: {host: auth, subset: v1}}]")) == [])
     let cookie = matching("cookie", ".*(x-feat-name=a).*")
     #expect(
-        check(virtualService("a", cookie + "  - route: [{destination: {host: auth, subset: v1}}]")) == ["7 FL0105"])
+        check(virtualService("a", cookie + "  - route: [{destination: {host: auth, subset: v1}}]")) == [
+            "7 FL0105"
+        ])
     let anchored = matching("cookie", "^(.*;\\s*)?x-feat-name=a(;.*)?$")
-    #expect(check(virtualService("a", anchored + "  - route: [{destination: {host: auth, subset: v1}}]")) == [])
+    #expect(
+        check(virtualService("a", anchored + "  - route: [{destination: {host: auth, subset: v1}}]")) == [])
 }
 
 @Test func searchedLiterals() {
@@ -188,7 +205,8 @@ private let featureOnly = """
             gateway
                 + virtualService(
                     "a", more: gateways,
-                    "  - {headers: {response: {add: {Set-Cookie: '\(value)'}}}, route: [{destination: {host: auth}}]}"))
+                    "  - {headers: {response: {add: {Set-Cookie: '\(value)'}}}, route: [{destination: {host: auth}}]}"
+                ))
     }
     #expect(cookie("x-feat-name=a; Path=/; HttpOnly") == ["16 FL0108", "16 FL0106"])
     #expect(cookie("a=b; SameSite=Lax; secure; MAX-AGE=1") == ["16 FL0106"])
@@ -203,7 +221,8 @@ private let featureOnly = """
         end
         """
     #expect(check(script("GATEWAY", code)) == ["1 FL0010", "11 FL0109", "11 FL0107"])
-    #expect(check(script("GATEWAY", code + "\nlocal c = h:headers():get('cookie')")) == ["1 FL0010", "11 FL0109"])
+    #expect(
+        check(script("GATEWAY", code + "\nlocal c = h:headers():get('cookie')")) == ["1 FL0010", "11 FL0109"])
 }
 
 @Test func trap12StableSelectsTheFeature() {

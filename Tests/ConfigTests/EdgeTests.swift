@@ -20,7 +20,9 @@ private func bound(
     """ + (http ?? "  - {name: \(name), route: [{destination: {host: auth}}]}") + "\n---\n"
 }
 
-private func gatewayOf(_ hosts: String, name: String = "public", more: String = "", namespace: String = "shop") -> String {
+private func gatewayOf(
+    _ hosts: String, name: String = "public", more: String = "", namespace: String = "shop"
+) -> String {
     """
     apiVersion: networking.istio.io/v1
     kind: Gateway
@@ -44,7 +46,8 @@ private let auth = service("auth", network: 1)
 }
 
 @Test func selectorsChooseGateways() throws {
-    let other = gateway.replacing("istio: ingressgateway", with: "istio: egress").replacing("public", with: "other")
+    let other = gateway.replacing("istio: ingressgateway", with: "istio: egress").replacing(
+        "public", with: "other")
     #expect(try modelOf(edgeProxy + other).listeners.isEmpty)
     #expect(loadText(edgeProxy + other).has("FL0031"))
     let everybody = gateway.replacing("selector: {istio: ingressgateway}", with: "selector: {}")
@@ -53,14 +56,22 @@ private let auth = service("auth", network: 1)
 
 @Test func virtualServicesOfAHostMergeOldestFirstWithCatchAllsLast() throws {
     let text =
-        bound("b", http: "  - {name: b1, match: [{uri: {prefix: /b}}], route: [{destination: {host: auth}}]}\n"
-            + "  - {name: b2, route: [{destination: {host: auth}}]}", created: 2021)
-        + bound("a", http: "  - {name: a1, match: [{uri: {prefix: /a}}], route: [{destination: {host: auth}}]}\n"
-            + "  - {name: a2, match: [{uri: {regex: '.*'}}], route: [{destination: {host: auth}}]}", created: 2022)
-        + bound("c", http: "  - {name: c1, match: [{headers: {x: {exact: y}}}], route: [{destination: {host: auth}}]}",
+        bound(
+            "b",
+            http: "  - {name: b1, match: [{uri: {prefix: /b}}], route: [{destination: {host: auth}}]}\n"
+                + "  - {name: b2, route: [{destination: {host: auth}}]}", created: 2021)
+        + bound(
+            "a",
+            http: "  - {name: a1, match: [{uri: {prefix: /a}}], route: [{destination: {host: auth}}]}\n"
+                + "  - {name: a2, match: [{uri: {regex: '.*'}}], route: [{destination: {host: auth}}]}",
+            created: 2022)
+        + bound(
+            "c",
+            http: "  - {name: c1, match: [{headers: {x: {exact: y}}}], route: [{destination: {host: auth}}]}",
             created: 2020)
     let model = try modelOf(edgeProxy + gateway + auth + text)
-    #expect(model.host("shop.example.com", in: "http.80")?.routes.map(\.name) == ["c1", "b1", "a1", "b2", "a2"])
+    #expect(
+        model.host("shop.example.com", in: "http.80")?.routes.map(\.name) == ["c1", "b1", "a1", "b2", "a2"])
 }
 
 @Test func hostsAreTheIntersection() throws {
@@ -113,7 +124,8 @@ private let auth = service("auth", network: 1)
 }
 
 @Test func redirectingServersNeedNoVirtualService() throws {
-    let model = try modelOf(edgeProxy + gatewayOf("[a.com, 'team/b.com']", more: ", tls: {httpsRedirect: true}"))
+    let model = try modelOf(
+        edgeProxy + gatewayOf("[a.com, 'team/b.com']", more: ", tls: {httpsRedirect: true}"))
     let hosts = model.routeTables[0].virtualHosts
     #expect(hosts.map(\.domains) == [["a.com"], ["b.com"]])
     #expect(hosts.allSatisfy { $0.httpsRedirect && $0.routes.isEmpty })
@@ -153,13 +165,17 @@ private let auth = service("auth", network: 1)
         ("{port: {number: 80, protocol: HTTP}, hosts: ['*']}", "name is missing"),
         ("{port: {number: 80, name: a, protocol: HTPP}, hosts: ['*']}", "did you mean HTTP?"),
         ("{port: {number: 80, name: a, protocol: HTTPS}, hosts: ['*']}", "tls is missing"),
-        ("{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*'], tls: {mode: SIMPLE}}", "httpsRedirect alone"),
+        (
+            "{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*'], tls: {mode: SIMPLE}}",
+            "httpsRedirect alone"
+        ),
         ("{port: {number: 80, name: a, protocol: HTTP}, hosts: ['a/b/c']}", "is no host"),
         ("{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*'], bind: nowhere}", "is no IP address"),
     ]
     for (server, message) in cases {
         let result = loadText(
-            "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec:\n  servers:\n  - \(server)\n")
+            "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec:\n  servers:\n  - \(server)\n"
+        )
         let isFound = result.has("IST0106", line: 6, containing: message)
         #expect(isFound, "\(server): \(result.findings.map(\.text))")
     }
@@ -179,7 +195,8 @@ private func delegate(_ http: String, name: String = "inner", more: String = "")
 }
 
 private func delegated(_ root: String, _ inner: String, more: String = "") throws -> [RouteModel] {
-    let model = try modelOf(edgeProxy + gateway + auth + bound("root", http: root) + delegate(inner, more: more))
+    let model = try modelOf(
+        edgeProxy + gateway + auth + bound("root", http: root) + delegate(inner, more: more))
     return model.host("shop.example.com", in: "http.80")?.routes ?? []
 }
 
@@ -244,7 +261,8 @@ private let root = "delegate: {name: inner, namespace: team}"
 @Test func severalProxiesNeedAName() throws {
     let both = edgeProxy + sidecarProxy + gateway
     let unnamed = loadText(both)
-    #expect(unnamed.model == nil && unnamed.has("FL0020", line: 1, containing: "--proxy shop/edge or shop/web"))
+    #expect(
+        unnamed.model == nil && unnamed.has("FL0020", line: 1, containing: "--proxy shop/edge or shop/web"))
     #expect(try modelOf(both, proxy: "shop/web").proxy.name == "web")
     #expect(try modelOf(both, proxy: "shop/edge").proxy.isEdge)
     #expect(loadText(both, proxy: "shop/none").has("FL0020"))

@@ -11,7 +11,9 @@ private func virtualService(_ spec: String) -> String {
     metadata: {name: auth, namespace: shop}
     spec:
 
-    """ + spec.split(separator: "\n", omittingEmptySubsequences: false).map { "  " + $0 }.joined(separator: "\n")
+    """
+        + spec.split(separator: "\n", omittingEmptySubsequences: false).map { "  " + $0 }.joined(
+            separator: "\n")
         + "\n"
 }
 
@@ -60,7 +62,8 @@ private func virtualService(_ spec: String) -> String {
     #expect(result.has("IST0106", line: 12, containing: "\"soon\" is no duration"))
     #expect(result.has("IST0106", line: 14, containing: "uri must be a mapping, not a string"))
     #expect(result.has("IST0106", line: 15, containing: "end-user must be a mapping, not a string"))
-    #expect(result.has("IST0106", line: 16, containing: "ignoreUriCase must be true or false, not an integer"))
+    #expect(
+        result.has("IST0106", line: 16, containing: "ignoreUriCase must be true or false, not an integer"))
 }
 
 @Test func labelsMustBeText() {
@@ -107,7 +110,9 @@ private func virtualService(_ spec: String) -> String {
     #expect(kind("networking.istio.io/v1alpha3", "EnvoyFilter").has("FL0010", line: 1))
     #expect(kind("gateway.networking.k8s.io/v1", "HTTPRoute").has("FL0010", line: 1))
     #expect(kind("security.istio.io/v1", "PeerAuthentication").has("FL0010"))
-    #expect(kind("networking.istio.io/v1", "VirtualServise").has("FL0004", line: 2, containing: "VirtualService?"))
+    #expect(
+        kind("networking.istio.io/v1", "VirtualServise").has("FL0004", line: 2, containing: "VirtualService?")
+    )
     #expect(kind("example.com/v1", "Widget").has("FL0004", line: 2))
     #expect(kind("fairlead.dev/v1alpha1", "Lanes").has("FL0004", containing: "did you mean Lane?"))
     #expect(kind("apps/v1", "Deployment").findings.isEmpty)
@@ -122,7 +127,8 @@ private func virtualService(_ spec: String) -> String {
 
 @Test func findingsRender() {
     let finding = Finding(
-        .error, "IST0101", "no \"x\"\nhere", file: "a.yaml", line: 3, resource: "Lane a/b", suggestion: "try y")
+        .error, "IST0101", "no \"x\"\nhere", file: "a.yaml", line: 3, resource: "Lane a/b",
+        suggestion: "try y")
     #expect(finding.text == "a.yaml:3: error [IST0101] Lane a/b: no \"x\" here (try y)")
     let warning = Finding(.warning, "FL0011", "w", file: "b.yaml", line: 1)
     #expect(

@@ -83,7 +83,8 @@ private let whole =
     var random = Seeded(state: seed)
     let original = Array(whole.utf8)
     let pieces = [
-        "{", "}", "[", "]", ":", "- ", "\n", "\t", "'", "\"", "&a ", "*a", "|\n", "? ", "---\n", "~", "-1", "999999999999",
+        "{", "}", "[", "]", ":", "- ", "\n", "\t", "'", "\"", "&a ", "*a", "|\n", "? ", "---\n", "~", "-1",
+        "999999999999",
         "true", "*", "\u{0}", "\u{FEFF}", "!!str ", "%", "<<: ", "0x7f", "é", ".",
     ].map { Array($0.utf8) }
     for _ in 0..<60 {
@@ -125,7 +126,9 @@ private func expectConsistent(_ model: RoutingModel) {
     for host in model.routeTables.flatMap(\.virtualHosts) {
         for route in host.routes {
             guard case .forward(let targets) = route.action else { continue }
-            for target in targets { if let cluster = target.cluster { #expect(model.clusters.indices.contains(cluster)) } }
+            for target in targets {
+                if let cluster = target.cluster { #expect(model.clusters.indices.contains(cluster)) }
+            }
         }
     }
     for cluster in model.clusters {

@@ -32,7 +32,8 @@ private let auth = service("auth", network: 1)
 
 private func cluster(_ text: String) throws -> ClusterModel {
     try #require(
-        try modelOf(sidecarProxy + auth + policy + text).cluster("outbound|8080||auth.shop.svc.cluster.local"))
+        try modelOf(sidecarProxy + auth + policy + text).cluster("outbound|8080||auth.shop.svc.cluster.local")
+    )
 }
 
 /// Trap 12: a feature pod that the stable Service selects serves its lane alone.
@@ -41,7 +42,8 @@ private func cluster(_ text: String) throws -> ClusterModel {
     #expect(found.laneAddresses(0) == ["10.0.1.2:8080"])
     #expect(found.stableAddresses == ["10.0.1.1:8080"])
     let two = try cluster(
-        lane("a", "[{service: auth, selector: {version: v2}}]") + lane("b", "[{service: auth, selector: {version: v1}}]"))
+        lane("a", "[{service: auth, selector: {version: v2}}]")
+            + lane("b", "[{service: auth, selector: {version: v1}}]"))
     #expect(two.laneMembers.map(\.lane) == [0, 1])
     #expect(two.stable.isEmpty)
 }
@@ -74,7 +76,8 @@ private func cluster(_ text: String) throws -> ClusterModel {
 @Test func aPodOfAnotherServiceOfTheLaneIsNoMember() throws {
     let found = try cluster(
         service("info", network: 2)
-            + lane("a", "[{service: auth, selector: {version: v2}}, {service: info, selector: {version: v2}}]"))
+            + lane(
+                "a", "[{service: auth, selector: {version: v2}}, {service: info, selector: {version: v2}}]"))
     #expect(found.laneAddresses(0) == ["10.0.1.2:8080"])
 }
 
@@ -84,12 +87,16 @@ private func cluster(_ text: String) throws -> ClusterModel {
     #expect(found.stableAddresses == ["10.0.1.2:8080"])
     #expect(found.endpoints[found.laneMembers[0].endpoints[0]].labels["version"] == "v1")
     // With several ports, an endpoint serves the port it is the target of.
-    let ports = auth.replacing("targetPort: 8080}", with: "targetPort: 8080}, {name: http-b, port: 81, targetPort: 9001}")
+    let ports = auth.replacing(
+        "targetPort: 8080}", with: "targetPort: 8080}, {name: http-b, port: 81, targetPort: 9001}")
     let model = try modelOf(
-        sidecarProxy + ports + policy + lane("a", "[{service: auth, endpoints: ['10.5.0.1:9001', '10.5.0.2:7']}]"))
+        sidecarProxy + ports + policy
+            + lane("a", "[{service: auth, endpoints: ['10.5.0.1:9001', '10.5.0.2:7']}]"))
     #expect(model.cluster("outbound|8080||auth.shop.svc.cluster.local")?.laneAddresses(0) == ["10.5.0.2:7"])
     #expect(
-        model.cluster("outbound|81||auth.shop.svc.cluster.local")?.laneAddresses(0) == ["10.5.0.1:9001", "10.5.0.2:7"])
+        model.cluster("outbound|81||auth.shop.svc.cluster.local")?.laneAddresses(0) == [
+            "10.5.0.1:9001", "10.5.0.2:7",
+        ])
 }
 
 @Test func aMemberThatSelectsNothingHasAnEmptyList() throws {
@@ -132,7 +139,9 @@ private func cluster(_ text: String) throws -> ClusterModel {
 }
 
 @Test func laneTimes() throws {
-    func expiry(_ more: String, metadata: String = "", seen: [String: Int64] = [:]) throws -> (Int64?, [String: Int64]) {
+    func expiry(_ more: String, metadata: String = "", seen: [String: Int64] = [:]) throws -> (
+        Int64?, [String: Int64]
+    ) {
         var options = LoadOptions()
         options.nowSeconds = 1_000_000
         options.firstSeen = seen
@@ -153,7 +162,8 @@ private func cluster(_ text: String) throws -> ClusterModel {
 
 @Test func refusedLanes() {
     let cases: [(String, String)] = [
-        ("Lane_A", "[]"), ("a.b", "[]"), (String(repeating: "a", count: 64), "[]"), ("a", "[{selector: {x: y}}]"),
+        ("Lane_A", "[]"), ("a.b", "[]"), (String(repeating: "a", count: 64), "[]"),
+        ("a", "[{selector: {x: y}}]"),
         ("a", "[{service: auth}]"), ("a", "[{service: auth, selector: {x: y}, endpoints: ['1.2.3.4:5']}]"),
         ("a", "[{service: auth, selector: {}}]"), ("a", "[{service: auth, endpoints: ['auth:80']}]"),
         ("a", "[{service: 'a b', selector: {x: y}}]"), ("a", "{service: auth}"),
@@ -163,7 +173,9 @@ private func cluster(_ text: String) throws -> ClusterModel {
         let isRefused = result.model == nil && result.has("FL0006")
         #expect(isRefused, "\(name) \(members): \(result.findings.map(\.text))")
     }
-    for field in ["ttl: soon", "expires: tomorrow", "mode: lose", "whenEmpty: 503", "mod: strict", "ttl: -1h"] {
+    for field in [
+        "ttl: soon", "expires: tomorrow", "mode: lose", "whenEmpty: 503", "mod: strict", "ttl: -1h",
+    ] {
         let result = loadText(policy + lane("a", "[]", more: "  \(field)\n"))
         let isRefused = result.model == nil && result.findings[0].line == 10
         #expect(isRefused, "\(field): \(result.findings.map(\.text))")
@@ -171,11 +183,17 @@ private func cluster(_ text: String) throws -> ClusterModel {
 }
 
 @Test func findingsAboutLanes() {
-    func loaded(_ text: String) -> LoadResult { loadText(sidecarProxy + auth + policy + text, now: 1_000_000) }
-    #expect(loaded(lane("a", "[{service: aut, selector: {x: y}}]")).has("FL0026", containing: "did you mean auth."))
+    func loaded(_ text: String) -> LoadResult {
+        loadText(sidecarProxy + auth + policy + text, now: 1_000_000)
+    }
+    #expect(
+        loaded(lane("a", "[{service: aut, selector: {x: y}}]")).has(
+            "FL0026", containing: "did you mean auth."))
     #expect(loaded(lane("a", "[]") + lane("a", "[]", namespace: "x")).has("FL0024"))
     #expect(loaded(lane("a", "[]", more: "  expires: 1970-01-01T00:01:00Z\n")).has("FL0025"))
-    let both = lane("a", "[{service: auth, selector: {version: v2}}]") + lane("b", "[{service: auth, selector: {app: auth}}]")
+    let both =
+        lane("a", "[{service: auth, selector: {version: v2}}]")
+        + lane("b", "[{service: auth, selector: {app: auth}}]")
     #expect(loaded(both).has("FL0028", containing: "10.0.1.2:8080"))
 }
 
@@ -186,7 +204,9 @@ private func cluster(_ text: String) throws -> ClusterModel {
     #expect(found.key == "x-feat-name")
     #expect(found.accept.query && found.accept.header && found.accept.cookie && found.accept.baggage)
     #expect(found.accept.tracestate && found.accept.traceID)
-    #expect(!found.propagate.query && found.propagate.header && !found.propagate.cookie && found.propagate.baggage)
+    #expect(
+        !found.propagate.query && found.propagate.header && !found.propagate.cookie && found.propagate.baggage
+    )
     #expect(found.pin == nil && found.previewHosts.isEmpty && !found.stripQuery && found.cache == .private)
     #expect(found.onLoss == .log && found.unknownLane == .forward && !found.guardStrip && found.traceSampled)
     #expect(found.signingSecret == nil && !found.signingRequired && found.knownByRoutes.isEmpty)
@@ -228,8 +248,10 @@ private func cluster(_ text: String) throws -> ClusterModel {
         "{key: 'a b'}", "{key: ''}", "{key: 'a&b'}", "{pin: {domain: 'a;b'}}", "{pin: {path: a}}",
         "{pin: {path: '/;x'}}", "{pin: {sameSite: none}}", "{pin: {sameSite: None, secure: false}}",
         "{pin: {maxAge: long}}", "{previewHosts: [{pattern: a.com, host: b.com}]}",
-        "{previewHosts: [{pattern: '{lane}.{lane}.com', host: b.com}]}", "{previewHosts: [{pattern: '{lane}.com'}]}",
-        "{cache: public}", "{guard: all}", "{unknownLane: drop}", "{onLoss: warn}", "{signing: {required: true}}",
+        "{previewHosts: [{pattern: '{lane}.{lane}.com', host: b.com}]}",
+        "{previewHosts: [{pattern: '{lane}.com'}]}",
+        "{cache: public}", "{guard: all}", "{unknownLane: drop}", "{onLoss: warn}",
+        "{signing: {required: true}}",
         "{accept: {querry: true}}", "{stripQuery: maybe}", "{keyy: a}",
     ] {
         let result = loadText(sidecarProxy + policy.replacing("spec: {}", with: "spec: \(spec)"))
@@ -307,13 +329,16 @@ private func cluster(_ text: String) throws -> ClusterModel {
         """
     let model = try modelOf(text)
     let proxy = model.proxy
-    #expect(proxy.name == "web" && proxy.namespace == "shop" && proxy.labels == ["app": "web"] && !proxy.isEdge)
-    #expect(model.listeners.map { Config.text(of: $0.address) } == ["[0:0:0:0:0:0:0:1]:1234", "127.0.0.2:15006"])
+    #expect(
+        proxy.name == "web" && proxy.namespace == "shop" && proxy.labels == ["app": "web"] && !proxy.isEdge)
+    #expect(
+        model.listeners.map { Config.text(of: $0.address) } == ["[0:0:0:0:0:0:0:1]:1234", "127.0.0.2:15006"])
     #expect(proxy.memberOfLane == "auth-refactor" && !proxy.allowAnyOutbound)
     #expect(proxy.injected.set.map(\.name) == ["x-a"] && proxy.injected.remove == ["e"])
     #expect(proxy.pathNormalization == .decodeAndMergeSlashes && !proxy.shadowHostSuffix && !proxy.http10)
     let timeouts = [
-        proxy.requestHeaderTimeoutMs, proxy.requestBodyIdleTimeoutMs, proxy.idleTimeoutMs, proxy.streamIdleTimeoutMs,
+        proxy.requestHeaderTimeoutMs, proxy.requestBodyIdleTimeoutMs, proxy.idleTimeoutMs,
+        proxy.streamIdleTimeoutMs,
         proxy.upstreamIdleTimeoutMs, proxy.connectTimeoutMs, proxy.drainTimeoutMs,
     ]
     #expect(timeouts == [1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 7_000])
@@ -329,7 +354,8 @@ private func cluster(_ text: String) throws -> ClusterModel {
     }
     #expect(result(valid).model != nil)
     for spec in [
-        "{}", "{role: gateway}", "{role: sidecar, inbound: [{port: 1}]}", "{role: sidecar, inbound: [{app: '1.2.3.4:5'}]}",
+        "{}", "{role: gateway}", "{role: sidecar, inbound: [{port: 1}]}",
+        "{role: sidecar, inbound: [{app: '1.2.3.4:5'}]}",
         "{role: sidecar, inbound: [{port: 1, app: 'app:80'}]}", "{role: sidecar, outbound: {port: 70000}}",
         "{role: sidecar, outbound: {address: localhost}}", "{role: sidecar, lane: Not-A-Lane}",
         "{role: edge, timeouts: {idle: forever}}", "{role: edge, limits: {headerBytes: 1}}",

@@ -6,7 +6,9 @@ import Testing
 @testable import Lanes
 
 /// Loads one text as `test.yaml`.
-func loadText(_ text: String, proxy: String? = nil, purpose: LoadOptions.Purpose = .run, now: Int64 = 1_000_000)
+func loadText(
+    _ text: String, proxy: String? = nil, purpose: LoadOptions.Purpose = .run, now: Int64 = 1_000_000
+)
     -> LoadResult
 {
     var options = LoadOptions(proxy: proxy, purpose: purpose)
@@ -27,7 +29,8 @@ extension LoadResult {
     var places: [String] { findings.map { "\($0.line) \($0.code)" } }
     func has(_ code: String, line: Int? = nil, containing text: String = "") -> Bool {
         findings.contains {
-            $0.code == code && (line == nil || $0.line == line) && ($0.text.range(of: text) != nil || text.isEmpty)
+            $0.code == code && (line == nil || $0.line == line)
+                && ($0.text.range(of: text) != nil || text.isEmpty)
         }
     }
 }
@@ -128,7 +131,9 @@ func service(_ name: String, network: Int, namespace: String = "shop", port: Int
 
 extension String {
     /// This text with every `part` exchanged; `part` must be there, or the test tests nothing.
-    func replacing(_ part: String, with other: String, sourceLocation: SourceLocation = #_sourceLocation) -> String {
+    func replacing(_ part: String, with other: String, sourceLocation: SourceLocation = #_sourceLocation)
+        -> String
+    {
         var result = ""
         var rest = self[...]
         var isFound = false

@@ -37,7 +37,8 @@ private let serviceA = """
 
         """
     let found = try endpoints(serviceA + slice)
-    #expect(found.map { text(of: $0.address) } == ["10.0.0.1:8081", "10.0.0.2:8081", "[fd00:0:0:0:0:0:0:5]:8081"])
+    #expect(
+        found.map { text(of: $0.address) } == ["10.0.0.1:8081", "10.0.0.2:8081", "[fd00:0:0:0:0:0:0:5]:8081"])
     #expect(found.map(\.healthy) == [true, false, true])
     let published = serviceA.replacing("spec:", with: "spec:\n  publishNotReadyAddresses: true")
     #expect(try endpoints(published + slice).map(\.healthy) == [true, true, true])
@@ -138,7 +139,10 @@ private let staticEntry = """
     #expect(cluster.addresses == ["10.0.0.1:8000", "10.0.0.2:7000"])
     #expect(cluster.endpoints.map(\.weight) == [3, 1])
     #expect(cluster.endpoints[0].labels == ["version": "v1"])
-    #expect(model.host("api.example.com", in: "80")?.domains == ["api.example.com", "api.example.com.", "240.0.0.1"])
+    #expect(
+        model.host("api.example.com", in: "80")?.domains == [
+            "api.example.com", "api.example.com.", "240.0.0.1",
+        ])
     #expect(model.host("*.wild.example.com", in: "80") != nil)
     #expect(model.table("443") == nil)
 }
@@ -187,7 +191,9 @@ private let staticEntry = """
         .replacing("number: 80,", with: "number: 8080,")
     let model = try modelOf(sidecarProxy + entry + service("auth", network: 1))
     #expect(
-        model.cluster("outbound|8080||auth.shop.svc.cluster.local")?.addresses == ["10.0.1.1:8080", "10.0.1.2:8080"])
+        model.cluster("outbound|8080||auth.shop.svc.cluster.local")?.addresses == [
+            "10.0.1.1:8080", "10.0.1.2:8080",
+        ])
 }
 
 // MARK: DestinationRules
@@ -204,7 +210,9 @@ private func rule(_ name: String, namespace: String, _ spec: String, created: In
 }
 
 /// Subset `x` of auth: which pods it selects tells whose rule was used.
-private func usedRule(_ rules: String, proxy: String = sidecarProxy, home: String = "other") throws -> [String]? {
+private func usedRule(_ rules: String, proxy: String = sidecarProxy, home: String = "other") throws
+    -> [String]?
+{
     let text = """
         apiVersion: networking.istio.io/v1
         kind: VirtualService
@@ -234,7 +242,9 @@ private func subset(_ version: String) -> String { "subsets: [{name: x, labels: 
     // Levels are never combined: our own rule without the subset hides the other's.
     #expect(try usedRule(rule("own", namespace: "shop", "{\(host)}") + home) == nil)
     // Not exported to us.
-    #expect(try usedRule(rule("home", namespace: "other", "{host: auth, exportTo: ['.'], \(subset("v2"))}")) == nil)
+    #expect(
+        try usedRule(rule("home", namespace: "other", "{host: auth, exportTo: ['.'], \(subset("v2"))}"))
+            == nil)
 }
 
 @Test func aSubsetInTheWrongNamespaceIsExplained() {
@@ -304,13 +314,16 @@ private func subset(_ version: String) -> String { "subsets: [{name: x, labels: 
     let plain = try cluster("{\(top)}")
     #expect(plain.loadBalancing == .random && plain.connectTimeoutMs == 2_000)
     // A port's settings replace the level's whole: the timeout is not inherited.
-    let port = try cluster("{\(top), portLevelSettings: [{port: {number: 8080}, loadBalancer: {simple: ROUND_ROBIN}}]}")
+    let port = try cluster(
+        "{\(top), portLevelSettings: [{port: {number: 8080}, loadBalancer: {simple: ROUND_ROBIN}}]}")
     #expect(port.loadBalancing == .roundRobin && port.connectTimeoutMs == 10_000)
     // A subset without port settings overrides block by block.
     let block = try cluster("{\(top)}", subset: ", trafficPolicy: {loadBalancer: {simple: LEAST_CONN}}")
     #expect(block.loadBalancing == .leastRequest && block.connectTimeoutMs == 2_000)
     let whole = try cluster(
         "{\(top)}",
-        subset: ", trafficPolicy: {portLevelSettings: [{port: {number: 8080}, loadBalancer: {simple: ROUND_ROBIN}}]}")
+        subset:
+            ", trafficPolicy: {portLevelSettings: [{port: {number: 8080}, loadBalancer: {simple: ROUND_ROBIN}}]}"
+    )
     #expect(whole.loadBalancing == .roundRobin && whole.connectTimeoutMs == 10_000)
 }

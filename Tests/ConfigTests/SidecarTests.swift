@@ -4,7 +4,9 @@ import Testing
 @testable import Config
 @testable import Lanes
 
-private func virtualService(_ name: String, _ hosts: String, subset: String = "v1", more: String = "") -> String {
+private func virtualService(_ name: String, _ hosts: String, subset: String = "v1", more: String = "")
+    -> String
+{
     """
     apiVersion: networking.istio.io/v1
     kind: VirtualService
@@ -22,7 +24,8 @@ private func virtualService(_ name: String, _ hosts: String, subset: String = "v
     let host = try #require(model.host("auth", in: "8080"))
     #expect(
         host.domains == [
-            "auth.shop.svc.cluster.local", "auth.shop.svc.cluster.local.", "auth.shop", "auth.shop.svc", "auth",
+            "auth.shop.svc.cluster.local", "auth.shop.svc.cluster.local.", "auth.shop", "auth.shop.svc",
+            "auth",
             "10.96.0.1",
         ])
     #expect(host.routes.map(\.name) == ["default"])
@@ -94,7 +97,8 @@ private func virtualService(_ name: String, _ hosts: String, subset: String = "v
     #expect(try owner(virtualService("d", "[auth]") + virtualService("c", "[auth]")) == ["c"])
     #expect(try owner(old + virtualService("c", "[auth]")) == ["c"])
     // Not for clients that only one of them is exported to.
-    let hidden = virtualService("a", "[auth]").replacing("hosts: [auth]", with: "hosts: [auth]\n  exportTo: [x]")
+    let hidden = virtualService("a", "[auth]").replacing(
+        "hosts: [auth]", with: "hosts: [auth]\n  exportTo: [x]")
     #expect(try owner(hidden + old) == ["b"])
 }
 
@@ -126,7 +130,8 @@ private func virtualService(_ name: String, _ hosts: String, subset: String = "v
     let outbound = try #require(model.listeners.first { $0.role == .outbound })
     #expect(outbound.tables.map(\.port) == [80, 8080, 0])
     #expect(model.routeTables[outbound.tables[2].routeTable].virtualHosts.map(\.name) == ["allow_any"])
-    let strict = try modelOf(sidecarProxy.replacing("role: sidecar", with: "role: sidecar, outboundTrafficPolicy: REGISTRY_ONLY"))
+    let strict = try modelOf(
+        sidecarProxy.replacing("role: sidecar", with: "role: sidecar, outboundTrafficPolicy: REGISTRY_ONLY"))
     let block = try #require(strict.host("*", in: "80"))
     guard case .direct(502, let body) = block.routes[0].action else {
         Issue.record("not refused")

@@ -47,10 +47,12 @@ private struct Folder: ~Copyable {
         folder.write(name, name)
     }
     let sources = Sources(paths: [folder.path])
-    #expect(sources.texts.map { String(decoding: $0.bytes, as: UTF8.self) } == ["a.yml", "b.yaml", "sub/c.yaml"])
+    #expect(
+        sources.texts.map { String(decoding: $0.bytes, as: UTF8.self) } == ["a.yml", "b.yaml", "sub/c.yaml"])
     #expect(sources.texts[0].file == "\(folder.path)/a.yml")
     #expect(sources.unreadable.isEmpty)
-    #expect(sources.watchedFolders.contains(folder.path) && sources.watchedFolders.contains("\(folder.path)/sub"))
+    #expect(
+        sources.watchedFolders.contains(folder.path) && sources.watchedFolders.contains("\(folder.path)/sub"))
     // A file given by name is read whatever it is called.
     #expect(Sources(paths: ["\(folder.path)/d.json"]).texts.count == 1)
 }
@@ -94,7 +96,9 @@ private struct Folder: ~Copyable {
     }
     let one = fingerprint([("a", "x"), ("b", "y")])
     #expect(one == fingerprint([("a", "x"), ("b", "y")]))
-    for other in [[("a", "xb"), ("", "y")], [("b", "y"), ("a", "x")], [("a", "x")], [("a", "x"), ("b", "z")]] {
+    for other in [
+        [("a", "xb"), ("", "y")], [("b", "y"), ("a", "x")], [("a", "x")], [("a", "x"), ("b", "z")],
+    ] {
         #expect(fingerprint(other) != one)
     }
 }

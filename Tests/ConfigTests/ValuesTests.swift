@@ -18,7 +18,9 @@ import Testing
 @Test func addressesAndRanges() {
     #expect(parseSocketAddress("10.1.2.3:8080").map(text(of:)) == "10.1.2.3:8080")
     #expect(parseSocketAddress("[::1]:80").map(text(of:)) == "[0:0:0:0:0:0:0:1]:80")
-    for text in ["10.1.2.3", "10.1.2.3:0", "10.1.2.3:65536", "::1:80", "host:80", ":80", "10.1.2.3:+8", "[::1]", ""] {
+    for text in [
+        "10.1.2.3", "10.1.2.3:0", "10.1.2.3:65536", "::1:80", "host:80", ":80", "10.1.2.3:+8", "[::1]", "",
+    ] {
         #expect(parseSocketAddress(text) == nil, "\(text)")
     }
     #expect(parseCIDR("10.1.2.3/8") == CIDR(high: 0, low: 0xFFFF_0A00_0000, prefixLength: 104))

@@ -30,7 +30,9 @@ private let rule = """
 
     """
 
-private func routes(_ http: String, proxy: String = sidecarProxy, port: String = "8080") throws -> [RouteModel] {
+private func routes(_ http: String, proxy: String = sidecarProxy, port: String = "8080") throws
+    -> [RouteModel]
+{
     let model = try modelOf(proxy + service("auth", network: 1) + rule + onAuth(http))
     return try #require(model.host("auth.shop.svc.cluster.local", in: port)).routes
 }
@@ -61,7 +63,8 @@ private let toAuth = "route: [{destination: {host: auth}}]"
         let found = try routes("  - match: [{uri: \(uri)}, {uri: {exact: /b}}]\n    \(toAuth)\n  - \(toAuth)")
         #expect(found.count == 1, "\(uri)")
     }
-    let found = try routes("  - match: [{uri: {prefix: /}, headers: {x: {exact: a}}}]\n    \(toAuth)\n  - \(toAuth)")
+    let found = try routes(
+        "  - match: [{uri: {prefix: /}, headers: {x: {exact: a}}}]\n    \(toAuth)\n  - \(toAuth)")
     #expect(found.count == 2)
 }
 
@@ -108,7 +111,8 @@ private let toAuth = "route: [{destination: {host: auth}}]"
     #expect(
         match.headers == [
             NamedMatch(name: "x-a", match: .present), NamedMatch(name: "x-b", match: .exact("")),
-            NamedMatch(name: "x-c", match: .present), NamedMatch(name: "x-d", match: .prefix("p"), inverted: true),
+            NamedMatch(name: "x-c", match: .present),
+            NamedMatch(name: "x-d", match: .prefix("p"), inverted: true),
         ])
     #expect(
         match.queryParams == [
@@ -208,7 +212,10 @@ private let toAuth = "route: [{destination: {host: auth}}]"
         ("{rewrite: {uriRegexRewrite: {match: '(', rewrite: b}}, \(toAuth)}", "RE2"),
         ("{timeout: 1s}", "has no route, redirect, directResponse or delegate"),
         ("{route: []}", "route is empty"),
-        ("{route: [{destination: {host: auth}}, {destination: {host: auth}, weight: 0}]}", "total destination weight = 0"),
+        (
+            "{route: [{destination: {host: auth}}, {destination: {host: auth}, weight: 0}]}",
+            "total destination weight = 0"
+        ),
         ("{route: [{destination: {host: auth}, weight: -1}]}", "weight is -1"),
         ("{route: [{weight: 1}]}", "destination is missing"),
         ("{route: [{destination: {subset: v1}}]}", "host is missing"),

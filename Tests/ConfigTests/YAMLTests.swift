@@ -84,7 +84,10 @@ private func parse(_ text: String) throws -> YAML? {
         let uses = Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ",")
         bomb += "a\(level): &a\(level) [\(uses)]\n"
     }
-    for key in ["? *a12\n: v\n", "[*a12]: v\n", "{z: *a12}: v\n", "*a12 : v\n", "y: {*a12 : v}\n", "y: {? *a12 : v}\n"] {
+    for key in [
+        "? *a12\n: v\n", "[*a12]: v\n", "{z: *a12}: v\n", "*a12 : v\n", "y: {*a12 : v}\n",
+        "y: {? *a12 : v}\n",
+    ] {
         #expect(loadText(bomb + key).has("FL0007", line: 14), "\(key)")
     }
 }

@@ -24,7 +24,8 @@ extension Analysis {
     }
 
     /// Whether some namespace sees both.
-    private static func shareClients(_ left: VirtualServiceDocument, _ right: VirtualServiceDocument) -> Bool {
+    private static func shareClients(_ left: VirtualServiceDocument, _ right: VirtualServiceDocument) -> Bool
+    {
         func targets(_ document: VirtualServiceDocument) -> Set<String>? {
             if document.exportTo.isEmpty || document.exportTo.contains("*") { return nil }
             return Set(document.exportTo.map { $0 == "." ? document.meta.namespace : $0 })
@@ -45,7 +46,8 @@ extension Analysis {
             for server in gateway.servers {
                 for host in server.hosts {
                     let key = Key(
-                        selector: gateway.selector, port: server.port, bind: server.bind, host: host.value.lowercased())
+                        selector: gateway.selector, port: server.port, bind: server.bind,
+                        host: host.value.lowercased())
                     guard let owner = owners[key] else {
                         owners[key] = (gateway.meta.ref, server.protocolName)
                         continue

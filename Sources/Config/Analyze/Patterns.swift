@@ -34,7 +34,8 @@ extension Analysis {
             for (pattern, other) in found {
                 note(
                     .warning, Code.collidingPatterns,
-                    "the pattern for \"\(pattern.literal)\" in \(header) also matches \"\(other)\"", pattern.ref,
+                    "the pattern for \"\(pattern.literal)\" in \(header) also matches \"\(other)\"",
+                    pattern.ref,
                     suggestion: "exact: \(pattern.literal), or anchor the pattern")
             }
         }
@@ -86,6 +87,8 @@ func searchedLiteral(_ pattern: String) -> String? {
     guard pattern.hasPrefix(".*"), pattern.hasSuffix(".*"), pattern.utf8.count > 4 else { return nil }
     var inner = pattern.dropFirst(2).dropLast(2)
     if inner.hasPrefix("("), inner.hasSuffix(")") { inner = inner.dropFirst().dropLast() }
-    guard !inner.isEmpty, !inner.utf8.contains(where: { "\\.+*?()|[]{}^$".utf8.contains($0) }) else { return nil }
+    guard !inner.isEmpty, !inner.utf8.contains(where: { "\\.+*?()|[]{}^$".utf8.contains($0) }) else {
+        return nil
+    }
     return String(inner)
 }

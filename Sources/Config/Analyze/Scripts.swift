@@ -13,11 +13,14 @@ extension Analysis {
         let code = withoutComments(script.code)
         func holds(_ text: String) -> Bool { code.range(of: text) != nil }
         let edits = holds(":add(") || holds(":replace(")
-        if script.context == "SIDECAR_OUTBOUND", holds("envoy_on_response"), !holds("envoy_on_request"), edits {
+        if script.context == "SIDECAR_OUTBOUND", holds("envoy_on_response"), !holds("envoy_on_request"), edits
+        {
             note(
                 .warning, Code.responseOnlyLua,
-                "the header is added to the answers the workload receives; its own requests never carry it", ref,
-                line: script.line, suggestion: "Proxy.spec.headers.request or Proxy.spec.lane injects on requests")
+                "the header is added to the answers the workload receives; its own requests never carry it",
+                ref,
+                line: script.line,
+                suggestion: "Proxy.spec.headers.request or Proxy.spec.lane injects on requests")
         }
         guard script.context == "GATEWAY" || script.context == "ANY", holds("envoy_on_request"), edits,
             holds("[?&]")

@@ -6,13 +6,15 @@ extension Analysis {
     mutating func checkStableFallback() {
         for document in virtualServices {
             var features: [String: Set<String>] = [:]
-            for route in document.http where !route.matches.isEmpty && route.matches.allSatisfy(\.looksAtCaller) {
+            for route in document.http
+            where !route.matches.isEmpty && route.matches.allSatisfy(\.looksAtCaller) {
                 for destination in route.destinations where !destination.subset.isEmpty {
                     features[destination.host, default: []].insert(destination.subset)
                 }
             }
             guard !features.isEmpty else { continue }
-            for route in document.http where route.takesAll || route.matches.contains(where: { !$0.looksAtCaller }) {
+            for route in document.http
+            where route.takesAll || route.matches.contains(where: { !$0.looksAtCaller }) {
                 for destination in route.destinations where destination.subset.isEmpty {
                     guard let subsets = features[destination.host] else { continue }
                     check(destination, subsets, document)

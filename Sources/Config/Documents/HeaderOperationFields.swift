@@ -25,7 +25,8 @@ func readHeaderOperations(
     for name in fields.strings("remove") {
         let lower = name.value.lowercased()
         if isFixedName(lower) {
-            fields.context.warn(name.line, Code.deprecated, "the header \(name.value) cannot be removed, ignored")
+            fields.context.warn(
+                name.line, Code.deprecated, "the header \(name.value) cannot be removed, ignored")
         } else if !isHeaderName(lower) {
             fields.context.invalid(name.line, "\(fields.path).remove: \"\(name.value)\" is no header name")
         } else {

@@ -133,7 +133,8 @@ struct VirtualServiceDocument: Document {
         func refuse(_ one: String, with others: [String]) {
             guard fields.has(one) else { return }
             for other in others where fields.has(other) {
-                context.invalid(fields.line(of: other), "\(fields.path): \(one) and \(other) exclude each other")
+                context.invalid(
+                    fields.line(of: other), "\(fields.path): \(one) and \(other) exclude each other")
             }
         }
         refuse("redirect", with: ["route", "fault", "rewrite", "directResponse", "delegate"])
@@ -198,7 +199,8 @@ struct VirtualServiceDocument: Document {
             destination.port = port.port("number")
             if port.has("name") {
                 fields.context.invalid(
-                    port.line(of: "name"), "\(port.path).name is not supported in Istio", suggestion: "use number")
+                    port.line(of: "name"), "\(port.path).name is not supported in Istio",
+                    suggestion: "use number")
             }
             port.accept("name")
             port.finish()

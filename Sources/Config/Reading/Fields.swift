@@ -127,7 +127,8 @@ final class Fields {
         }
         if let duration = parseDuration(text) { return duration }
         context.invalid(
-            value.line, "\(name(key)): \"\(text)\" is no duration", suggestion: "as in 500ms, 30s, 8h or 1h30m")
+            value.line, "\(name(key)): \"\(text)\" is no duration",
+            suggestion: "as in 500ms, 30s, 8h or 1h30m")
         return nil
     }
 
