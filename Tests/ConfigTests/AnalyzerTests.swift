@@ -91,7 +91,8 @@ private func check(_ text: String) -> [String] {
 @Test func destinationRules() {
     func rule(_ spec: String) -> [String] {
         check(
-            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: zz, namespace: shop}\n"
+            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\n"
+                + "metadata: {name: zz, namespace: shop}\n"
                 + "spec:\n  \(spec)\n---\n")
     }
     #expect(rule("host: nowhere") == ["5 IST0174"])
@@ -173,7 +174,8 @@ private let featureOnly = """
 
 @Test func trap5PatternsThatMatchMore() {
     func matching(_ header: String, _ pattern: String) -> String {
-        "  - {match: [{headers: {\(header): {regex: '\(pattern)'}}}], route: [{destination: {host: auth, subset: v2}}]}\n"
+        "  - {match: [{headers: {\(header): {regex: '\(pattern)'}}}], "
+            + "route: [{destination: {host: auth, subset: v2}}]}\n"
     }
     let both =
         matching("x-feat-name", ".*(auth-refactor).*") + matching("x-feat-name", ".*(auth-refactor-2).*")
@@ -205,7 +207,7 @@ private let featureOnly = """
             gateway
                 + virtualService(
                     "a", more: gateways,
-                    "  - {headers: {response: {add: {Set-Cookie: '\(value)'}}}, route: [{destination: {host: auth}}]}"
+                    "  - {headers: {response: {add: {Set-Cookie: '\(value)'}}}, \(to)}"
                 ))
     }
     #expect(cookie("x-feat-name=a; Path=/; HttpOnly") == ["16 FL0108", "16 FL0106"])

@@ -1,4 +1,4 @@
-// What an edge serves: Gateways, the VirtualServices bound to them, delegates (istio-semantics.md 2.5, 3, 5.6, 17).
+// What an edge serves: Gateways, VirtualServices bound to them, delegates (istio-semantics.md 3, 5.6, 17).
 import Testing
 
 @testable import Config
@@ -149,7 +149,7 @@ private let auth = service("auth", network: 1)
         spec:
           selector: {istio: ingressgateway}
           servers:
-          - {port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: c}}
+          - {port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE}}
           - {port: {number: 80, name: http, protocol: http2}, hosts: ["*"], bind: 127.0.0.1}
         """
     let result = loadText(edgeProxy + text)
@@ -174,7 +174,8 @@ private let auth = service("auth", network: 1)
     ]
     for (server, message) in cases {
         let result = loadText(
-            "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec:\n  servers:\n  - \(server)\n"
+            "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\n"
+                + "spec:\n  servers:\n  - \(server)\n"
         )
         let isFound = result.has("IST0106", line: 6, containing: message)
         #expect(isFound, "\(server): \(result.findings.map(\.text))")
@@ -207,7 +208,9 @@ private let root = "delegate: {name: inner, namespace: team}"
     let found = try delegated(
         "  - {name: r, match: [{uri: {prefix: /api}, headers: {x: {exact: y}}}], \(root)}",
         """
-          - {name: a, match: [{uri: {prefix: /api/v1}, headers: {z: {exact: w}}}, {uri: {exact: /api}}], \(to)}
+          - name: a
+            match: [{uri: {prefix: /api/v1}, headers: {z: {exact: w}}}, {uri: {exact: /api}}]
+            \(to)
           - {name: b, match: [{uri: {prefix: /other}}], \(to)}
           - {name: c, match: [{uri: {regex: '/api.*'}}], \(to)}
           - {name: d, match: [{headers: {x: {exact: other}}}], \(to)}
@@ -224,7 +227,8 @@ private let root = "delegate: {name: inner, namespace: team}"
 @Test func delegatesInheritWhatTheyLeaveOut() throws {
     let found = try delegated(
         "  - {timeout: 5s, headers: {request: {set: {a: b}}}, rewrite: {uri: /r}, \(root)}",
-        "  - {timeout: 1s, match: [{uri: {exact: /1}}], headers: {response: {set: {c: d}}}, \(to)}\n  - {rewrite: {uri: /d}, \(to)}"
+        "  - {timeout: 1s, match: [{uri: {exact: /1}}], headers: {response: {set: {c: d}}}, \(to)}\n"
+            + "  - {rewrite: {uri: /d}, \(to)}"
     )
     #expect(found.map(\.timeoutMs) == [1_000, 5_000])
     #expect(found[0].requestHeaders.isEmpty && found[0].responseHeaders.set.map(\.name) == ["c"])

@@ -31,7 +31,9 @@ private let whole =
             match: [{uri: {regex: '/(a|b).*'}, headers: {x-feat-name: {exact: a}}, port: 80}]
             rewrite: {uriRegexRewrite: {match: '/(.*)', rewrite: '/\\1'}}
             headers: {request: {set: {x: "%REQ(y)%"}}, response: {add: {set-cookie: a=b}}}
-            route: [{destination: {host: auth, subset: v1}, weight: 1}, {destination: {host: auth}, weight: 9}]
+            route:
+            - {destination: {host: auth, subset: v1}, weight: 1}
+            - {destination: {host: auth}, weight: 9}
           - {match: [{uri: {prefix: /r}}], redirect: {uri: /x, redirectCode: 302}}
           - {delegate: {name: d, namespace: shop}}
         ---
@@ -70,7 +72,9 @@ private let whole =
         apiVersion: fairlead.dev/v1alpha1
         kind: Lane
         metadata: {name: a, namespace: shop}
-        spec: {ttl: 1h, members: [{service: auth, selector: {version: v2}}, {service: auth, endpoints: ['10.0.0.9:1']}]}
+        spec:
+          ttl: 1h
+          members: [{service: auth, selector: {version: v2}}, {service: auth, endpoints: ['10.0.0.9:1']}]
 
         """
 

@@ -322,7 +322,8 @@ private func cluster(_ text: String) throws -> ClusterModel {
           pathNormalization: DECODE_AND_MERGE_SLASHES
           shadowHostSuffix: false
           http10: false
-          timeouts: {requestHeader: 1s, requestBodyIdle: 2s, idle: 3s, streamIdle: 4s, upstreamIdle: 5s, connect: 6s, drain: 7s}
+          timeouts: {requestHeader: 1s, requestBodyIdle: 2s, idle: 3s, streamIdle: 4s, upstreamIdle: 5s,
+            connect: 6s, drain: 7s}
           limits: {headerBytes: 4096, headerCount: 20, connections: 30, requests: 40, memory: 50}
           trust: {hops: 2, cidrs: [10.0.0.0/8]}
           debug: {allow: []}

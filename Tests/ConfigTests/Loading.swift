@@ -120,7 +120,10 @@ func service(_ name: String, network: Int, namespace: String = "shop", port: Int
         text += """
             apiVersion: v1
             kind: Pod
-            metadata: {name: \(name)-v\(version), namespace: \(namespace), labels: {app: \(name), version: v\(version)}}
+            metadata:
+              name: \(name)-v\(version)
+              namespace: \(namespace)
+              labels: {app: \(name), version: v\(version)}
             status: {podIP: 10.0.\(network).\(version)}
             ---
 

@@ -1,4 +1,4 @@
-// Endpoints of services: slices, Endpoints, pods, ServiceEntries (istio-semantics.md 18), and DestinationRules.
+// Endpoints of services: slices, Endpoints, pods, ServiceEntries (istio-semantics.md 18); DestinationRules.
 import Testing
 
 @testable import Config
@@ -84,7 +84,7 @@ private let serviceA = """
             ---
             apiVersion: v1
             kind: Pod
-            metadata: {name: going, namespace: shop, labels: {app: a}, deletionTimestamp: '2024-01-01T00:00:00Z'}
+            metadata: {name: going, namespace: shop, labels: {app: a}, deletionTimestamp: '2024-01-01'}
             spec: {containers: [{name: c, ports: [{name: web, containerPort: 9000}]}]}
             status: {podIP: 10.0.0.3}
             ---
@@ -124,7 +124,9 @@ private let staticEntry = """
     spec:
       hosts: [api.example.com, '*.wild.example.com']
       addresses: [240.0.0.1, 10.0.0.0/8]
-      ports: [{number: 80, name: http, protocol: HTTP, targetPort: 8000}, {number: 443, name: tls, protocol: TLS}]
+      ports:
+      - {number: 80, name: http, protocol: HTTP, targetPort: 8000}
+      - {number: 443, name: tls, protocol: TLS}
       resolution: STATIC
       endpoints:
       - {address: 10.0.0.1, labels: {version: v1}, weight: 3}
@@ -301,7 +303,9 @@ private func subset(_ version: String) -> String { "subsets: [{name: x, labels: 
             apiVersion: networking.istio.io/v1
             kind: VirtualService
             metadata: {name: a, namespace: shop}
-            spec: {hosts: [q], http: [{route: [{destination: {host: auth.other.svc.cluster.local, subset: x}}]}]}
+            spec:
+              hosts: [q]
+              http: [{route: [{destination: {host: auth.other.svc.cluster.local, subset: x}}]}]
             ---
 
             """
@@ -323,7 +327,8 @@ private func subset(_ version: String) -> String { "subsets: [{name: x, labels: 
     let whole = try cluster(
         "{\(top)}",
         subset:
-            ", trafficPolicy: {portLevelSettings: [{port: {number: 8080}, loadBalancer: {simple: ROUND_ROBIN}}]}"
+            ", trafficPolicy: {portLevelSettings: [{port: {number: 8080}, "
+            + "loadBalancer: {simple: ROUND_ROBIN}}]}"
     )
     #expect(whole.loadBalancing == .roundRobin && whole.connectTimeoutMs == 10_000)
 }

@@ -178,11 +178,14 @@ private let toAuth = "route: [{destination: {host: auth}}]"
 @Test func redirectsRewritesDirectResponsesAndTimeouts() throws {
     let found = try routes(
         """
-          - {match: [{uri: {exact: /1}}], redirect: {uri: /x, authority: a.com, scheme: https, port: 8443, redirectCode: 308}}
+          - match: [{uri: {exact: /1}}]
+            redirect: {uri: /x, authority: a.com, scheme: https, port: 8443, redirectCode: 308}
           - {match: [{uri: {exact: /2}}], redirect: {derivePort: FROM_REQUEST_PORT}}
           - {match: [{uri: {exact: /3}}], directResponse: {status: 418, body: {bytes: aGk=}}}
           - {match: [{uri: {exact: /4}}], rewrite: {uri: /y}, timeout: 1.5s, \(toAuth)}
-          - {match: [{uri: {exact: /5}}], rewrite: {uriRegexRewrite: {match: '/(.*)', rewrite: '/v2/\\1'}}, \(toAuth)}
+          - match: [{uri: {exact: /5}}]
+            rewrite: {uriRegexRewrite: {match: '/(.*)', rewrite: '/v2/\\1'}}
+            \(toAuth)
         """)
     guard case .redirect(let first) = found[0].action, case .redirect(let second) = found[1].action,
         case .direct(418, let body) = found[2].action

@@ -8,12 +8,12 @@ extension Analysis {
         var owners: [String: [VirtualServiceDocument]] = [:]
         for document in virtualServices where document.isInMesh {
             for host in document.fullHosts {
-                // More owners than a few can only be ones that no namespace shares; one of them is enough to tell.
+                // Only owners whose clients differ stand side by side, so there are few.
                 let earlier = owners[host.name] ?? []
                 if let owner = earlier.first(where: { Self.shareClients($0, document) }) {
                     note(
                         .error, Code.conflictingMeshHosts,
-                        "the host \(host.name) belongs to the older \(owner.meta.resource): sidecars ignore this one",
+                        "\(host.name) belongs to the older \(owner.meta.resource): sidecars ignore this one",
                         document.meta.ref, line: host.line,
                         suggestion: "merge them, bind this one to a gateway, or use a Lane")
                 } else {

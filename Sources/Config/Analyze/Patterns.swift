@@ -42,13 +42,13 @@ extension Analysis {
         for pattern in searching where pattern.header == "cookie" && pattern.literal.contains("=") {
             note(
                 .warning, Code.collidingPatterns,
-                "the Cookie pattern for \"\(pattern.literal)\" also matches inside other cookies' names and values",
+                "the Cookie pattern for \"\(pattern.literal)\" also matches inside other cookies",
                 pattern.ref, suggestion: "^(.*;\\s*)?\(pattern.literal)(;.*)?$")
         }
     }
 
-    /// Each searching pattern with one longer literal that holds it. All pairs are looked at while they are few;
-    /// beyond that only literals that begin with it, which sorting finds.
+    /// Each searching pattern with one longer literal that holds it. All pairs are looked at while they are
+    /// few; beyond that only literals that begin with it, which sorting finds.
     private func collisions(_ patterns: [Searching], _ literals: Set<String>) -> [(Searching, String)] {
         let sorted = literals.sorted()
         let isFew = patterns.count * sorted.count <= 250_000

@@ -82,7 +82,7 @@ extension Analysis {
         {
             note(
                 .error, Code.referenceNotFound,
-                "no DestinationRule defines the subset \(destination.subset) of \(destination.host): requests get 503",
+                "no DestinationRule defines subset \(destination.subset) of \(destination.host): 503",
                 ref, line: destination.line)
         }
     }

@@ -27,12 +27,12 @@ extension Analysis {
         else { return }
         note(
             .warning, Code.rawQueryPattern,
-            "the query is searched as text: no percent-decoding, no validation, and other parameters' values match",
+            "the query is searched as text: not decoded, not validated, and other parameters' values match",
             ref, line: script.line, suggestion: "LanePolicy.spec.accept.query parses it")
         if !code.lowercased().contains("cookie") {
             note(
                 .warning, Code.queryOnlyPromotion,
-                "only the query is promoted to a header: a second visit, by cookie alone, is lost at the first service",
+                "only the query becomes a header: a visit by cookie alone is lost at the first service",
                 ref, line: script.line, suggestion: "a LanePolicy turns every carrier into the header")
         }
     }

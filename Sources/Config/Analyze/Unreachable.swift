@@ -34,7 +34,8 @@ extension Analysis {
         return "\(match.model) \(match.gateways) \(labels) \(match.sourceNamespace) \(port)"
     }
 
-    /// A VirtualService that owns its host and whose every rule looks at who is asking answers 404 to all others.
+    /// A VirtualService that owns its host and whose every rule looks at who is asking answers 404 to all
+    /// others.
     mutating func checkDefaultRoutes() {
         var withDefault: Set<String> = []
         func places(_ document: VirtualServiceDocument) -> [String] {

@@ -30,7 +30,7 @@ extension Compiler {
                 guard server.isPlainHTTP else {
                     note(
                         .warning, Code.protocolNotSupported,
-                        "not supported yet: \(server.protocolName) servers, port \(server.port) is not opened",
+                        "not supported yet: \(server.protocolName), port \(server.port) is not opened",
                         gateway.meta.ref, line: server.line)
                     continue
                 }

@@ -62,7 +62,7 @@ private func readValues(
     return values.sorted { $0.name < $1.name }
 }
 
-/// Why a value cannot be a header's: a control character, or a `%` that opens a formatter and never closes it.
+/// Why a value cannot be a header's: a control character, or a `%` that opens a formatter without end.
 private func valueProblem(_ value: String) -> String? {
     if value.utf8.contains(where: { $0 < 0x20 && $0 != 0x09 || $0 == 0x7F }) {
         return "control characters cannot stand in a header"

@@ -1,5 +1,5 @@
-// Kubernetes' Service, Endpoints, EndpointSlice and Pod: the fields that routing needs. Their schema is the API
-// server's business, so fields that are not asked for are no finding.
+// Kubernetes' Service, Endpoints, EndpointSlice and Pod: the fields that routing needs. Their schema is the
+// API server's business, so fields that are not asked for are no finding.
 internal import Base
 internal import Lanes
 
@@ -45,7 +45,8 @@ struct ServiceDocument: Document {
         return .named(text)
     }
 
-    /// appProtocol first, then the name up to its first `-`, else by well-known number (istio-semantics.md 18.3).
+    /// appProtocol first, then the name up to its first `-`, else by well-known number (istio-semantics.md
+    /// 18.3).
     private static func protocolOf(
         name: String, number: UInt16, appProtocol: String?, transport: String
     ) -> PortProtocol {

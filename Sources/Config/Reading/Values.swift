@@ -130,8 +130,8 @@ func isDNSLabel(_ text: String) -> Bool {
     return bytes.allSatisfy { isDigit($0) || $0 == 0x2D || ($0 >= 0x61 && $0 <= 0x7A) }
 }
 
-/// A host name as documents may give it: labels of letters, digits, `-` and `_`; a first label `*` or one that
-/// begins with `*` is allowed where `wildcard`.
+/// A host name as documents may give it: labels of letters, digits, `-` and `_`; a first label `*` or one
+/// that begins with `*` is allowed where `wildcard`.
 func isHostName(_ text: String, wildcard: Bool) -> Bool {
     if IPAddress(text) != nil { return true }
     var name = text[...]
