@@ -19,7 +19,7 @@ package struct Finding: Sendable, Equatable {
     /// What to do about it; empty when the message says it all.
     package var suggestion: String
     /// True: an API server would not accept such an object, so neither does `run`. An error that is not
-    /// refused (a reference to a missing service, say) is an error of `check`, and answers requests as Istio does.
+    /// refused (a reference to a missing service, say) is an error of `check`, and is run as Istio runs it.
     package var refused: Bool
 
     package init(

@@ -1,4 +1,13 @@
-// The module's front door: paths in, findings and one proxy's model out.
+// The module's front door: paths in, findings and one proxy's model out. In the order things happen:
+//
+//   Reading/    paths and bytes to YAML trees with lines, and typed reading of their fields
+//   Documents/  one file a kind: the fields it has, their validation, the typed value
+//   Registry/   services, endpoints, pods, DestinationRules by host: what names stand for
+//   Compile/    one proxy's view: listeners, virtual hosts, routes, clusters, lanes (`RoutingModel`)
+//   Analyze/    one file an analyzer: what is legal but will not do what its author meant
+//
+// Nothing here is on the request path. Nothing here stops at the first mistake: everything wrong is a
+// `Finding`, and the model is withheld only when an object is one that an API server would refuse.
 internal import Base
 internal import CLinux
 package import Lanes
@@ -55,7 +64,8 @@ package func load(_ sources: Sources, options: LoadOptions = LoadOptions()) -> L
         } else {
             reader.findings.add(
                 Finding(
-                    .error, Code.notYAML, "not UTF-8 text", file: source.file, line: firstBadLine(source.bytes),
+                    .error, Code.notYAML, "not UTF-8 text", file: source.file,
+                    line: firstBadLine(source.bytes),
                     refused: true))
         }
     }

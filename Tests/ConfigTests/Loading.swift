@@ -6,7 +6,9 @@ import Testing
 @testable import Lanes
 
 /// Loads one text as `test.yaml`.
-func loadText(_ text: String, proxy: String? = nil, purpose: LoadOptions.Purpose = .run, now: Int64 = 1_000_000)
+func loadText(
+    _ text: String, proxy: String? = nil, purpose: LoadOptions.Purpose = .run, now: Int64 = 1_000_000
+)
     -> LoadResult
 {
     var options = LoadOptions(proxy: proxy, purpose: purpose)
@@ -19,8 +21,7 @@ func modelOf(_ text: String, proxy: String? = nil, sourceLocation: SourceLocatio
     -> RoutingModel
 {
     let result = loadText(text, proxy: proxy)
-    return try #require(
-        result.model, "\(result.findings.map(\.text))", sourceLocation: sourceLocation)
+    return try #require(result.model, "\(result.findings.map(\.text))", sourceLocation: sourceLocation)
 }
 
 extension LoadResult {
@@ -28,7 +29,8 @@ extension LoadResult {
     var places: [String] { findings.map { "\($0.line) \($0.code)" } }
     func has(_ code: String, line: Int? = nil, containing text: String = "") -> Bool {
         findings.contains {
-            $0.code == code && (line == nil || $0.line == line) && ($0.text.range(of: text) != nil || text.isEmpty)
+            $0.code == code && (line == nil || $0.line == line)
+                && ($0.text.range(of: text) != nil || text.isEmpty)
         }
     }
 }
@@ -118,11 +120,32 @@ func service(_ name: String, network: Int, namespace: String = "shop", port: Int
         text += """
             apiVersion: v1
             kind: Pod
-            metadata: {name: \(name)-v\(version), namespace: \(namespace), labels: {app: \(name), version: v\(version)}}
+            metadata:
+              name: \(name)-v\(version)
+              namespace: \(namespace)
+              labels: {app: \(name), version: v\(version)}
             status: {podIP: 10.0.\(network).\(version)}
             ---
 
             """
     }
     return text
+}
+
+extension String {
+    /// This text with every `part` exchanged; `part` must be there, or the test tests nothing.
+    func replacing(_ part: String, with other: String, sourceLocation: SourceLocation = #_sourceLocation)
+        -> String
+    {
+        var result = ""
+        var rest = self[...]
+        var isFound = false
+        while let found = rest.range(of: part) {
+            isFound = true
+            result += rest[..<found.lowerBound] + other
+            rest = rest[found.upperBound...]
+        }
+        #expect(isFound, "nothing to replace: \(part)", sourceLocation: sourceLocation)
+        return result + rest
+    }
 }

@@ -62,7 +62,8 @@ extension VirtualServiceDocument.HTTPRoute {
     var takesAll: Bool {
         matches.isEmpty
             || matches.contains {
-                $0.model.isCatchAll && $0.gateways.isEmpty && $0.sourceLabels.isEmpty && $0.sourceNamespace.isEmpty
+                $0.model.isCatchAll && $0.gateways.isEmpty && $0.sourceLabels.isEmpty
+                    && $0.sourceNamespace.isEmpty
                     && $0.port == nil && !$0.isUnsupported
             }
     }

@@ -8,12 +8,12 @@ extension Analysis {
         var owners: [String: [VirtualServiceDocument]] = [:]
         for document in virtualServices where document.isInMesh {
             for host in document.fullHosts {
-                // More owners than a few can only be ones that no namespace shares; one of them is enough to tell.
+                // Only owners whose clients differ stand side by side, so there are few.
                 let earlier = owners[host.name] ?? []
                 if let owner = earlier.first(where: { Self.shareClients($0, document) }) {
                     note(
                         .error, Code.conflictingMeshHosts,
-                        "the host \(host.name) belongs to the older \(owner.meta.resource): sidecars ignore this one",
+                        "\(host.name) belongs to the older \(owner.meta.resource): sidecars ignore this one",
                         document.meta.ref, line: host.line,
                         suggestion: "merge them, bind this one to a gateway, or use a Lane")
                 } else {
@@ -24,7 +24,8 @@ extension Analysis {
     }
 
     /// Whether some namespace sees both.
-    private static func shareClients(_ left: VirtualServiceDocument, _ right: VirtualServiceDocument) -> Bool {
+    private static func shareClients(_ left: VirtualServiceDocument, _ right: VirtualServiceDocument) -> Bool
+    {
         func targets(_ document: VirtualServiceDocument) -> Set<String>? {
             if document.exportTo.isEmpty || document.exportTo.contains("*") { return nil }
             return Set(document.exportTo.map { $0 == "." ? document.meta.namespace : $0 })
@@ -45,7 +46,8 @@ extension Analysis {
             for server in gateway.servers {
                 for host in server.hosts {
                     let key = Key(
-                        selector: gateway.selector, port: server.port, bind: server.bind, host: host.value.lowercased())
+                        selector: gateway.selector, port: server.port, bind: server.bind,
+                        host: host.value.lowercased())
                     guard let owner = owners[key] else {
                         owners[key] = (gateway.meta.ref, server.protocolName)
                         continue

@@ -21,13 +21,16 @@ extension Analysis {
     ) {
         let attributes = value.split(separator: ";").dropFirst().map { $0.trimmed.lowercased() }
         func has(_ name: String) -> Bool { attributes.contains { $0 == name || $0.hasPrefix(name + "=") } }
-        var missing = [("samesite", "SameSite"), ("secure", "Secure"), ("max-age", "Max-Age")].filter { !has($0.0) }
+        var missing = [("samesite", "SameSite"), ("secure", "Secure"), ("max-age", "Max-Age")].filter {
+            !has($0.0)
+        }
         if has("expires") { missing.removeAll { $0.0 == "max-age" } }
         let cookie = value.prefix { $0 != "=" }
         if !missing.isEmpty {
             let names = missing.map(\.1).joined(separator: ", ")
             note(
-                .warning, Code.weakCookie, "the cookie \(cookie) is written without \(names)", document.meta.ref,
+                .warning, Code.weakCookie, "the cookie \(cookie) is written without \(names)",
+                document.meta.ref,
                 line: route.line, suggestion: "LanePolicy.spec.pin writes a safe one at the edge")
         }
         if document.gateways.allSatisfy({ $0.value == "mesh" }) {

@@ -34,20 +34,21 @@ extension Analysis {
             for (pattern, other) in found {
                 note(
                     .warning, Code.collidingPatterns,
-                    "the pattern for \"\(pattern.literal)\" in \(header) also matches \"\(other)\"", pattern.ref,
+                    "the pattern for \"\(pattern.literal)\" in \(header) also matches \"\(other)\"",
+                    pattern.ref,
                     suggestion: "exact: \(pattern.literal), or anchor the pattern")
             }
         }
         for pattern in searching where pattern.header == "cookie" && pattern.literal.contains("=") {
             note(
                 .warning, Code.collidingPatterns,
-                "the Cookie pattern for \"\(pattern.literal)\" also matches inside other cookies' names and values",
+                "the Cookie pattern for \"\(pattern.literal)\" also matches inside other cookies",
                 pattern.ref, suggestion: "^(.*;\\s*)?\(pattern.literal)(;.*)?$")
         }
     }
 
-    /// Each searching pattern with one longer literal that holds it. All pairs are looked at while they are few;
-    /// beyond that only literals that begin with it, which sorting finds.
+    /// Each searching pattern with one longer literal that holds it. All pairs are looked at while they are
+    /// few; beyond that only literals that begin with it, which sorting finds.
     private func collisions(_ patterns: [Searching], _ literals: Set<String>) -> [(Searching, String)] {
         let sorted = literals.sorted()
         let isFew = patterns.count * sorted.count <= 250_000
@@ -86,6 +87,8 @@ func searchedLiteral(_ pattern: String) -> String? {
     guard pattern.hasPrefix(".*"), pattern.hasSuffix(".*"), pattern.utf8.count > 4 else { return nil }
     var inner = pattern.dropFirst(2).dropLast(2)
     if inner.hasPrefix("("), inner.hasSuffix(")") { inner = inner.dropFirst().dropLast() }
-    guard !inner.isEmpty, !inner.utf8.contains(where: { "\\.+*?()|[]{}^$".utf8.contains($0) }) else { return nil }
+    guard !inner.isEmpty, !inner.utf8.contains(where: { "\\.+*?()|[]{}^$".utf8.contains($0) }) else {
+        return nil
+    }
     return String(inner)
 }

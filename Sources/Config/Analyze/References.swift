@@ -6,7 +6,9 @@ internal import Lanes
 extension Analysis {
     mutating func checkGatewayReferences() {
         var gateways: [String: GatewayDocument] = [:]
-        for gateway in documents.gateways { gateways["\(gateway.meta.namespace)/\(gateway.meta.name)"] = gateway }
+        for gateway in documents.gateways {
+            gateways["\(gateway.meta.namespace)/\(gateway.meta.name)"] = gateway
+        }
         var served: [String: [ServerHosts]] = [:]
         for (name, gateway) in gateways {
             served[name] = gateway.servers.map { ServerHosts($0.hosts.map(\.value), gateway.meta.namespace) }
@@ -17,7 +19,8 @@ extension Analysis {
                 guard let servers = served[name] else {
                     let near = gateways.count > 1_000 ? nil : nearest(to: name, among: gateways.keys)
                     note(
-                        .error, Code.referenceNotFound, "the Gateway \(name) does not exist", document.meta.ref,
+                        .error, Code.referenceNotFound, "the Gateway \(name) does not exist",
+                        document.meta.ref,
                         line: reference.line, suggestion: near.map { "did you mean \($0)?" } ?? "")
                     continue
                 }
@@ -52,7 +55,8 @@ extension Analysis {
         let ref = document.meta.ref
         guard let index = registry.service(destination.host, from: document.meta.namespace) else {
             note(
-                .error, Code.referenceNotFound, "the service \(destination.host) does not exist: requests get 503",
+                .error, Code.referenceNotFound,
+                "the service \(destination.host) does not exist: requests get 503",
                 ref, line: destination.line,
                 suggestion: registry.nearest(to: destination.host).map { "did you mean \($0)?" } ?? "")
             return
@@ -62,8 +66,10 @@ extension Analysis {
             if service.port(port) == nil, !service.ports.isEmpty {
                 let ports = service.ports.map { String($0.number) }.joined(separator: ", ")
                 note(
-                    .error, Code.referenceNotFound, "\(destination.host) has no port \(port): requests get 503",
-                    ref, line: destination.line, suggestion: "it has \(ports); the service's port, not the pod's")
+                    .error, Code.referenceNotFound,
+                    "\(destination.host) has no port \(port): requests get 503",
+                    ref, line: destination.line,
+                    suggestion: "it has \(ports); the service's port, not the pod's")
             }
         } else if service.ports.count > 1 {
             note(
@@ -76,7 +82,7 @@ extension Analysis {
         {
             note(
                 .error, Code.referenceNotFound,
-                "no DestinationRule defines the subset \(destination.subset) of \(destination.host): requests get 503",
+                "no DestinationRule defines subset \(destination.subset) of \(destination.host): 503",
                 ref, line: destination.line)
         }
     }
@@ -128,7 +134,8 @@ extension Analysis {
         guard rule.policy != nil else { return }
         if let earlier = first[scope] {
             note(
-                .warning, Code.duplicateSubset, "the trafficPolicy of \(host) is given already, this one is ignored",
+                .warning, Code.duplicateSubset,
+                "the trafficPolicy of \(host) is given already, this one is ignored",
                 rule.meta.ref, suggestion: "\(earlier.document) at \(earlier.file):\(earlier.line)")
         } else {
             first[scope] = rule.meta.ref

@@ -13,23 +13,26 @@ extension Analysis {
         let code = withoutComments(script.code)
         func holds(_ text: String) -> Bool { code.range(of: text) != nil }
         let edits = holds(":add(") || holds(":replace(")
-        if script.context == "SIDECAR_OUTBOUND", holds("envoy_on_response"), !holds("envoy_on_request"), edits {
+        if script.context == "SIDECAR_OUTBOUND", holds("envoy_on_response"), !holds("envoy_on_request"), edits
+        {
             note(
                 .warning, Code.responseOnlyLua,
-                "the header is added to the answers the workload receives; its own requests never carry it", ref,
-                line: script.line, suggestion: "Proxy.spec.headers.request or Proxy.spec.lane injects on requests")
+                "the header is added to the answers the workload receives; its own requests never carry it",
+                ref,
+                line: script.line,
+                suggestion: "Proxy.spec.headers.request or Proxy.spec.lane injects on requests")
         }
         guard script.context == "GATEWAY" || script.context == "ANY", holds("envoy_on_request"), edits,
             holds("[?&]")
         else { return }
         note(
             .warning, Code.rawQueryPattern,
-            "the query is searched as text: no percent-decoding, no validation, and other parameters' values match",
+            "the query is searched as text: not decoded, not validated, and other parameters' values match",
             ref, line: script.line, suggestion: "LanePolicy.spec.accept.query parses it")
         if !code.lowercased().contains("cookie") {
             note(
                 .warning, Code.queryOnlyPromotion,
-                "only the query is promoted to a header: a second visit, by cookie alone, is lost at the first service",
+                "only the query becomes a header: a visit by cookie alone is lost at the first service",
                 ref, line: script.line, suggestion: "a LanePolicy turns every carrier into the header")
         }
     }

@@ -6,13 +6,15 @@ extension Analysis {
     mutating func checkStableFallback() {
         for document in virtualServices {
             var features: [String: Set<String>] = [:]
-            for route in document.http where !route.matches.isEmpty && route.matches.allSatisfy(\.looksAtCaller) {
+            for route in document.http
+            where !route.matches.isEmpty && route.matches.allSatisfy(\.looksAtCaller) {
                 for destination in route.destinations where !destination.subset.isEmpty {
                     features[destination.host, default: []].insert(destination.subset)
                 }
             }
             guard !features.isEmpty else { continue }
-            for route in document.http where route.takesAll || route.matches.contains(where: { !$0.looksAtCaller }) {
+            for route in document.http
+            where route.takesAll || route.matches.contains(where: { !$0.looksAtCaller }) {
                 for destination in route.destinations where destination.subset.isEmpty {
                     guard let subsets = features[destination.host] else { continue }
                     check(destination, subsets, document)
@@ -36,7 +38,7 @@ extension Analysis {
                 guard isShared else { continue }
                 note(
                     .warning, Code.stableSelectsFeature,
-                    "everybody else also lands on the pods of the subset \(subset.name), which \(service.host) selects",
+                    "everybody else also lands on pods of subset \(subset.name), which \(service.host) selects",
                     document.meta.ref, line: destination.line,
                     suggestion: "route to a stable subset, or use a Lane: stable is then all but its members")
                 return

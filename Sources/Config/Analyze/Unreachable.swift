@@ -34,11 +34,14 @@ extension Analysis {
         return "\(match.model) \(match.gateways) \(labels) \(match.sourceNamespace) \(port)"
     }
 
-    /// A VirtualService that owns its host and whose every rule looks at who is asking answers 404 to all others.
+    /// A VirtualService that owns its host and whose every rule looks at who is asking answers 404 to all
+    /// others.
     mutating func checkDefaultRoutes() {
         var withDefault: Set<String> = []
         func places(_ document: VirtualServiceDocument) -> [String] {
-            let gateways = document.gateways.map { Names.gateway($0.value, namespace: document.meta.namespace) }
+            let gateways = document.gateways.map {
+                Names.gateway($0.value, namespace: document.meta.namespace)
+            }
             return gateways.filter { $0 != "mesh" }.flatMap { gateway in
                 document.fullHosts.map { "\(gateway) \($0.name)" }
             }
@@ -56,7 +59,8 @@ extension Analysis {
             let places = places(document)
             if !document.isInMesh, places.allSatisfy({ withDefault.contains($0) }) { continue }
             note(
-                .warning, Code.noDefaultRoute, "a request that no rule matches is answered 404, not sent to the service",
+                .warning, Code.noDefaultRoute,
+                "a request that no rule matches is answered 404, not sent to the service",
                 document.meta.ref, line: first.line,
                 suggestion: "add a last rule without match that routes to the stable version")
         }

@@ -27,8 +27,10 @@ extension Compiler {
         else { return }
         note(
             .warning, Code.referenceNotFound,
-            "the subset \(subset) of \(host) is not defined for \(proxy.meta.resource): requests get 503", source,
-            suggestion: "a DestinationRule in \(namespace) does not apply to clients in \(proxy.model.namespace)")
+            "the subset \(subset) of \(host) is not defined for \(proxy.meta.resource): requests get 503",
+            source,
+            suggestion:
+                "a DestinationRule in \(namespace) does not apply to clients in \(proxy.model.namespace)")
     }
 
     /// The cluster, made when first asked for; nil if the subset or the port does not exist.
@@ -43,7 +45,8 @@ extension Compiler {
             wanted = found
         }
         var cluster = ClusterModel(
-            name: name, service: service.host, serviceNamespace: service.namespace, subset: subset, port: port)
+            name: name, service: service.host, serviceNamespace: service.namespace, subset: subset, port: port
+        )
         cluster.connectTimeoutMs = model.proxy.connectTimeoutMs
         if let settings = rule?.settings(subset: wanted, port: port) {
             cluster.loadBalancing = settings.loadBalancing ?? .leastRequest
@@ -110,9 +113,11 @@ extension Compiler {
     /// Members that select nothing on any port that this proxy sends to.
     func noteEmptyMembers() {
         for (member, host) in emptyMembers where !filledMembers.contains(member.source.place) {
-            let then = model.lanes[member.lane].failWhenEmpty ? "its requests get 503" : "its requests go to stable"
+            let then =
+                model.lanes[member.lane].failWhenEmpty ? "its requests get 503" : "its requests go to stable"
             note(
-                .warning, Code.laneSelectsNothing, "no endpoint of \(host) is a member: \(then)", member.source)
+                .warning, Code.laneSelectsNothing, "no endpoint of \(host) is a member: \(then)",
+                member.source)
         }
     }
 

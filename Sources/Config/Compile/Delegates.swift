@@ -23,7 +23,8 @@ extension Compiler {
             }
             return delegate.http.compactMap { inner in
                 if inner.delegate != nil {
-                    note(.error, Code.delegate, "a delegate cannot delegate further, entry dropped", inner.ref)
+                    note(
+                        .error, Code.delegate, "a delegate cannot delegate further, entry dropped", inner.ref)
                     return nil
                 }
                 let merged = merge(entry, inner)
@@ -31,7 +32,8 @@ extension Compiler {
                     note(
                         .warning, Code.delegate,
                         "no match of this entry fits one of the delegating entry, entry dropped", inner.ref,
-                        suggestion: "each condition must narrow the one at \(entry.ref.file):\(entry.ref.line)")
+                        suggestion:
+                            "each condition must narrow the one at \(entry.ref.file):\(entry.ref.line)")
                 }
                 return merged
             }
@@ -106,7 +108,9 @@ extension Compiler {
             merged.sourceLabels[name] = value
         }
         if !root.sourceNamespace.isEmpty {
-            if !delegate.sourceNamespace.isEmpty, delegate.sourceNamespace != root.sourceNamespace { return nil }
+            if !delegate.sourceNamespace.isEmpty, delegate.sourceNamespace != root.sourceNamespace {
+                return nil
+            }
             merged.sourceNamespace = root.sourceNamespace
         }
         return merged
@@ -116,7 +120,8 @@ extension Compiler {
     private func union(_ root: [NamedMatch], _ delegate: [NamedMatch]) -> [NamedMatch]? {
         var merged = delegate
         for outer in root {
-            guard let inner = delegate.first(where: { $0.name == outer.name && $0.inverted == outer.inverted })
+            guard
+                let inner = delegate.first(where: { $0.name == outer.name && $0.inverted == outer.inverted })
             else {
                 merged.append(outer)
                 continue

@@ -30,7 +30,7 @@ extension Compiler {
                 guard server.isPlainHTTP else {
                     note(
                         .warning, Code.protocolNotSupported,
-                        "not supported yet: \(server.protocolName) servers, port \(server.port) is not opened",
+                        "not supported yet: \(server.protocolName), port \(server.port) is not opened",
                         gateway.meta.ref, line: server.line)
                     continue
                 }
@@ -58,7 +58,9 @@ extension Compiler {
         var bindings: [String: [VirtualServiceDocument]] = [:]
         for document in documents.virtualServices.oldestFirst() {
             let namespace = document.meta.namespace
-            guard Names.isExported(document.exportTo, own: namespace, to: proxy.model.namespace) else { continue }
+            guard Names.isExported(document.exportTo, own: namespace, to: proxy.model.namespace) else {
+                continue
+            }
             for name in Set(document.gateways.map { Names.gateway($0.value, namespace: namespace) }) {
                 bindings[name, default: []].append(document)
             }
@@ -88,7 +90,8 @@ extension Compiler {
                 for name in names {
                     let index = host(name)
                     if bound.server.httpsRedirect { table.virtualHosts[index].httpsRedirect = true }
-                    let identity = "\(bound.gatewayName) \(document.meta.namespace)/\(document.meta.name) \(name)"
+                    let identity =
+                        "\(bound.gatewayName) \(document.meta.namespace)/\(document.meta.name) \(name)"
                     if added.insert(identity).inserted { table.virtualHosts[index].routes += routes }
                 }
             }

@@ -43,7 +43,9 @@ extension Compiler {
         lane.mode = document.mode
         lane.expiresAtSeconds = expiry(document)
         if let expires = lane.expiresAtSeconds, expires <= options.nowSeconds {
-            note(.warning, Code.laneExpired, "the lane has expired: its users are on stable", document.meta.ref)
+            note(
+                .warning, Code.laneExpired, "the lane has expired: its users are on stable", document.meta.ref
+            )
         }
         var listed: Set<String> = []
         for member in document.members {
@@ -118,7 +120,8 @@ extension Compiler {
 
     /// A selector without an `app` label also selects the lane's pods of other services: a pod that serves
     /// another service of the same lane, and not this one, is no member here.
-    private func belongsElsewhere(_ endpoint: EndpointModel, _ member: LaneMember, _ service: Service) -> Bool {
+    private func belongsElsewhere(_ endpoint: EndpointModel, _ member: LaneMember, _ service: Service) -> Bool
+    {
         guard member.siblings.count > 1, let hosts = servicesOfAddress[endpoint.address.withoutPort]
         else { return false }
         return !hosts.contains(service.host) && !hosts.isDisjoint(with: member.siblings)

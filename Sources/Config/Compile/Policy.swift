@@ -19,7 +19,8 @@ extension Compiler {
             guard let first = here.first else { continue }
             for other in here.dropFirst() {
                 note(
-                    .warning, Code.severalPolicies, "ignored: \(first.meta.resource) is older", other.meta.ref,
+                    .warning, Code.severalPolicies, "ignored: \(first.meta.resource) is older",
+                    other.meta.ref,
                     suggestion: "keep one LanePolicy a namespace")
             }
             return first
@@ -45,7 +46,8 @@ extension Compiler {
             if bytes.last == 0x0A { bytes.removeLast() }
             if !bytes.isEmpty { return bytes }
             note(
-                isCheck ? .warning : .error, Code.secretUnreadable, "spec.signing.secretFile: \(path) is empty",
+                isCheck ? .warning : .error, Code.secretUnreadable,
+                "spec.signing.secretFile: \(path) is empty",
                 ref, line: file.line, refused: !isCheck)
         case .failure(let problem):
             // A check may run where the secret is not mounted; a proxy without it must not start.

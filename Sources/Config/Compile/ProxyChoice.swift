@@ -47,7 +47,8 @@ struct ProxyChoice {
         if !gateways.isEmpty {
             let namespace = Self.only(gateways.map(\.meta.namespace)) ?? Names.rootNamespace
             proxies.append(ProxyDocument(synthetic: true, namespace: namespace))
-            notes.append("no Proxy document: an edge in \(namespace) that serves all \(gateways.count) Gateways")
+            notes.append(
+                "no Proxy document: an edge in \(namespace) that serves all \(gateways.count) Gateways")
         }
         let isCheck = options.purpose == .check
         if gateways.isEmpty || isCheck {

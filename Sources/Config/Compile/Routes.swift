@@ -3,8 +3,8 @@ internal import Base
 internal import Lanes
 
 extension Compiler {
-    /// The routes of a VirtualService seen from `gateway` (`mesh` or `namespace/name`) on a port; empty: it is
-    /// absent there.
+    /// The routes of a VirtualService seen from `gateway` (`mesh` or `namespace/name`) on a port; empty: it
+    /// is absent there.
     func routes(_ document: VirtualServiceDocument, gateway: String, port: UInt16) -> [RouteModel] {
         let key = "\(port) \(gateway) \(document.meta.namespace)/\(document.meta.name)"
         if let known = routesByPort[key] { return known }

@@ -11,7 +11,8 @@ extension Compiler {
             if proxy.outboundLine > 0 { source.line = proxy.outboundLine }
             model.listeners.append(
                 ListenerModel(
-                    name: "outbound", role: .outbound, address: address, tables: outboundTables(), source: source))
+                    name: "outbound", role: .outbound, address: address, tables: outboundTables(),
+                    source: source))
         }
         var seen: Set<SocketAddress> = proxy.outbound.map { [$0] } ?? []
         for inbound in proxy.inbound {
@@ -87,7 +88,8 @@ extension Compiler {
         if service.backing == .byName {
             return RouteModel(name: "default", source: service.meta.ref, action: .passthrough)
         }
-        let target = target(host: service.host, subset: "", port: port, arrivalPort: port, weight: 0,
+        let target = target(
+            host: service.host, subset: "", port: port, arrivalPort: port, weight: 0,
             source: service.meta.ref)
         return RouteModel(name: "default", source: service.meta.ref, action: .forward([target]))
     }
@@ -96,7 +98,8 @@ extension Compiler {
         let allowed = model.proxy.allowAnyOutbound
         let name = allowed ? "allow_any" : "block_all"
         let route = RouteModel(
-            name: name, source: proxy.meta.ref, action: allowed ? .passthrough : .direct(status: 502, body: []))
+            name: name, source: proxy.meta.ref,
+            action: allowed ? .passthrough : .direct(status: 502, body: []))
         return VirtualHostModel(name: name, domains: ["*"], routes: [route])
     }
 
@@ -122,7 +125,8 @@ extension Compiler {
         let name = "inbound|\(port)||"
         let own = ownService(port: port)
         var cluster = ClusterModel(
-            name: name, service: own?.host ?? "", serviceNamespace: proxy.model.namespace, subset: "", port: port)
+            name: name, service: own?.host ?? "", serviceNamespace: proxy.model.namespace, subset: "",
+            port: port)
         cluster.connectTimeoutMs = model.proxy.connectTimeoutMs
         var endpoint = EndpointModel(address: inbound.app)
         endpoint.workload = proxy.model.name
@@ -189,7 +193,9 @@ private struct OutboundServices {
             for owner in ownersByHost.covering(service.host) { covered.insert(owner.host) }
             let http = service.httpPorts
             for port in http { byPort[port.number, default: []].append(index) }
-            if http.count == 1, http[0].number != 80 { withoutPort80[http[0].number, default: []].append(index) }
+            if http.count == 1, http[0].number != 80 {
+                withoutPort80[http[0].number, default: []].append(index)
+            }
         }
         var seen: Set<String> = []
         for (order, document) in virtualServices.enumerated() {

@@ -60,7 +60,8 @@ struct Visibility {
     }
 
     func sees(_ service: Service) -> Bool {
-        lists(service.host, namespace: service.namespace, overlap: false) || destinations.contains(service.host)
+        lists(service.host, namespace: service.namespace, overlap: false)
+            || destinations.contains(service.host)
     }
 
     /// Any host that overlaps is enough.

@@ -33,7 +33,8 @@ struct DocumentReader {
             findings.add(
                 Finding(
                     .error, Code.notAnObject,
-                    isMapping ? "apiVersion and kind are missing" : "not an object, but \(root.kindName)", file: file,
+                    isMapping ? "apiVersion and kind are missing" : "not an object, but \(root.kindName)",
+                    file: file,
                     line: root.line, suggestion: "every document is a Kubernetes object", refused: true))
             return
         }
@@ -92,7 +93,9 @@ struct DocumentReader {
             documents.pods.append(PodDocument(root, meta: meta, context: context))
         default: other(root, meta, group: group, version: version, context)
         }
-        if group == "fairlead.dev", version != "fairlead.dev/v1alpha1" { wrongVersion(root, version, context) }
+        if group == "fairlead.dev", version != "fairlead.dev/v1alpha1" {
+            wrongVersion(root, version, context)
+        }
     }
 
     private mutating func storeIstio(
@@ -152,7 +155,8 @@ struct DocumentReader {
             "Namespace", "ConfigMap", "Secret", "HTTPRoute", "GRPCRoute", "GatewayClass", "ReferenceGrant",
         ]
         let near = nearest(to: kind, among: known)
-        let hint = near.map { "did you mean \($0)?" } ?? (known.contains(kind) ? "is the apiVersion right?" : "")
+        let hint =
+            near.map { "did you mean \($0)?" } ?? (known.contains(kind) ? "is the apiVersion right?" : "")
         context.warn(
             root["kind"]?.line ?? root.line, Code.unknownKind, "unknown kind \(kind) of \(version), ignored",
             suggestion: hint)

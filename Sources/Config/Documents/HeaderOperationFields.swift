@@ -25,7 +25,8 @@ func readHeaderOperations(
     for name in fields.strings("remove") {
         let lower = name.value.lowercased()
         if isFixedName(lower) {
-            fields.context.warn(name.line, Code.deprecated, "the header \(name.value) cannot be removed, ignored")
+            fields.context.warn(
+                name.line, Code.deprecated, "the header \(name.value) cannot be removed, ignored")
         } else if !isHeaderName(lower) {
             fields.context.invalid(name.line, "\(fields.path).remove: \"\(name.value)\" is no header name")
         } else {
@@ -61,7 +62,7 @@ private func readValues(
     return values.sorted { $0.name < $1.name }
 }
 
-/// Why a value cannot be a header's: a control character, or a `%` that opens a formatter and never closes it.
+/// Why a value cannot be a header's: a control character, or a `%` that opens a formatter without end.
 private func valueProblem(_ value: String) -> String? {
     if value.utf8.contains(where: { $0 < 0x20 && $0 != 0x09 || $0 == 0x7F }) {
         return "control characters cannot stand in a header"

@@ -1,5 +1,5 @@
-// Kubernetes' Service, Endpoints, EndpointSlice and Pod: the fields that routing needs. Their schema is the API
-// server's business, so fields that are not asked for are no finding.
+// Kubernetes' Service, Endpoints, EndpointSlice and Pod: the fields that routing needs. Their schema is the
+// API server's business, so fields that are not asked for are no finding.
 internal import Base
 internal import Lanes
 
@@ -33,7 +33,8 @@ struct ServiceDocument: Document {
                 name: name, number: number, appProtocol: fields.string("appProtocol"),
                 transport: fields.string("protocol") ?? "TCP")
             ports.append(
-                ServicePort(number: number, name: name, proto: proto, target: Self.target(fields) ?? .number(number)))
+                ServicePort(
+                    number: number, name: name, proto: proto, target: Self.target(fields) ?? .number(number)))
         }
     }
 
@@ -44,7 +45,8 @@ struct ServiceDocument: Document {
         return .named(text)
     }
 
-    /// appProtocol first, then the name up to its first `-`, else by well-known number (istio-semantics.md 18.3).
+    /// appProtocol first, then the name up to its first `-`, else by well-known number (istio-semantics.md
+    /// 18.3).
     private static func protocolOf(
         name: String, number: UInt16, appProtocol: String?, transport: String
     ) -> PortProtocol {
@@ -91,7 +93,8 @@ struct EndpointSliceDocument: Document {
         if service.isEmpty, let owner = meta.owner, owner.kind == "Service" { service = owner.name }
         if service.isEmpty {
             context.warn(
-                root.line, Code.invalid, "no label kubernetes.io/service-name, so these endpoints belong to no Service")
+                root.line, Code.invalid,
+                "no label kubernetes.io/service-name, so these endpoints belong to no Service")
         }
         let fields = Fields(root, path: "", context: context)
         ports = Self.readPorts(fields)
@@ -116,7 +119,8 @@ struct EndpointSliceDocument: Document {
                 for address in subset.objects(key) {
                     slice.endpoints.append(
                         Endpoint(
-                            addresses: address.string("ip").map { [$0] } ?? [], ready: ready, terminating: false,
+                            addresses: address.string("ip").map { [$0] } ?? [], ready: ready,
+                            terminating: false,
                             pod: podName(address), line: address.line))
                 }
             }

@@ -40,7 +40,8 @@ struct LanePolicyDocument: Document {
         if let key = spec.string("key") {
             model.key = key.lowercased()
             // The key is header name, cookie name, query parameter and baggage member at once.
-            if !isHeaderName(key) || key.utf8.count > 64 || key.utf8.contains(where: { "&'*%`|".utf8.contains($0) })
+            if !isHeaderName(key) || key.utf8.count > 64
+                || key.utf8.contains(where: { "&'*%`|".utf8.contains($0) })
             {
                 spec.context.invalid(
                     spec.line(of: "key"), "spec.key: \"\(key)\" cannot be the name of a header and a cookie",
@@ -114,7 +115,8 @@ struct LanePolicyDocument: Document {
                 suggestion: "as in {lane}.preview.example.com")
         }
         if !isHostName(host, wildcard: false) {
-            fields.context.invalid(fields.line(of: "host"), "\(fields.path).host: \"\(host)\" is no host name")
+            fields.context.invalid(
+                fields.line(of: "host"), "\(fields.path).host: \"\(host)\" is no host name")
         }
         if let open {
             let prefix = pattern[..<open.lowerBound].lowercased()
@@ -199,7 +201,8 @@ struct LaneDocument: Document {
             fields.context.invalid(
                 fields.line(of: "service"),
                 service.isEmpty
-                    ? "\(fields.path).service is missing" : "\(fields.path).service: \"\(service)\" is no host name")
+                    ? "\(fields.path).service is missing"
+                    : "\(fields.path).service: \"\(service)\" is no host name")
             return nil
         }
         if fields.has("selector") == fields.has("endpoints") {

@@ -55,7 +55,8 @@ struct ProxyDocument: Document {
         if model.isEdge {
             for key in ["inbound", "outbound", "lane"] where spec.has(key) {
                 spec.context.warn(
-                    spec.line(of: key), Code.fieldNotSupported, "spec.\(key) means nothing at an edge, ignored")
+                    spec.line(of: key), Code.fieldNotSupported,
+                    "spec.\(key) means nothing at an edge, ignored")
             }
         }
         model.memberOfLane = spec.string("lane")
@@ -66,7 +67,9 @@ struct ProxyDocument: Document {
 
     private mutating func readInbound(_ fields: Fields) {
         let port = fields.port("port")
-        if port == nil, !fields.has("port") { fields.context.invalid(fields.line, "\(fields.path).port is missing") }
+        if port == nil, !fields.has("port") {
+            fields.context.invalid(fields.line, "\(fields.path).port is missing")
+        }
         let address = fields.address("address") ?? IPAddress("0.0.0.0")!
         let app = fields.string("app")
         let target = app.flatMap(parseSocketAddress)
@@ -130,7 +133,9 @@ struct ProxyDocument: Document {
 
     private mutating func readLimits(_ spec: Fields) {
         guard let fields = spec.object("limits") else { return }
-        if let value = fields.integer("headerBytes", in: 1_024...Limits.headBytes) { model.headerBytes = value }
+        if let value = fields.integer("headerBytes", in: 1_024...Limits.headBytes) {
+            model.headerBytes = value
+        }
         if let value = fields.integer("headerCount", in: 8...Limits.headFields) { model.headerCount = value }
         if let value = fields.integer("connections", in: 0...Int(Int32.max)) { model.connections = value }
         if let value = fields.integer("requests", in: 0...Int(Int32.max)) { model.requests = value }

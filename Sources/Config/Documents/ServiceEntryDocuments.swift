@@ -87,8 +87,8 @@ struct ServiceEntryDocument: Document {
 
     init(_ root: YAML, meta: Meta, context: DocumentContext) {
         self.meta = meta
+        line = meta.ref.line
         guard let spec = Fields(root, path: "", context: context).spec() else { return }
-        line = spec.line
         hosts = spec.strings("hosts")
         addresses = spec.strings("addresses").map(\.value)
         exportTo = spec.strings("exportTo").map(\.value)
@@ -139,7 +139,9 @@ struct ServiceEntryDocument: Document {
             if host.value == "*" || !isHostName(host.value, wildcard: true) {
                 context.invalid(host.line, "spec.hosts: \"\(host.value)\" is no host name")
             }
-            if host.value.hasPrefix("*"), resolution == "DNS" || resolution == "DNS_ROUND_ROBIN", endpoints.isEmpty {
+            if host.value.hasPrefix("*"), resolution == "DNS" || resolution == "DNS_ROUND_ROBIN",
+                endpoints.isEmpty
+            {
                 context.invalid(
                     host.line, "a wildcard host with resolution \(resolution) needs endpoints",
                     suggestion: "the name to resolve is not known")

@@ -55,7 +55,8 @@ struct DestinationRuleDocument: Document {
                 context.invalid(
                     fields.line(of: "name"),
                     subset.name.isEmpty
-                        ? "\(fields.path).name is missing" : "\(fields.path).name: \"\(subset.name)\" is no DNS label")
+                        ? "\(fields.path).name is missing"
+                        : "\(fields.path).name: \"\(subset.name)\" is no DNS label")
             }
             subsets.append(subset)
             fields.finish()
@@ -65,12 +66,15 @@ struct DestinationRuleDocument: Document {
 
     private static func readPolicy(_ fields: Fields, isPort: Bool) -> TrafficPolicy {
         var policy = TrafficPolicy()
-        if let balancer = fields.object("loadBalancer") { policy.settings.loadBalancing = readBalancer(balancer) }
+        if let balancer = fields.object("loadBalancer") {
+            policy.settings.loadBalancing = readBalancer(balancer)
+        }
         if let pool = fields.object("connectionPool") {
             if let tcp = pool.object("tcp") {
                 policy.settings.connectTimeoutMs = tcp.duration("connectTimeout")
                 tcp.unsupported(
-                    "maxConnections", "tcpKeepalive", "maxConnectionDuration", "idleTimeout", "receiveTimeout",
+                    "maxConnections", "tcpKeepalive", "maxConnectionDuration", "idleTimeout",
+                    "receiveTimeout",
                     effect: "no limit of that kind is kept")
                 tcp.finish()
             }
@@ -124,7 +128,8 @@ struct DestinationRuleDocument: Document {
         case nil: break
         }
         if fields.has("simple"), fields.has("consistentHash") {
-            fields.context.invalid(fields.line, "\(fields.path): simple and consistentHash exclude each other")
+            fields.context.invalid(
+                fields.line, "\(fields.path): simple and consistentHash exclude each other")
         }
         // Envoy picks a random host where there is no hash key, so that is what ignoring comes closest to.
         if fields.has("consistentHash") { result = .random }

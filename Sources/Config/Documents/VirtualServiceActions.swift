@@ -29,7 +29,8 @@ extension VirtualServiceDocument {
             fields.context.invalid(fields.line, "\(fields.path): uri and prefixRewrite exclude each other")
         }
         for (name, value) in [
-            ("uri", redirect.uri), ("authority", redirect.authority), ("prefixRewrite", redirect.prefixRewrite),
+            ("uri", redirect.uri), ("authority", redirect.authority),
+            ("prefixRewrite", redirect.prefixRewrite),
         ] {
             if let value, value.utf8.contains(where: { $0 < 0x21 || $0 == 0x7F }) {
                 fields.context.invalid(

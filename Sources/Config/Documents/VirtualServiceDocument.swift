@@ -21,6 +21,7 @@ struct VirtualServiceDocument: Document {
     struct Match: Sendable {
         var name = ""
         var model = MatchModel()
+        /// `mesh` or `namespace/name`.
         var gateways: [String] = []
         var sourceLabels: [String: String] = [:]
         var sourceNamespace = ""
@@ -98,7 +99,7 @@ struct VirtualServiceDocument: Document {
     private static func readRoute(_ fields: Fields, meta: Meta) -> HTTPRoute {
         var route = HTTPRoute(line: fields.line, ref: fields.context.ref(fields.line))
         route.name = fields.string("name") ?? ""
-        route.matches = fields.objects("match").map(readMatch)
+        route.matches = fields.objects("match").map { readMatch($0, namespace: meta.namespace) }
         route.destinations = fields.objects("route").compactMap(readDestination)
         for index in route.destinations.indices {
             let host = route.destinations[index].host
@@ -132,7 +133,8 @@ struct VirtualServiceDocument: Document {
         func refuse(_ one: String, with others: [String]) {
             guard fields.has(one) else { return }
             for other in others where fields.has(other) {
-                context.invalid(fields.line(of: other), "\(fields.path): \(one) and \(other) exclude each other")
+                context.invalid(
+                    fields.line(of: other), "\(fields.path): \(one) and \(other) exclude each other")
             }
         }
         refuse("redirect", with: ["route", "fault", "rewrite", "directResponse", "delegate"])
@@ -197,7 +199,8 @@ struct VirtualServiceDocument: Document {
             destination.port = port.port("number")
             if port.has("name") {
                 fields.context.invalid(
-                    port.line(of: "name"), "\(port.path).name is not supported in Istio", suggestion: "use number")
+                    port.line(of: "name"), "\(port.path).name is not supported in Istio",
+                    suggestion: "use number")
             }
             port.accept("name")
             port.finish()

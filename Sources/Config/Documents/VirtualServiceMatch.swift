@@ -4,7 +4,7 @@ internal import CRE2
 internal import Lanes
 
 extension VirtualServiceDocument {
-    static func readMatch(_ fields: Fields) -> Match {
+    static func readMatch(_ fields: Fields, namespace: String) -> Match {
         var match = Match(line: fields.line)
         match.name = fields.string("name") ?? ""
         if let uri = fields.object("uri") {
@@ -21,7 +21,7 @@ extension VirtualServiceDocument {
         match.port = fields.port("port")
         match.sourceLabels = fields.labels("sourceLabels")
         match.sourceNamespace = fields.string("sourceNamespace") ?? ""
-        match.gateways = fields.strings("gateways").map(\.value)
+        match.gateways = fields.strings("gateways").map { Names.gateway($0.value, namespace: namespace) }
         fields.accept("statPrefix")
         fields.finish()
         return match

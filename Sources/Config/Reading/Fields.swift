@@ -1,5 +1,5 @@
-// Typed reading of a mapping that never fails: what is wrong becomes a finding with its line, what nobody asked
-// for becomes an "unknown field" with the nearest name that exists.
+// Typed reading of a mapping that never fails: what is wrong becomes a finding with its line, what nobody
+// asked for becomes an "unknown field" with the nearest name that exists.
 internal import Base
 internal import Lanes
 
@@ -127,7 +127,8 @@ final class Fields {
         }
         if let duration = parseDuration(text) { return duration }
         context.invalid(
-            value.line, "\(name(key)): \"\(text)\" is no duration", suggestion: "as in 500ms, 30s, 8h or 1h30m")
+            value.line, "\(name(key)): \"\(text)\" is no duration",
+            suggestion: "as in 500ms, 30s, 8h or 1h30m")
         return nil
     }
 

@@ -3,6 +3,7 @@
 internal import Base
 internal import CLinux
 internal import Glibc
+internal import Synchronization
 
 /// One file's text.
 package struct SourceText: Sendable, Equatable {
@@ -32,7 +33,7 @@ package struct Sources: Sendable {
         var readInput = false
         for path in paths {
             if path == "-" {
-                if !readInput { readFile("/dev/stdin", name: "<stdin>") }
+                if !readInput { add(readStandardInput(), name: "<stdin>") }
                 readInput = true
             } else if isFolder(path) {
                 readFolder(path, depth: 0)
@@ -98,8 +99,12 @@ package struct Sources: Sendable {
     }
 
     private mutating func readFile(_ path: String, name: String) {
+        add(readBounded(path, limit: Limits.fileBytes), name: name)
+    }
+
+    private mutating func add(_ content: Result<[UInt8], FileProblem>, name: String) {
         fileCount += 1
-        switch readBounded(path, limit: Limits.fileBytes) {
+        switch content {
         case .success(let bytes): texts.append(SourceText(file: name, bytes: bytes))
         case .failure(let problem): fail(name, problem.text)
         }
@@ -113,13 +118,28 @@ struct FileProblem: Error {
 
 private func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
 
+/// Standard input can be read once; a reload must find the same text again.
+private let standardInput = Mutex<Result<[UInt8], FileProblem>?>(nil)
+
+private func readStandardInput() -> Result<[UInt8], FileProblem> {
+    standardInput.withLock { kept in
+        if let kept { return kept }
+        let content = readAll(0, limit: Limits.fileBytes)
+        kept = content
+        return content
+    }
+}
+
 /// A whole file of at most `limit` bytes.
 func readBounded(_ path: String, limit: Int) -> Result<[UInt8], FileProblem> {
     // Non-blocking, so that a FIFO without a writer cannot hang the load.
-    let descriptor =
-        path == "/dev/stdin" ? dup(0) : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { return .failure(FileProblem(text: reason(errno))) }
     defer { close(descriptor) }
+    return readAll(descriptor, limit: limit)
+}
+
+private func readAll(_ descriptor: Int32, limit: Int) -> Result<[UInt8], FileProblem> {
     var bytes: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 65_536)
     while true {

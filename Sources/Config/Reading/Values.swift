@@ -84,7 +84,8 @@ func parseCIDR(_ text: String) -> CIDR? {
         length = given
     }
     if isFour { length += 96 }
-    let high = length >= 64 ? address.high : (length == 0 ? 0 : address.high & ~(UInt64.max >> UInt64(length)))
+    let high =
+        length >= 64 ? address.high : (length == 0 ? 0 : address.high & ~(UInt64.max >> UInt64(length)))
     let low =
         length >= 128
         ? address.low : (length <= 64 ? 0 : address.low & ~(UInt64.max >> UInt64(length - 64)))
@@ -129,8 +130,8 @@ func isDNSLabel(_ text: String) -> Bool {
     return bytes.allSatisfy { isDigit($0) || $0 == 0x2D || ($0 >= 0x61 && $0 <= 0x7A) }
 }
 
-/// A host name as documents may give it: labels of letters, digits, `-` and `_`; a first label `*` or one that
-/// begins with `*` is allowed where `wildcard`.
+/// A host name as documents may give it: labels of letters, digits, `-` and `_`; a first label `*` or one
+/// that begins with `*` is allowed where `wildcard`.
 func isHostName(_ text: String, wildcard: Bool) -> Bool {
     if IPAddress(text) != nil { return true }
     var name = text[...]
@@ -164,7 +165,8 @@ func nearest(to word: String, among candidates: some Sequence<String>) -> String
     let limit = max(1, min(3, word.count / 3 + 1))
     var best: (name: String, distance: Int)?
     for candidate in candidates.sorted() where candidate != word {
-        let distance = editDistance(Array(word.lowercased().utf8.prefix(64)), Array(candidate.lowercased().utf8))
+        let distance = editDistance(
+            Array(word.lowercased().utf8.prefix(64)), Array(candidate.lowercased().utf8))
         if distance <= limit, distance < (best?.distance ?? Int.max) { best = (candidate, distance) }
     }
     return best?.name

@@ -146,7 +146,9 @@ func parseYAML(_ chunk: YAMLChunk) throws(YAMLError) -> YAML? {
         throw describe(error, text, firstLine: chunk.firstLine)
     }
     guard let root else { return nil }
-    var converter = Converter(offset: chunk.firstLine - 1)
+    // Without aliases a text has no more values than bytes; sharing may multiply that, but not explode it.
+    let limit = min(Limits.yamlNodes, 10_000 + 16 * text.utf8.count)
+    var converter = Converter(offset: chunk.firstLine - 1, limit: limit)
     return try converter.convert(root, depth: 0)
 }
 
@@ -219,14 +221,15 @@ private func describe(_ error: any Error, _ text: String, firstLine: Int) -> YAM
 /// Copies Yams' nodes into ours, counting: an alias costs what it stands for each time it is used.
 private struct Converter {
     var offset: Int
+    var limit: Int
     var nodes = 0
 
     mutating func convert(_ node: Node, depth: Int) throws(YAMLError) -> YAML {
         nodes += 1
         let line = (node.mark?.line ?? 1) + offset
-        guard nodes <= Limits.yamlNodes else {
+        guard nodes <= limit else {
             throw YAMLError(
-                line: line, message: "more than \(Limits.yamlNodes) values once aliases are followed",
+                line: line, message: "more than \(limit) values once aliases are followed",
                 isLimit: true)
         }
         guard depth < Limits.yamlDepth else {

@@ -73,9 +73,12 @@ struct DestinationRules {
     func rule(host: String, serviceNamespace: String, proxy: ProxyModel) -> EffectiveRule? {
         let client = proxy.namespace
         if client != Names.rootNamespace {
-            if let found = find(host, in: client, proxy, where: { rule in
-                rule.exportTo.isEmpty || rule.exportTo.contains { ["*", ".", client].contains($0) }
-            }) {
+            if let found = find(
+                host, in: client, proxy,
+                where: { rule in
+                    rule.exportTo.isEmpty || rule.exportTo.contains { ["*", ".", client].contains($0) }
+                })
+            {
                 return found
             }
         } else if let found = find(host, in: client, proxy, where: { $0.exportTo == ["."] }) {

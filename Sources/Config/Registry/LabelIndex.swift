@@ -25,7 +25,7 @@ struct LabelIndex {
         return item
     }
 
-    /// Items of the scope whose labels contain the selector, in the order added. An empty selector selects all.
+    /// Items of the scope whose labels contain the selector, in the order added. An empty one selects all.
     func select(scope: String, _ selector: [String: String]) -> [Int] {
         guard !selector.isEmpty else { return inScope[scope] ?? [] }
         var fewest: [Int]?

@@ -39,7 +39,7 @@ enum Names {
         guard isWildcard(pattern) else { return pattern == host }
         let suffix = pattern.dropFirst()
         if isWildcard(host) { return host.dropFirst().hasSuffix(suffix) }
-        // The literal part must be shorter than the host: `*.foo.com` covers neither `foo.com` nor `.foo.com`.
+        // The literal part must be shorter than the host: `*.foo.com` covers no `foo.com` and no `.foo.com`.
         return host.utf8.count > suffix.utf8.count && host.hasSuffix(suffix)
     }
 

@@ -1,0 +1,334 @@
+// Endpoints of services: slices, Endpoints, pods, ServiceEntries (istio-semantics.md 18); DestinationRules.
+import Testing
+
+@testable import Config
+@testable import Lanes
+
+private func endpoints(_ text: String, _ name: String = "outbound|80||a.shop.svc.cluster.local") throws
+    -> [EndpointModel]
+{
+    try #require(try modelOf(sidecarProxy + text).cluster(name)).endpoints
+}
+
+private let serviceA = """
+    apiVersion: v1
+    kind: Service
+    metadata: {name: a, namespace: shop}
+    spec:
+      selector: {app: a}
+      ports: [{name: http, port: 80, targetPort: web}]
+    ---
+
+    """
+
+@Test func readinessTerminationAndPortNames() throws {
+    let slice = """
+        apiVersion: discovery.k8s.io/v1
+        kind: EndpointSlice
+        metadata: {name: a-1, namespace: shop, labels: {kubernetes.io/service-name: a}}
+        ports: [{name: other, port: 1}, {name: http, port: 8081}]
+        endpoints:
+        - {addresses: [10.0.0.1], conditions: {ready: true}}
+        - {addresses: [10.0.0.2], conditions: {ready: false}}
+        - {addresses: [10.0.0.3], conditions: {ready: false, serving: true, terminating: true}}
+        - {addresses: [10.0.0.1]}
+        - {addresses: [fd00::5], conditions: {}}
+        ---
+
+        """
+    let found = try endpoints(serviceA + slice)
+    #expect(
+        found.map { text(of: $0.address) } == ["10.0.0.1:8081", "10.0.0.2:8081", "[fd00:0:0:0:0:0:0:5]:8081"])
+    #expect(found.map(\.healthy) == [true, false, true])
+    let published = serviceA.replacing("spec:", with: "spec:\n  publishNotReadyAddresses: true")
+    #expect(try endpoints(published + slice).map(\.healthy) == [true, true, true])
+}
+
+@Test func endpointsObjectsCountToo() throws {
+    let found = try endpoints(
+        serviceA + """
+            apiVersion: v1
+            kind: Endpoints
+            metadata: {name: a, namespace: shop}
+            subsets:
+            - addresses: [{ip: 10.0.0.1, targetRef: {kind: Pod, name: p}}]
+              notReadyAddresses: [{ip: 10.0.0.2}]
+              ports: [{name: http, port: 8081}]
+            ---
+            apiVersion: v1
+            kind: Pod
+            metadata: {name: p, namespace: shop, labels: {version: v9}}
+            """)
+    #expect(found.map(\.healthy) == [true, false])
+    #expect(found[0].labels == ["version": "v9"])
+}
+
+@Test func podsStandInForMissingSlices() throws {
+    let found = try endpoints(
+        serviceA + """
+            apiVersion: v1
+            kind: Pod
+            metadata:
+              name: a-5d4f-x1
+              namespace: shop
+              labels: {app: a}
+              ownerReferences: [{kind: ReplicaSet, name: a-5d4f}]
+            spec: {containers: [{name: c, ports: [{name: web, containerPort: 9000}]}]}
+            status: {podIP: 10.0.0.1, phase: Running, conditions: [{type: Ready, status: "True"}]}
+            ---
+            apiVersion: v1
+            kind: Pod
+            metadata: {name: late, namespace: shop, labels: {app: a}}
+            spec: {containers: [{name: c, ports: [{name: web, containerPort: 9000}]}]}
+            status: {podIP: 10.0.0.2, conditions: [{type: Ready, status: "False"}]}
+            ---
+            apiVersion: v1
+            kind: Pod
+            metadata: {name: going, namespace: shop, labels: {app: a}, deletionTimestamp: '2024-01-01'}
+            spec: {containers: [{name: c, ports: [{name: web, containerPort: 9000}]}]}
+            status: {podIP: 10.0.0.3}
+            ---
+            apiVersion: v1
+            kind: Pod
+            metadata: {name: done, namespace: shop, labels: {app: a}}
+            spec: {containers: [{name: c, ports: [{name: web, containerPort: 9000}]}]}
+            status: {podIP: 10.0.0.4, phase: Succeeded}
+            ---
+            apiVersion: v1
+            kind: Pod
+            metadata: {name: foreign, namespace: elsewhere, labels: {app: a}}
+            status: {podIP: 10.0.0.5}
+            """)
+    #expect(found.map { text(of: $0.address) } == ["10.0.0.1:9000", "10.0.0.2:9000"])
+    #expect(found.map(\.healthy) == [true, false])
+    #expect(found.map(\.workload) == ["a", "late"])
+}
+
+@Test func workloadNames() throws {
+    func workload(_ metadata: String) -> String {
+        let result = loadText("apiVersion: v1\nkind: Pod\nmetadata: \(metadata)\n")
+        #expect(result.findings.isEmpty)
+        var reader = DocumentReader()
+        reader.read(text: "apiVersion: v1\nkind: Pod\nmetadata: \(metadata)\n", file: "x")
+        return reader.documents.pods[0].workload
+    }
+    #expect(workload("{name: a-b-5d4f-x1, labels: {pod-template-hash: 5d4f}}") == "a-b")
+    #expect(workload("{name: db-0, ownerReferences: [{kind: StatefulSet, name: db}]}") == "db")
+    #expect(workload("{name: bare-pod}") == "bare-pod")
+}
+
+private let staticEntry = """
+    apiVersion: networking.istio.io/v1
+    kind: ServiceEntry
+    metadata: {name: ext, namespace: shop}
+    spec:
+      hosts: [api.example.com, '*.wild.example.com']
+      addresses: [240.0.0.1, 10.0.0.0/8]
+      ports:
+      - {number: 80, name: http, protocol: HTTP, targetPort: 8000}
+      - {number: 443, name: tls, protocol: TLS}
+      resolution: STATIC
+      endpoints:
+      - {address: 10.0.0.1, labels: {version: v1}, weight: 3}
+      - {address: 10.0.0.2, ports: {http: 7000}}
+    ---
+
+    """
+
+@Test func serviceEntriesWithAddresses() throws {
+    let model = try modelOf(sidecarProxy + staticEntry)
+    let cluster = try #require(model.cluster("outbound|80||api.example.com"))
+    #expect(cluster.addresses == ["10.0.0.1:8000", "10.0.0.2:7000"])
+    #expect(cluster.endpoints.map(\.weight) == [3, 1])
+    #expect(cluster.endpoints[0].labels == ["version": "v1"])
+    #expect(
+        model.host("api.example.com", in: "80")?.domains == [
+            "api.example.com", "api.example.com.", "240.0.0.1",
+        ])
+    #expect(model.host("*.wild.example.com", in: "80") != nil)
+    #expect(model.table("443") == nil)
+}
+
+@Test func serviceEntriesSelectWorkloadEntriesAndPods() throws {
+    let text =
+        staticEntry.split(separator: "  endpoints:").prefix(1).joined()
+        + "  workloadSelector: {labels: {app: vm}}\n---\n" + """
+            apiVersion: networking.istio.io/v1
+            kind: WorkloadEntry
+            metadata: {name: vm-1, namespace: shop}
+            spec: {address: 10.0.0.9, labels: {app: vm, version: v2}, ports: {http: 6000}}
+            ---
+            apiVersion: networking.istio.io/v1
+            kind: WorkloadEntry
+            metadata: {name: vm-2, namespace: other}
+            spec: {address: 10.0.0.8, labels: {app: vm}}
+            ---
+            apiVersion: v1
+            kind: Pod
+            metadata: {name: pod, namespace: shop, labels: {app: vm}}
+            status: {podIP: 10.0.0.7}
+            """
+    let cluster = try #require(try modelOf(sidecarProxy + text).cluster("outbound|80||api.example.com"))
+    #expect(cluster.addresses == ["10.0.0.9:6000", "10.0.0.7:8000"])
+    #expect(cluster.endpoints.map(\.workload) == ["vm", "pod"])
+}
+
+@Test func namesThatWouldHaveToBeResolved() throws {
+    let dns = staticEntry.replacing("STATIC", with: "DNS").replacing(", '*.wild.example.com'", with: "")
+    #expect(loadText(sidecarProxy + dns).findings.isEmpty, "all endpoints are addresses")
+    let named = dns.replacing("10.0.0.2,", with: "b.example.com,")
+    #expect(loadText(sidecarProxy + named).has("FL0013"))
+    let none = String(dns.split(separator: "  endpoints:")[0]) + "---\n"
+    let result = loadText(sidecarProxy + none.replacing("DNS", with: "NONE"))
+    #expect(result.has("FL0013"))
+    #expect(result.model?.host("api.example.com", in: "80")?.routes[0].isPassthrough == true)
+    #expect(loadText(named.replacing("DNS", with: "STATIC")).has("IST0106", containing: "needs IP addresses"))
+    #expect(loadText(staticEntry.replacing("STATIC", with: "NONE")).has("IST0106", containing: "NONE"))
+    let wild = String(staticEntry.split(separator: "  endpoints:")[0]).replacing("STATIC", with: "DNS")
+    #expect(loadText(wild).has("IST0106", line: 5, containing: "needs endpoints"))
+}
+
+@Test func aKubernetesServiceBeatsAServiceEntryOfItsName() throws {
+    let entry = staticEntry.replacing("api.example.com", with: "auth.shop.svc.cluster.local")
+        .replacing("number: 80,", with: "number: 8080,")
+    let model = try modelOf(sidecarProxy + entry + service("auth", network: 1))
+    #expect(
+        model.cluster("outbound|8080||auth.shop.svc.cluster.local")?.addresses == [
+            "10.0.1.1:8080", "10.0.1.2:8080",
+        ])
+}
+
+// MARK: DestinationRules
+
+private func rule(_ name: String, namespace: String, _ spec: String, created: Int = 2024) -> String {
+    """
+    apiVersion: networking.istio.io/v1
+    kind: DestinationRule
+    metadata: {name: \(name), namespace: \(namespace), creationTimestamp: '\(created)-01-01T00:00:00Z'}
+    spec: \(spec)
+    ---
+
+    """
+}
+
+/// Subset `x` of auth: which pods it selects tells whose rule was used.
+private func usedRule(_ rules: String, proxy: String = sidecarProxy, home: String = "other") throws
+    -> [String]?
+{
+    let text = """
+        apiVersion: networking.istio.io/v1
+        kind: VirtualService
+        metadata: {name: a, namespace: shop}
+        spec:
+          hosts: [auth.\(home).svc.cluster.local]
+          http: [{route: [{destination: {host: auth.\(home).svc.cluster.local, subset: x}}]}]
+        ---
+
+        """
+    let model = try modelOf(proxy + service("auth", network: 1, namespace: home) + text + rules)
+    return model.clusters.first { $0.subset == "x" }?.addresses
+}
+
+private let host = "host: auth.other.svc.cluster.local"
+private func subset(_ version: String) -> String { "subsets: [{name: x, labels: {version: \(version)}}]" }
+
+@Test func theFirstLevelWithARuleWins() throws {
+    let own = rule("own", namespace: "shop", "{\(host), \(subset("v1"))}")
+    let home = rule("home", namespace: "other", "{host: auth, \(subset("v2"))}")
+    let root = rule("root", namespace: "istio-system", "{host: '*.svc.cluster.local', subsets: [{name: x}]}")
+    let elsewhere = rule("elsewhere", namespace: "third", "{\(host), \(subset("v1"))}")
+    #expect(try usedRule(own + home + root) == ["10.0.1.1:8080"])
+    #expect(try usedRule(home + root) == ["10.0.1.2:8080"])
+    #expect(try usedRule(root) == ["10.0.1.1:8080", "10.0.1.2:8080"])
+    #expect(try usedRule(elsewhere) == nil)
+    // Levels are never combined: our own rule without the subset hides the other's.
+    #expect(try usedRule(rule("own", namespace: "shop", "{\(host)}") + home) == nil)
+    // Not exported to us.
+    #expect(
+        try usedRule(rule("home", namespace: "other", "{host: auth, exportTo: ['.'], \(subset("v2"))}"))
+            == nil)
+}
+
+@Test func aSubsetInTheWrongNamespaceIsExplained() {
+    let text = """
+        apiVersion: networking.istio.io/v1
+        kind: VirtualService
+        metadata: {name: a, namespace: shop}
+        spec:
+          hosts: [auth.other.svc.cluster.local]
+          http: [{route: [{destination: {host: auth.other.svc.cluster.local, subset: x}}]}]
+        ---
+
+        """
+    let elsewhere = rule("elsewhere", namespace: "third", "{\(host), \(subset("v1"))}")
+    let result = loadText(sidecarProxy + service("auth", network: 1, namespace: "other") + text + elsewhere)
+    #expect(result.has("IST0101", containing: "a DestinationRule in third does not apply to clients in shop"))
+}
+
+@Test func withinALevelTheMostSpecificHostThenAge() throws {
+    let wide = rule("a", namespace: "shop", "{host: '*.local', \(subset("v1"))}", created: 2020)
+    let narrow = rule("b", namespace: "shop", "{host: '*.other.svc.cluster.local', \(subset("v2"))}")
+    let exact = rule("c", namespace: "shop", "{\(host), subsets: [{name: x}]}")
+    #expect(try usedRule(wide + narrow) == ["10.0.1.2:8080"])
+    #expect(try usedRule(wide + narrow + exact) == ["10.0.1.1:8080", "10.0.1.2:8080"])
+}
+
+/// Trap 4: of two definitions of a subset the first one counts.
+@Test func rulesOfOneHostMerge() throws {
+    let old = rule("z", namespace: "shop", "{\(host), \(subset("v1"))}", created: 2020)
+    let young = rule(
+        "a", namespace: "shop",
+        "{\(host), trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}, subsets: [{name: y}, {name: x}]}")
+    #expect(try usedRule(young + old) == ["10.0.1.1:8080"])
+    let result = loadText(young + old + service("auth", network: 1, namespace: "other"))
+    #expect(result.has("FL0104", line: 4, containing: "the subset x"))
+    // The older has no trafficPolicy, so the younger's counts.
+    let model = try modelOf(sidecarProxy + service("auth", network: 1, namespace: "other") + young + old)
+    #expect(model.cluster("outbound|8080||auth.other.svc.cluster.local")?.loadBalancing == .roundRobin)
+}
+
+@Test func rulesForSomeWorkloadsWinThere() throws {
+    let all = rule("a", namespace: "shop", "{\(host), \(subset("v1"))}", created: 2020)
+    let web = rule(
+        "b", namespace: "shop", "{\(host), workloadSelector: {matchLabels: {app: web}}, \(subset("v2"))}")
+    #expect(try usedRule(all + web) == ["10.0.1.2:8080"])
+    let api = sidecarProxy.replacing("app: web", with: "app: api")
+    #expect(try usedRule(all + web, proxy: api) == ["10.0.1.1:8080"])
+}
+
+@Test func trafficPoliciesByLevelAndPort() throws {
+    func cluster(_ policy: String, subset: String = "") throws -> ClusterModel {
+        let spec = "{\(host), trafficPolicy: \(policy), subsets: [{name: x\(subset)}]}"
+        let text = """
+            apiVersion: networking.istio.io/v1
+            kind: VirtualService
+            metadata: {name: a, namespace: shop}
+            spec:
+              hosts: [q]
+              http: [{route: [{destination: {host: auth.other.svc.cluster.local, subset: x}}]}]
+            ---
+
+            """
+        let model = try modelOf(
+            sidecarProxy + service("auth", network: 1, namespace: "other") + text
+                + rule("r", namespace: "shop", spec))
+        return try #require(model.cluster("outbound|8080|x|auth.other.svc.cluster.local"))
+    }
+    let top = "loadBalancer: {simple: RANDOM}, connectionPool: {tcp: {connectTimeout: 2s}}"
+    let plain = try cluster("{\(top)}")
+    #expect(plain.loadBalancing == .random && plain.connectTimeoutMs == 2_000)
+    // A port's settings replace the level's whole: the timeout is not inherited.
+    let port = try cluster(
+        "{\(top), portLevelSettings: [{port: {number: 8080}, loadBalancer: {simple: ROUND_ROBIN}}]}")
+    #expect(port.loadBalancing == .roundRobin && port.connectTimeoutMs == 10_000)
+    // A subset without port settings overrides block by block.
+    let block = try cluster("{\(top)}", subset: ", trafficPolicy: {loadBalancer: {simple: LEAST_CONN}}")
+    #expect(block.loadBalancing == .leastRequest && block.connectTimeoutMs == 2_000)
+    let whole = try cluster(
+        "{\(top)}",
+        subset:
+            ", trafficPolicy: {portLevelSettings: [{port: {number: 8080}, "
+            + "loadBalancer: {simple: ROUND_ROBIN}}]}"
+    )
+    #expect(whole.loadBalancing == .roundRobin && whole.connectTimeoutMs == 10_000)
+}
