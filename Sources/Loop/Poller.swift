@@ -13,6 +13,8 @@ package struct PollEvent {
     package var peerClosed: Bool { bits & EPOLLRDHUP.rawValue != 0 }
     /// Both directions are gone, or the socket has an error.
     package var broken: Bool { bits & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 }
+    /// The socket has an error: a reset, usually. Nothing that is sent arrives any more.
+    package var failed: Bool { bits & EPOLLERR.rawValue != 0 }
 }
 
 package struct Poller: ~Copyable {
