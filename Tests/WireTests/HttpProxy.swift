@@ -105,7 +105,22 @@ final class HttpProxy: Sendable {
     }
 
     /// The sum over all samples of a family whose labels contain every one of `labels`.
-    func metric(_ family: String, _ labels: String...) throws -> Int {
+    func metric(_ family: String, _ labels: String...) throws -> Int { try metric(family, labels) }
+
+    /// Waits until `metric` is `value`: counters move just after the bytes they count.
+    func expectMetric(_ value: Int, _ family: String, _ labels: String...) throws {
+        var last = -1
+        do {
+            try waitUntil("") {
+                last = try metric(family, labels)
+                return last == value
+            }
+        } catch {
+            throw TestFailure("\(family) \(labels) is \(last), not \(value)")
+        }
+    }
+
+    private func metric(_ family: String, _ labels: [String]) throws -> Int {
         let page = try admin("GET", "/metrics").text
         var sum = 0
         for line in page.split(separator: "\n") where line.hasPrefix(family) {

@@ -92,7 +92,7 @@ struct HttpStreaming {
         client.close()
         try waitUntil("the upstream to be told") { !upstream.failures.isEmpty }
         try proxy.waitUntilQuiet()
-        #expect(try proxy.metric("istio_requests_total", "response_flags=\"DC\"") == 1)
+        try proxy.expectMetric(1, "istio_requests_total", "response_flags=\"DC\"")
     }
 
     @Test func clientThatResetsWhileTheUpstreamThinks() throws {

@@ -25,7 +25,7 @@ struct HttpUpstream {
         #expect(try client.get("/").text == "one")
         #expect(try client.get("/").text == "again")
         #expect(upstream.connections == 2)
-        #expect(try proxy.metric("fairlead_upstream_stale_retries_total") == 1)
+        try proxy.expectMetric(1, "fairlead_upstream_stale_retries_total")
         let second = String(decoding: upstream.received(1), as: UTF8.self)
         #expect(second.contains("x-envoy-attempt-count: 2\r\n"))
     }
@@ -102,9 +102,9 @@ struct HttpUpstream {
             let answer = try client.get("/")
             #expect(answer.status == 503 && answer.value("x-fairlead-reason") == "upstream-connect")
             #expect(answer.text.contains("Connection refused"))
-            #expect(try proxy.metric("fairlead_upstream_failures_total", "kind=\"connect\"") == 3 * round)
+            try proxy.expectMetric(3 * round, "fairlead_upstream_failures_total", "kind=\"connect\"")
         }
-        #expect(try proxy.metric("istio_requests_total", "response_flags=\"UF\"") == 3)
+        try proxy.expectMetric(3, "istio_requests_total", "response_flags=\"UF\"")
         try client.send(post)
         #expect(try client.response().status == 503)
     }
@@ -125,7 +125,7 @@ struct HttpUpstream {
         let answer = try proxy.connect().get("/")
         #expect(answer.status == 503 && answer.value("x-fairlead-reason") == "upstream-connect")
         #expect(answer.text.contains("connection timeout"))
-        #expect(try proxy.metric("fairlead_upstream_failures_total", "connect_timeout") == 3)
+        try proxy.expectMetric(3, "fairlead_upstream_failures_total", "connect_timeout")
         // A body larger than any buffer waits in the client while the connection is made.
         let client = try proxy.connect()
         try client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 50000000\r\n\r\n")
@@ -191,7 +191,7 @@ struct HttpUpstream {
             #expect(answer.text.contains("protocol error"))
         }
         #expect(upstream.connections == 2, "the connection was used again")
-        #expect(try proxy.metric("istio_requests_total", "response_flags=\"UPE\"") == 2)
+        try proxy.expectMetric(2, "istio_requests_total", "response_flags=\"UPE\"")
     }
 
     /// A head that is fine, a body that is not: the client must not take it for whole.
@@ -215,7 +215,7 @@ struct HttpUpstream {
             try client.send("GET / \(line)\r\nHost: h\r\n\r\n")
             #expect(throws: ConnectionReset.self) { try client.receiveToEnd() }
         }
-        #expect(try proxy.metric("fairlead_pool_idle_connections") == 0)
+        try proxy.expectMetric(0, "fairlead_pool_idle_connections")
         try proxy.waitUntilQuiet()
     }
 
@@ -262,7 +262,7 @@ struct HttpUpstream {
             String(decoding: upstream.received(), as: UTF8.self).hasSuffix("hellomore")
         }
         try proxy.waitUntilQuiet()
-        #expect(try proxy.metric("fairlead_tunnels_total") == 1)
+        try proxy.expectMetric(1, "fairlead_tunnels_total")
     }
 
     @Test func pendingBytesOfATunnelOutliveBothEnds() throws {

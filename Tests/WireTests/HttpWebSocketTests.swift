@@ -13,8 +13,8 @@ struct HttpWebSocket {
         let folder = "/" + parts[...build].joined(separator: "/") + "/websockets-\(Self.version)"
         let python = "\(folder)/bin/python3"
         if try works(python) { return python }
-        let made = try Programs.result(["python3", "-m", "venv", "--clear", folder])
-        guard made.exit == 0 else {
+        let made = try RunningProcess(["python3", "-m", "venv", "--clear", folder])
+        guard try made.waitForExit(.seconds(60)) == 0 else {
             throw TestFailure("cannot make a virtual environment (Debian: python3-venv): \(made.stderr)")
         }
         let installed = try RunningProcess(
@@ -76,6 +76,6 @@ struct HttpWebSocket {
         #expect(ended.exit == 0, "\(ended.stderr)")
         #expect(ended.stdout == "all well\n")
         try proxy.waitUntilQuiet()
-        #expect(try proxy.metric("istio_requests_total", "response_code=\"101\"") == 1)
+        try proxy.expectMetric(1, "istio_requests_total", "response_code=\"101\"")
     }
 }
