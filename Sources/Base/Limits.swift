@@ -1,143 +1,143 @@
 // Every bound of the program in one place, each with its reason. A bound that a user can set has its
 // default here and its setting in `Proxy.spec.limits` or `timeouts`.
 
-package enum Limits {
+public enum Limits {
     // MARK: heads
 
     /// Bytes of one request or response head, request line and blank line included: Envoy's 60 KiB
     /// (`max_request_headers_kb`). More is 431 from a client, 502 from an upstream.
-    package static let headBytes = 61_440
+    public static let headBytes = 61_440
     /// Field lines of one head: Envoy's 100.
-    package static let headFields = 100
+    public static let headFields = 100
     /// Field lines that edits may add to one head: lanes, injection and route header operations together.
-    package static let editFields = 156
+    public static let editFields = 156
     /// Bytes that edits may add to one head.
-    package static let editBytes = 65_536
+    public static let editBytes = 65_536
     /// Bytes of a request target; longer is 414. Below `headBytes`, so that a target can fail by name.
-    package static let targetBytes = 32_768
+    public static let targetBytes = 32_768
     /// Bytes of a lane name: a DNS label (`lanes.md` 1, trap 10).
-    package static let laneNameBytes = 63
+    public static let laneNameBytes = 63
     /// Bytes and members of a baggage list: what every platform must carry on (W3C Baggage 3.3.2).
-    package static let baggageBytes = 8_192
-    package static let baggageMembers = 64
+    public static let baggageBytes = 8_192
+    public static let baggageMembers = 64
     /// The same of tracestate (W3C Trace Context 3.3.1).
-    package static let tracestateBytes = 512
-    package static let tracestateMembers = 32
+    public static let tracestateBytes = 512
+    public static let tracestateMembers = 32
     /// Label sets that metrics can tell apart over the life of the process; more are counted as unknown.
-    package static let metricLabels = 65_536
+    public static let metricLabels = 65_536
     /// Lane names that metrics can tell apart over the life of the process.
-    package static let metricLanes = 16_384
+    public static let metricLanes = 16_384
 
     /// Bytes of an `x-fairlead-explain` value: what common clients still accept in one field.
-    package static let explanationBytes = 8_000
+    public static let explanationBytes = 8_000
 
     // MARK: buffers
 
     /// Shared by all connections of a worker: what one recv(2) can take. Large bodies pass through it; hot-path
     /// measurements put the best size between 64 and 256 KiB.
-    package static let readBytes = 131_072
+    public static let readBytes = 131_072
     /// What a connection may hold that its socket would not take yet; the other side is not read meanwhile.
-    package static let pendingBytes = 262_144
+    public static let pendingBytes = 262_144
     /// recv(2) calls for one connection before the others have their turn.
-    package static let readsPerTurn = 16
+    public static let readsPerTurn = 16
     /// Requests of one pipelined batch before the others have their turn.
-    package static let pipelinePerTurn = 64
+    public static let pipelinePerTurn = 64
     /// A response's 1xx heads before the upstream is called broken.
-    package static let interimResponses = 32
+    public static let interimResponses = 32
 
     // MARK: chunked bodies
 
     /// Bytes of one chunk-size line with its extensions (RFC 9112 7.1.1 leaves the bound to us).
-    package static let chunkLineBytes = 256
+    public static let chunkLineBytes = 256
     /// Bytes of a trailer section.
-    package static let trailerBytes = 8_192
+    public static let trailerBytes = 8_192
 
     // MARK: connections
 
     /// Connections a worker accepts in one turn, so that a flood of connects cannot starve requests.
-    package static let acceptsPerTurn = 64
+    public static let acceptsPerTurn = 64
     /// epoll events taken in one turn.
-    package static let eventsPerTurn = 256
+    public static let eventsPerTurn = 256
     /// Idle upstream connections kept for one endpoint by one worker.
-    package static let idlePerEndpoint = 256
+    public static let idlePerEndpoint = 256
     /// How long accepting pauses when the process is out of file descriptors, milliseconds.
-    package static let acceptPauseMs: UInt64 = 100
+    public static let acceptPauseMs: UInt64 = 100
     /// Descriptors of a process that are no connections of its workers: logs, admin, files being read.
-    package static let ownDescriptors = 24
+    public static let ownDescriptors = 24
     /// Connections one worker can hold, both sides; address space is reserved for it, memory is not.
-    package static let connectionsPerWorker = 1 << 20
+    public static let connectionsPerWorker = 1 << 20
     /// How long an ended connection may still throw bytes at us, milliseconds (Envoy's delayed close).
-    package static let lingerMs: UInt64 = 1_000
+    public static let lingerMs: UInt64 = 1_000
     /// listen(2) backlog.
-    package static let backlog: Int32 = 4_096
+    public static let backlog: Int32 = 4_096
 
     // MARK: names
 
     /// Questions that may wait for the resolver.
-    package static let resolverQuestions = 1_024
+    public static let resolverQuestions = 1_024
     /// Names whose addresses are remembered, and how long, milliseconds: short, because the system's resolver
     /// tells no time to live.
-    package static let resolverNames = 4_096
-    package static let resolverMemoryMs: UInt64 = 5_000
-    package static let resolverAddresses = 16
+    public static let resolverNames = 4_096
+    public static let resolverMemoryMs: UInt64 = 5_000
+    public static let resolverAddresses = 16
 
     /// Event loops of one process: more than any machine has processors.
-    package static let workers = 1_024
+    public static let workers = 1_024
 
     // MARK: configuration
 
     /// RE2 program memory of one pattern, bytes.
-    package static let regexMemoryBytes: Int64 = 8 << 20
+    public static let regexMemoryBytes: Int64 = 8 << 20
     /// Characters of one pattern (Istio's validation).
-    package static let regexCharacters = 1_024
+    public static let regexCharacters = 1_024
     /// Bytes of a signing secret; HMAC takes any length, a file of more is surely another file.
-    package static let secretBytes = 65_536
+    public static let secretBytes = 65_536
     /// Bytes of a directResponse body (Istio's 1 MiB).
-    package static let directBodyBytes = 1 << 20
+    public static let directBodyBytes = 1 << 20
     /// Bytes of one configuration file.
-    package static let fileBytes = 64 << 20
+    public static let fileBytes = 64 << 20
     /// YAML nodes of one document after aliases are followed: an alias bomb ends here.
-    package static let yamlNodes = 4_000_000
+    public static let yamlNodes = 4_000_000
     /// Nesting of one YAML document.
-    package static let yamlDepth = 128
+    public static let yamlDepth = 128
     /// Files of one configuration, so that a path given by mistake (`/`) ends.
-    package static let configurationFiles = 100_000
+    public static let configurationFiles = 100_000
     /// Folders within folders that are read and watched.
-    package static let folderDepth = 32
+    public static let folderDepth = 32
     /// Findings kept of one load: nobody reads more, and a hostile file can make one per byte.
-    package static let findings = 10_000
+    public static let findings = 10_000
 
     // MARK: telemetry
 
     /// Series of the request metrics that one worker keeps (528 bytes each once used); more are counted
     /// together. A power of two. (Computed, as the next: a stored one would be a call from the hot path.)
-    @inlinable package static var meterRequestCells: Int { 4_096 }
+    @inlinable public static var meterRequestCells: Int { 4_096 }
     /// Series of lane events that one worker keeps (32 bytes each). A power of two.
-    @inlinable package static var meterLaneCells: Int { 2_048 }
+    @inlinable public static var meterLaneCells: Int { 2_048 }
     /// Label sets, lanes included, that a process names in metrics over all its configurations.
-    package static let meterNames = 65_536
+    public static let meterNames = 65_536
     /// Access log bytes that one worker may have waiting: about 2,000 records, 40 ms at 50,000 requests a
     /// second. A power of two.
-    @inlinable package static var accessRingBytes: Int { 1 << 20 }
+    @inlinable public static var accessRingBytes: Int { 1 << 20 }
     /// Bytes of one text field in an access log record; the rest is cut off.
-    @inlinable package static var accessFieldBytes: Int { 4_096 }
+    @inlinable public static var accessFieldBytes: Int { 4_096 }
     /// Bytes of lines that the writer gathers for one write(2).
-    package static let accessBatchBytes = 65_536
+    public static let accessBatchBytes = 65_536
     /// How long the access log's writer gathers records before it looks again, milliseconds.
-    package static let accessGatherMs: Int32 = 50
+    public static let accessGatherMs: Int32 = 50
     /// How long shutting down waits for a log file or pipe that takes nothing, milliseconds.
-    package static let accessFlushMs: UInt64 = 2_000
+    public static let accessFlushMs: UInt64 = 2_000
 
     // MARK: admin
 
-    package static let adminConnections = 64
-    package static let adminRequestBytes = 1 << 20
+    public static let adminConnections = 64
+    public static let adminRequestBytes = 1 << 20
     /// From the first byte of a request to the last byte of its response, milliseconds.
-    package static let adminDeadlineMs: UInt64 = 10_000
+    public static let adminDeadlineMs: UInt64 = 10_000
     /// A kept-alive admin connection without a request, milliseconds: longer than scrape intervals are.
-    package static let adminIdleMs: UInt64 = 120_000
+    public static let adminIdleMs: UInt64 = 120_000
     /// How long a closing admin connection is still read, so that its last answer is not lost to a reset.
-    package static let adminLingerMs: UInt64 = 1_000
+    public static let adminLingerMs: UInt64 = 1_000
     /// Nesting of a JSON body: what `/explain` takes needs three.
-    package static let adminJSONDepth = 16
+    public static let adminJSONDepth = 16
 }

@@ -3,27 +3,27 @@
 internal import CLinux
 
 /// One event: what is ready, and the 64 bits given at registration.
-package struct PollEvent {
-    package var bits: UInt32
-    package var data: UInt64
+public struct PollEvent {
+    public var bits: UInt32
+    public var data: UInt64
 
-    package var readable: Bool { bits & EPOLLIN.rawValue != 0 }
-    package var writable: Bool { bits & EPOLLOUT.rawValue != 0 }
+    public var readable: Bool { bits & EPOLLIN.rawValue != 0 }
+    public var writable: Bool { bits & EPOLLOUT.rawValue != 0 }
     /// The peer will send no more.
-    package var peerClosed: Bool { bits & EPOLLRDHUP.rawValue != 0 }
+    public var peerClosed: Bool { bits & EPOLLRDHUP.rawValue != 0 }
     /// Both directions are gone, or the socket has an error.
-    package var broken: Bool { bits & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 }
+    public var broken: Bool { bits & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 }
     /// The socket has an error: a reset, usually. Nothing that is sent arrives any more.
-    package var failed: Bool { bits & EPOLLERR.rawValue != 0 }
+    public var failed: Bool { bits & EPOLLERR.rawValue != 0 }
 }
 
-package struct Poller: ~Copyable {
+public struct Poller: ~Copyable {
     private let descriptor: Int32
     private let events: UnsafeMutablePointer<epoll_event>
     private let capacity: Int
 
     /// nil: the system refused (descriptor limit).
-    package init?(eventsPerTurn: Int) {
+    public init?(eventsPerTurn: Int) {
         descriptor = fl_epoll_create()
         if descriptor < 0 { return nil }
         capacity = eventsPerTurn
@@ -36,27 +36,27 @@ package struct Poller: ~Copyable {
     }
 
     /// Watches a connection for reading, writing and the peer's end, edge-triggered, until it is closed.
-    package func add(connection fd: Int32, data: UInt64) -> Bool {
+    public func add(connection fd: Int32, data: UInt64) -> Bool {
         fl_epoll_add(
             descriptor, fd,
             EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue, data) == 0
     }
 
     /// Watches for reading, level-triggered: listeners and the mailbox.
-    package func add(reader fd: Int32, data: UInt64) -> Bool {
+    public func add(reader fd: Int32, data: UInt64) -> Bool {
         fl_epoll_add(descriptor, fd, EPOLLIN.rawValue, data) == 0
     }
 
     /// Stops watching a descriptor that stays open.
-    package func remove(_ fd: Int32) { _ = fl_epoll_remove(descriptor, fd) }
+    public func remove(_ fd: Int32) { _ = fl_epoll_remove(descriptor, fd) }
 
     /// Waits at most `timeoutMs`; returns how many events there are.
-    package func wait(timeoutMs: Int32) -> Int {
+    public func wait(timeoutMs: Int32) -> Int {
         let count = epoll_wait(descriptor, events, Int32(capacity), timeoutMs)
         return count > 0 ? Int(count) : 0
     }
 
-    package func event(_ index: Int) -> PollEvent {
+    public func event(_ index: Int) -> PollEvent {
         PollEvent(bits: fl_event_bits(events + index), data: fl_event_data(events + index))
     }
 }
