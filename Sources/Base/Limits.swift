@@ -64,6 +64,8 @@ public enum Limits {
     public static let idlePerEndpoint = 256
     /// How long accepting pauses when the process is out of file descriptors, milliseconds.
     public static let acceptPauseMs: UInt64 = 100
+    /// Descriptors of a process that are no connections of its workers: logs, admin, files being read.
+    public static let ownDescriptors = 24
     /// Connections one worker can hold, both sides; address space is reserved for it, memory is not.
     public static let connectionsPerWorker = 1 << 20
     /// How long an ended connection may still throw bytes at us, milliseconds (Envoy's delayed close).

@@ -13,6 +13,8 @@ public struct PollEvent {
     public var peerClosed: Bool { bits & EPOLLRDHUP.rawValue != 0 }
     /// Both directions are gone, or the socket has an error.
     public var broken: Bool { bits & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 }
+    /// The socket has an error: a reset, usually. Nothing that is sent arrives any more.
+    public var failed: Bool { bits & EPOLLERR.rawValue != 0 }
 }
 
 public struct Poller: ~Copyable {

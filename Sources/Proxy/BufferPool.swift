@@ -26,6 +26,8 @@ struct BufferPool: ~Copyable {
     private var lists: UnsafeMutablePointer<FreeList>
     /// Bytes in buffers that are in use.
     private(set) var bytesInUse = 0
+    /// The same with buffers kept for reuse.
+    private(set) var bytesHeld = 0
 
     private struct FreeList: BitwiseCopyable {
         var head: UnsafeMutableRawPointer?
@@ -66,6 +68,7 @@ struct BufferPool: ~Copyable {
             buffer.base = head.assumingMemoryBound(to: UInt8.self)
         } else {
             buffer.base = UnsafeMutablePointer<UInt8>.allocate(capacity: size)
+            bytesHeld &+= size
         }
         buffer.capacity = UInt32(truncatingIfNeeded: size)
         bytesInUse &+= size
@@ -85,6 +88,7 @@ struct BufferPool: ~Copyable {
             lists[index].count &+= 1
         } else {
             base.deallocate()
+            bytesHeld &-= Int(buffer.capacity)
         }
         buffer = Buffer()
     }

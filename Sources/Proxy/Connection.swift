@@ -37,6 +37,8 @@ struct ConnectionFlags: OptionSet, BitwiseCopyable {
     static let served = ConnectionFlags(rawValue: 1 << 11)
     /// Upstream: kept in an endpoint's idle list.
     static let idle = ConnectionFlags(rawValue: 1 << 12)
+    /// Downstream: part of a head came, and its deadline runs.
+    static let partialHead = ConnectionFlags(rawValue: 1 << 13)
 }
 
 struct Connection: BitwiseCopyable {

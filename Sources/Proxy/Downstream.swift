@@ -10,7 +10,10 @@ internal import Telemetry
 extension Worker {
     mutating func downstreamEvent(_ slot: UInt32, _ event: PollEvent) {
         let own = connection(slot)
-        if event.broken, !event.readable {
+        // A reset client takes no answer, whatever it sent before. (A hang-up alone means that both sides have
+        // shut their writing; what was sent before is still to be read.)
+        if event.failed || (event.broken && !event.readable) {
+            if own.pointee.exchange != noSlot { meter.add(.downstreamResets) }
             closeDownstream(slot)
             return
         }
@@ -31,7 +34,9 @@ extension Worker {
         if own.pointee.exchange != noSlot {
             if own.pointee.flags.contains(.shutAfterFlush) { shutWriting(slot) }
             let upstream = exchange(own.pointee.exchange).pointee.upstream
-            if upstream != noSlot, connection(upstream).pointee.flags.contains(.mayRead) {
+            if upstream != noSlot,
+                !connection(upstream).pointee.flags.isDisjoint(with: [.mayRead, .writeFailed])
+            {
                 readUpstream(upstream)
             }
             return
@@ -65,7 +70,8 @@ extension Worker {
         if own.pointee.flags.contains(.lingering) { return true }
         if own.pointee.flags.contains(.closeAfterFlush) { return false }
         let slot = own.pointee.exchange
-        if slot == noSlot { return own.pointee.output.isEmpty }
+        // Requests that wait in the input come before whatever follows them, the end of the stream included.
+        if slot == noSlot { return own.pointee.output.isEmpty && !own.pointee.flags.contains(.queued) }
         let exchange = exchange(slot)
         if exchange.pointee.step == .tunnel {
             return exchange.pointee.upstream != noSlot
@@ -201,16 +207,19 @@ extension Worker {
             maxFields: Int(settings.headerCount))
         switch result {
         case .needMore:
-            let wasEmpty = own.pointee.input.isEmpty
             buffers.append(&own.pointee.input, at, count)
             own.pointee.scanned = UInt32(truncatingIfNeeded: count)
             // The deadline for a head runs from its first byte, however slowly the rest drips.
-            if wasEmpty { setTimeout(slot, settings.requestHeaderTimeoutMs) }
+            if !own.pointee.flags.contains(.partialHead) {
+                own.pointee.flags.insert(.partialHead)
+                setTimeout(slot, settings.requestHeaderTimeoutMs)
+            }
             return 0
         case .refused(let why):
             refuse(slot, why, startNs)
             return 0
         case .complete(let length):
+            own.pointee.flags.remove(.partialHead)
             return length + startExchange(slot, &head, at + length, count - length, length, startNs)
         }
     }
@@ -270,8 +279,34 @@ extension Worker {
 
     // MARK: the end
 
-    /// A connection without a request: nothing is lost by closing it.
-    mutating func endIdleDownstream(_ slot: UInt32) { dropDownstream(slot) }
+    /// Whether the connection must end after its current response: the worker drains, or its listener is gone.
+    func isRetired(_ slot: UInt32) -> Bool {
+        isDraining || listeners[Int(connection(slot).pointee.listener)].fd < 0
+    }
+
+    /// Ends a connection as far as nothing is lost by it: at once without a request, else after the response. A
+    /// request that arrived already is served first: a close with unread bytes would reset it.
+    mutating func retireDownstream(_ slot: UInt32, dropPartialHead: Bool) {
+        let own = connection(slot)
+        let generation = own.pointee.generation
+        if own.pointee.flags.contains(.lingering) { return }
+        if own.pointee.exchange == noSlot, own.pointee.output.isEmpty {
+            own.pointee.flags.insert(.mayRead)
+            own.pointee.flags.remove(.queued)
+            continueDownstream(slot)
+            if own.pointee.generation != generation || own.pointee.flags.contains(.lingering) { return }
+        }
+        if own.pointee.exchange != noSlot {
+            let exchange = exchange(own.pointee.exchange)
+            if !exchange.pointee.flags.contains(.headSent) {
+                exchange.pointee.flags.insert(.closeDownstream)
+            }
+        } else if !own.pointee.output.isEmpty {
+            finishDownstream(slot)
+        } else if own.pointee.input.isEmpty || dropPartialHead {
+            dropDownstream(slot)
+        }
+    }
 
     /// Our last word is out (or will be when the output is): shut writing, and throw away for a moment what still
     /// comes.
@@ -318,6 +353,7 @@ extension Worker {
     private mutating func dropDownstream(_ slot: UInt32) {
         let own = connection(slot)
         downstreamCount -= 1
+        listeners[Int(own.pointee.listener)].connections &-= 1
         meter.add(Counter.downstreamClosed(role: listeners[Int(own.pointee.listener)].role))
         release(slot)
     }

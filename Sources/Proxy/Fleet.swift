@@ -53,11 +53,11 @@ package final class Fleet: Sendable {
         }
         self.mailboxes = mailboxes
         self.memories = memories
-        let connectionsMax = Self.connectionsMax
+        let (connectionsMax, acceptMax) = Self.connectionBounds(workers)
         for index in 0..<workers {
             let setup = WorkerSetup(
                 index: index, mailbox: mailboxes[index], memory: memories[index], accessLog: accessLog,
-                resolver: resolver, connectionsMax: connectionsMax)
+                resolver: resolver, connectionsMax: connectionsMax, acceptMax: acceptMax)
             let thread = Thread(name: "worker-\(index)") { [self] in
                 if pin { _ = fl_pin_to_allowed_cpu(Int32(index)) }
                 if var worker = Worker.make(setup) {
@@ -72,11 +72,20 @@ package final class Fleet: Sendable {
         }
     }
 
-    /// No more slots than the process may have descriptors.
-    private static var connectionsMax: Int {
+    /// For one worker: slots, no more than the process may have descriptors; and at how many connections accepting
+    /// stops, so that clients leave a quarter of the descriptors to what serves them.
+    private static func connectionBounds(_ workers: Int) -> (slots: Int, accepting: Int) {
         var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 65_536 }
-        return min(Limits.connectionsPerWorker, max(1_024, Int(clamping: limit.rlim_cur) + 64))
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return (65_536, 65_536) }
+        // The soft limit protects programs that use select(2); this is none.
+        limit.rlim_cur = limit.rlim_max
+        if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) != 0 {
+            getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        }
+        let descriptors = Int(clamping: limit.rlim_cur)
+        let slots = min(Limits.connectionsPerWorker, max(1_024, min(descriptors, 1 << 30) + 64))
+        let spare = max(0, min(descriptors, 1 << 30) - Limits.ownDescriptors - 8 * workers)
+        return (slots, min(slots, max(4, spare / 4 * 3 / workers)))
     }
 
     package var workers: Int { mailboxes.count }

@@ -12,6 +12,11 @@ extension Worker {
         let listener = listeners + index
         if listener.pointee.fd < 0 { return }
         var taken = 0
+        // Full of clients there would be no descriptor left to serve them with.
+        if downstreamCount >= setup.acceptMax {
+            acceptFailed(EMFILE)
+            return
+        }
         while taken < Limits.acceptsPerTurn {
             var peer = SocketAddress.unspecified
             switch Sockets.accept(listener.pointee.fd, peer: &peer) {
@@ -37,6 +42,7 @@ extension Worker {
             return
         }
         downstreamCount += 1
+        listeners[Int(listener)].connections &+= 1
         connection(slot).pointee.listener = listener
         meter.add(Counter.downstreamOpened(role: role))
         setTimeout(slot, settings.requestHeaderTimeoutMs)
@@ -85,6 +91,14 @@ extension Worker {
     }
 
     private mutating func take(_ snapshot: Snapshot, _ sockets: [ListenerSocket]) {
+        if isDraining {
+            for socket in sockets { if let fd = socket.descriptor { Syscalls.close(fd) } }
+            return
+        }
+        // Under the configuration they belong to: what a removed listener points to goes with it.
+        for index in 0..<listenerCount where listeners[index].fd >= 0 {
+            if !sockets.contains(where: { $0.address == listeners[index].address }) { closeListener(index) }
+        }
         let free = held.firstIndex { $0.snapshot == nil }
         let next = HeldSnapshot(snapshot: snapshot, exchanges: 0)
         let previous = current
@@ -103,13 +117,11 @@ extension Worker {
     }
 
     private mutating func replaceListeners(_ sockets: [ListenerSocket], _ table: UnsafePointer<Table>) {
-        var kept: Set<Int> = []
         for socket in sockets {
             let listener = table.pointee.listeners[socket.index]
             if let open = openListener(socket.address) {
                 listeners[open].listener = listener
                 listeners[open].role = listener.pointee.role.rawValue
-                kept.insert(open)
                 if let extra = socket.descriptor { Syscalls.close(extra) }
                 continue
             }
@@ -123,12 +135,10 @@ extension Worker {
                 to: OpenListener(
                     fd: fd, address: socket.address, listener: listener,
                     role: listener.pointee.role.rawValue))
-            kept.insert(place)
-            if isDraining || !poller.add(reader: fd, data: SpecialEvent.firstListener + UInt64(place)) {
+            if !poller.add(reader: fd, data: SpecialEvent.firstListener + UInt64(place)) {
                 Log.error("worker \(setup.index): cannot watch listener \(socket.address.text)")
             }
         }
-        for index in 0..<listenerCount where !kept.contains(index) { closeListener(index) }
     }
 
     private func openListener(_ address: SocketAddress) -> Int? {
@@ -137,6 +147,9 @@ extension Worker {
 
     /// A place whose connections are told by number stays reserved while any of them lives.
     private mutating func freeListener() -> Int? {
+        for index in 0..<listenerCount where listeners[index].fd < 0 && listeners[index].connections == 0 {
+            return index
+        }
         if listenerCount < SpecialEvent.listenersMax {
             listenerCount += 1
             return listenerCount - 1
@@ -144,32 +157,44 @@ extension Worker {
         return nil
     }
 
-    /// Takes what already waits in the queue first: closing would reset it.
+    /// Takes what already waits in the queue first: closing would reset it. Its connections end as soon as nothing
+    /// is lost by that.
     private mutating func closeListener(_ index: Int) {
         if listeners[index].fd < 0 { return }
-        if !isDraining || acceptPausedUntilMs == 0 { accept(index) }
+        var before = downstreamCount - 1
+        while acceptPausedUntilMs == 0, downstreamCount > before {
+            before = downstreamCount
+            accept(index)
+        }
         Syscalls.close(listeners[index].fd)
         listeners[index].fd = -1
+        eachDownstream { worker, slot in
+            if Int(worker.connection(slot).pointee.listener) == index {
+                worker.retireDownstream(slot, dropPartialHead: !worker.isDraining)
+            }
+        }
+    }
+
+    private mutating func eachDownstream(_ body: (inout Worker, UInt32) -> Void) {
+        var slot: UInt32 = 0
+        while Int(slot) < connections.highWater {
+            let own = connection(slot)
+            if own.pointee.generation != 0, own.pointee.side == .downstream { body(&self, slot) }
+            slot += 1
+        }
     }
 
     // MARK: draining
 
     private mutating func drain(_ deadlineMs: UInt64) {
         if isDraining { return }
-        for index in 0..<listenerCount { closeListener(index) }
         drainDeadlineMs = max(1, deadlineMs)
-        // Those without a request in hand end now; the others after their response.
+        for index in 0..<listenerCount { closeListener(index) }
         var slot: UInt32 = 0
         while Int(slot) < connections.highWater {
             let own = connection(slot)
-            if own.pointee.generation != 0 {
-                if own.pointee.side == .upstream {
-                    if own.pointee.flags.contains(.idle) { closeIdleUpstream(slot, .poolClosedGone) }
-                } else if own.pointee.exchange == noSlot, own.pointee.input.isEmpty,
-                    own.pointee.output.isEmpty
-                {
-                    endIdleDownstream(slot)
-                }
+            if own.pointee.generation != 0, own.pointee.flags.contains(.idle) {
+                closeIdleUpstream(slot, .poolClosedGone)
             }
             slot += 1
         }

@@ -107,7 +107,7 @@ extension Worker {
         if answer.reason != .none { x.pointee.reason = answer.reason }
         x.pointee.serviceMs = -1
         x.pointee.downstreamFraming = .length
-        if !x.pointee.flags.contains(.requestComplete) || isDraining {
+        if !x.pointee.flags.contains(.requestComplete) || isRetired(x.pointee.downstream) {
             x.pointee.flags.insert(.closeDownstream)
         }
         let headers = responseHeaders
@@ -127,7 +127,7 @@ extension Worker {
         } else if !text.isEmpty {
             headers.pointee.append(HeaderNames.name(.contentType), "text/plain")
         }
-        appendLength(text.count)
+        if status != 204 { appendLength(text.count) }
         let hasRoute = x.pointee.decision.route != nil || isUpstreams
         applyResponseEdits(
             x.pointee.decision.response, status, &headers.pointee, &scratch,

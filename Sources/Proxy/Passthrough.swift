@@ -12,7 +12,7 @@ extension Worker {
         let x = exchange(number)
         let isConnect = x.pointee.flags.contains(.connect)
         guard let (host, port) = HostAndPort.split(authority, defaultPort: isConnect ? 443 : 80) else {
-            reply(number, unresolved)
+            reply(number, Self.unresolved)
             return
         }
         if let address = HostAndPort.literal(host, port) {
@@ -28,7 +28,7 @@ extension Worker {
         }
     }
 
-    private var unresolved: LocalReply {
+    static var unresolved: LocalReply {
         var answer = LocalReply(
             status: 503, reason: .upstreamConnect, details: "dns_resolution_failure", flags: [.UH, .DF])
         answer.text = "the host could not be resolved"
@@ -61,7 +61,7 @@ extension Worker {
         guard x.pointee.serial == serial, x.pointee.step == .resolving else { return }
         setTimeout(x.pointee.downstream, settings.streamIdleTimeoutMs)
         guard let address = addresses.first(where: \.isIPv4) ?? addresses.first else {
-            reply(number, unresolved)
+            reply(number, Self.unresolved)
             return
         }
         connectPassthrough(number, address)

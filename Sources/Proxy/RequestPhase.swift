@@ -48,7 +48,7 @@ extension Worker {
         value.requestRemaining = head.framing == .length ? head.connection.contentLength : 0
         value.requestWireBytes = UInt64(headLength)
         if head.framing == .none { value.flags.insert(.requestComplete) }
-        if !head.keepsAlive || isDraining { value.flags.insert(.closeDownstream) }
+        if !head.keepsAlive || isRetired(slot) { value.flags.insert(.closeDownstream) }
         if head.method == .head { value.flags.insert(.toHead) }
         if fields.isGRPC { value.flags.insert(.isGRPC) }
         if isUpgrade(head) { value.flags.insert(.upgrade) }
@@ -196,7 +196,12 @@ extension Worker {
         writeRequestHead(number, head)
         var used = 0
         if !own.pointee.flags.contains(.requestComplete) {
-            used = retainBody(number, body, bodyCount)
+            guard let taken = retainBody(number, body, bodyCount) else {
+                // Nothing of a request that cannot be read reaches an upstream.
+                badRequestBody(number)
+                return 0
+            }
+            used = taken
         }
         own.pointee.flags.insert(.replayable)
         let serial = own.pointee.serial
@@ -251,10 +256,10 @@ extension Worker {
     }
 
     /// Puts what is at hand of the body behind the head, so that both leave in one call and can be sent again;
-    /// returns the bytes used.
+    /// returns the bytes used, nil when the chunks cannot be read.
     private mutating func retainBody(
         _ number: UInt32, _ body: UnsafeMutablePointer<UInt8>, _ count: Int
-    ) -> Int {
+    ) -> Int? {
         let own = exchange(number)
         if own.pointee.requestFraming == .length {
             let take = Int(min(UInt64(count), own.pointee.requestRemaining))
@@ -265,12 +270,7 @@ extension Worker {
             return take
         }
         let step = own.pointee.requestDecoder.decode(body, count)
-        if step.status == .bad {
-            // The head is not sent yet, so nothing of a request that cannot be read reaches the upstream.
-            own.pointee.requestFraming = .none
-            own.pointee.details = "http1.codec_error"
-            return count
-        }
+        if step.status == .bad { return nil }
         if step.produced > 0 {
             withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16) { size in
                 let digits = writeHex(UInt64(step.produced), to: size.baseAddress!)
@@ -318,8 +318,9 @@ extension Worker {
             if step.status == .done { requestCompleted(number) }
         }
         own.pointee.requestWireBytes += UInt64(used)
-        // A peer that takes no more may have answered: its answer counts, not our failure to send.
-        if !alive { readUpstream(upstream) }
+        // A peer that takes no more may have answered: its answer counts, not our failure to send. It is read later
+        // in this turn, because the client's bytes behind these still lie in the space that reads use.
+        if !alive { enqueue(upstream) }
         return used
     }
 

@@ -32,7 +32,8 @@ extension Worker {
             if buffered {
                 buffers.reserve(&own.pointee.input, 4_096)
                 bytes = own.pointee.input.base! + Int(own.pointee.input.end)
-                room = own.pointee.input.room
+                // A body behind the head may be framed in place: that takes two bytes more (`sendChunk`).
+                room = own.pointee.input.room - 2
             } else {
                 bytes = readSpace + Self.margin
                 room = Limits.readBytes
@@ -69,7 +70,7 @@ extension Worker {
             case .failed:
                 own.pointee.flags.remove(.mayRead)
                 if x.pointee.step == .tunnel {
-                    abandonUpstream(number)
+                    x.pointee.responseFlags.insert(.UC)
                     closeDownstream(x.pointee.downstream)
                 } else {
                     upstreamFailed(number, true)
@@ -175,7 +176,7 @@ extension Worker {
                 protocolError(number, .badStatusLine)
                 return false
             }
-            switchProtocols(number)
+            switchProtocols(number, head)
             return true
         }
         if x.pointee.minorVersion == 0 { return true }
@@ -212,10 +213,9 @@ extension Worker {
         let headers = responseHeaders
         settleConnection(number, head)
         ConnectionRules.removeHopByHop(&headers.pointee, head.connection)
-        headers.pointee.remove(.server)
-        headers.pointee.remove(.xEnvoyUpstreamServiceTime)
-        headers.pointee.remove(.xFairleadReason)
-        headers.pointee.remove(.xFairleadExplain)
+        removeOurs()
+        // RFC 9110 8.6: a length where there can be no content.
+        if head.status == 204 { headers.pointee.remove(.contentLength) }
         if x.pointee.flags.contains(.isGRPC) { noteGRPC(number) }
         x.pointee.decision.response.reason = x.pointee.reason
         applyResponseEdits(
@@ -239,6 +239,14 @@ extension Worker {
         return sendResponseStart(number, at, body, count, readNs)
     }
 
+    /// Fields that only we may say.
+    func removeOurs() {
+        responseHeaders.pointee.remove(.server)
+        responseHeaders.pointee.remove(.xEnvoyUpstreamServiceTime)
+        responseHeaders.pointee.remove(.xFairleadReason)
+        responseHeaders.pointee.remove(.xFairleadExplain)
+    }
+
     /// Whether both connections live on after this response.
     private func settleConnection(_ number: UInt32, _ head: ResponseHead) {
         let x = exchange(number)
@@ -248,7 +256,7 @@ extension Worker {
             x.pointee.flags.insert(.closeDownstream)
             x.pointee.flags.remove(.upstreamKeepsAlive)
         }
-        if isDraining { x.pointee.flags.insert(.closeDownstream) }
+        if isRetired(x.pointee.downstream) { x.pointee.flags.insert(.closeDownstream) }
     }
 
     /// How the client will find the end of the body (RFC 9112 6.3).
@@ -453,7 +461,7 @@ extension Worker {
         freeExchange(number)
         let own = connection(downstream)
         own.pointee.exchange = noSlot
-        if close || own.pointee.flags.contains(.ended) {
+        if close || own.pointee.flags.contains(.ended) || isRetired(downstream) {
             finishDownstream(downstream)
             return
         }
@@ -483,6 +491,7 @@ extension Worker {
         held[Int(snapshot)].exchanges &-= 1
         if snapshot != current { dropIfUnused(snapshot) }
         x.pointee.serial = 0
+        if x.pointee.step == .tunnel { meter.add(.tunnelsClosed) }
         meter.sub(.requestsActive)
         exchanges.free(number)
     }

@@ -9,14 +9,11 @@ internal import Telemetry
 
 extension Worker {
     /// The upstream agreed to an upgrade: its head goes to the client, then bytes.
-    mutating func switchProtocols(_ number: UInt32) {
+    mutating func switchProtocols(_ number: UInt32, _ head: ResponseHead) {
         let x = exchange(number)
         let headers = responseHeaders
-        headers.pointee.remove(.connection)
-        headers.pointee.remove(.upgrade)
-        headers.pointee.remove(.keepAlive)
-        headers.pointee.remove(.server)
-        headers.pointee.remove(.transferEncoding)
+        ConnectionRules.removeHopByHop(&headers.pointee, head.connection)
+        removeOurs()
         headers.pointee.remove(.contentLength)
         x.pointee.status = 101
         x.pointee.details = "via_upstream"
@@ -24,6 +21,10 @@ extension Worker {
         applyResponseEdits(
             x.pointee.decision.response, 101, &headers.pointee, &scratch,
             formatContext(number, response: true))
+        if headers.pointee.overflowed {
+            protocolError(number, .headTooLarge)
+            return
+        }
         var at = writeSpace
         writeStatusLine(&at, 101, "Switching Protocols", minorVersion: 1)
         at = headers.pointee.copyLines(to: at)
@@ -88,7 +89,7 @@ extension Worker {
             x.pointee.responseWireBytes += UInt64(count)
         }
         setTimeout(x.pointee.downstream, settings.idleTimeoutMs)
-        if !send(other, bytes, count) { endTunnel(number, reset: true) }
+        if !send(other, bytes, count) { closeDownstream(x.pointee.downstream) }
     }
 
     /// One side sent all it will: so do we to the other, when what is pending is out.
@@ -97,6 +98,13 @@ extension Worker {
         let x = exchange(number)
         let other = slot == x.pointee.downstream ? x.pointee.upstream : x.pointee.downstream
         if other == noSlot || connection(other).pointee.flags.contains(.ended) {
+            // What the client sent before its end still goes out; `upstreamDrained` comes back here.
+            let upstream = x.pointee.upstream
+            if upstream != noSlot, !connection(upstream).pointee.output.isEmpty,
+                !connection(upstream).pointee.flags.contains(.writeFailed)
+            {
+                return
+            }
             finishTunnel(number)
             return
         }
@@ -110,22 +118,8 @@ extension Worker {
 
     /// Both sides have ended; what is pending for the client still goes out.
     private mutating func finishTunnel(_ number: UInt32) {
-        let x = exchange(number)
-        if x.pointee.upstream != noSlot, !connection(x.pointee.upstream).pointee.output.isEmpty {
-            // The upstream's pending bytes have nobody left to wait for them but the upstream itself.
-            _ = flush(x.pointee.upstream)
-        }
-        meter.add(.tunnelsClosed)
         abandonUpstream(number)
         finishExchange(number)
-    }
-
-    private mutating func endTunnel(_ number: UInt32, reset: Bool) {
-        let x = exchange(number)
-        meter.add(.tunnelsClosed)
-        let downstream = x.pointee.downstream
-        abandonUpstream(number)
-        closeDownstream(downstream)
     }
 
     mutating func shutWriting(_ slot: UInt32) {

@@ -27,7 +27,8 @@ extension Worker {
             forget(endpoint.pointee.id, endpoint.pointee.idGeneration)
         }
         let idle = pool.state(endpoint.pointee.id).pointee.idleHead
-        if idle != noSlot, !own.pointee.flags.contains(.connect) {
+        // What pooled connections to a peer are worth after one was found dead is unknown: the retry makes its own.
+        if idle != noSlot, own.pointee.flags.isDisjoint(with: [.connect, .retried]) {
             pool.remove(idle) { [base = connections.at(0)] in base + Int($0) }
             meter.add(.poolHits)
             meter.sub(.poolIdle)
@@ -102,13 +103,9 @@ extension Worker {
         } else {
             setTimeout(own.pointee.downstream, settings.requestBodyIdleTimeoutMs)
         }
-        if !alive {
-            readUpstream(slot)
-        } else if own.pointee.requestFraming == .none, own.pointee.requestBodyBytes == 0,
-            own.pointee.details.equals("http1.codec_error")
-        {
-            badRequestBody(number)
-        }
+        // It may have answered before it closed. Read later in this turn: the client's bytes behind this request
+        // may still lie in the space that reads use.
+        if !alive { enqueue(slot) }
     }
 
     /// The route's timeout runs from the moment the request is complete (istio-semantics.md 7).
@@ -130,11 +127,11 @@ extension Worker {
             return
         }
         if event.writable, !own.pointee.output.isEmpty {
-            _ = flush(slot)
-            if own.pointee.output.isEmpty { upstreamDrained(slot) }
+            let alive = flush(slot)
+            if alive, own.pointee.output.isEmpty { upstreamDrained(slot) }
             if own.pointee.generation == 0 { return }
         }
-        if own.pointee.flags.contains(.mayRead) { readUpstream(slot) }
+        if !own.pointee.flags.isDisjoint(with: [.mayRead, .writeFailed]) { readUpstream(slot) }
     }
 
     private mutating func connectEvent(_ slot: UInt32, _ event: PollEvent) {
@@ -167,7 +164,11 @@ extension Worker {
         if own.pointee.flags.contains(.shutAfterFlush) { shutWriting(slot) }
         guard own.pointee.exchange != noSlot else { return }
         let downstream = exchange(own.pointee.exchange).pointee.downstream
-        if downstream != noSlot, connection(downstream).pointee.flags.contains(.mayRead) {
+        if own.pointee.flags.contains(.ended), connection(downstream).pointee.flags.contains(.ended) {
+            tunnelEnded(from: slot)
+            return
+        }
+        if connection(downstream).pointee.flags.contains(.mayRead) {
             readDownstream(downstream)
         }
     }
@@ -331,14 +332,31 @@ extension Worker {
         }
     }
 
+    /// Whether the client's body stands still because the upstream takes no more of it.
+    private func waitsForUpstream(_ own: UnsafeMutablePointer<Exchange>) -> Bool {
+        let upstream = own.pointee.upstream
+        return !own.pointee.flags.contains(.requestComplete) && own.pointee.deadlineMs == 0
+            && settings.streamIdleTimeoutMs == 0 && upstream != noSlot
+            && !connection(upstream).pointee.output.isEmpty
+    }
+
     /// A deadline of the exchange passed: of the client's body, of the route, of a silent stream.
     mutating func exchangeTimeout(_ number: UInt32) {
         let own = exchange(number)
+        if waitsForUpstream(own) {
+            // It is not the client who is late, and a silent upstream has its own deadlines.
+            setTimeout(own.pointee.downstream, settings.requestBodyIdleTimeoutMs)
+            return
+        }
         if own.pointee.step == .tunnel || own.pointee.flags.contains(.headSent) {
             own.pointee.responseFlags.insert(own.pointee.deadlineMs != 0 ? .UT : .SI)
             meter.add(.timeoutStreamIdle)
             abandonUpstream(number)
             closeDownstream(own.pointee.downstream)
+            return
+        }
+        if own.pointee.step == .resolving {
+            reply(number, Self.unresolved)
             return
         }
         abandonUpstream(number)

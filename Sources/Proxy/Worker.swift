@@ -16,10 +16,12 @@ package struct WorkerSetup: Sendable {
     package var accessLog: AccessLog?
     package var resolver: Resolver
     package var connectionsMax: Int
+    /// Clients at which no more are accepted for a moment.
+    package var acceptMax: Int
 
     package init(
         index: Int, mailbox: Mailbox<WorkerLetter>, memory: MeterMemory, accessLog: AccessLog?,
-        resolver: Resolver, connectionsMax: Int
+        resolver: Resolver, connectionsMax: Int, acceptMax: Int
     ) {
         self.index = index
         self.mailbox = mailbox
@@ -27,6 +29,7 @@ package struct WorkerSetup: Sendable {
         self.accessLog = accessLog
         self.resolver = resolver
         self.connectionsMax = connectionsMax
+        self.acceptMax = acceptMax
     }
 }
 
@@ -40,9 +43,11 @@ struct HeldSnapshot {
 struct OpenListener: BitwiseCopyable {
     var fd: Int32
     var address: SocketAddress
-    /// In the current table.
+    /// In the current table; dangles once the listener is closed.
     var listener: UnsafePointer<Listener>
     var role: UInt8
+    /// Open connections that came by it.
+    var connections: UInt32 = 0
 }
 
 /// epoll data of descriptors that are no connections: above every slot number.
@@ -169,14 +174,15 @@ struct Worker: ~Copyable {
     }
 
     /// A response head with all its edits, and a body small enough to ride with it.
-    static let writeBytes = Limits.headBytes + Limits.editBytes + 4_096 + ridingBodyBytes
+    static let writeBytes =
+        Limits.headBytes + Limits.editBytes + Limits.explanationBytes + 4_096 + ridingBodyBytes
     /// Up to here copying a body behind its head is cheaper than a second piece in the call.
     static let ridingBodyBytes = 16_384
 
     /// Runs until drained.
     mutating func run() {
         while !(isDraining && isDrained) {
-            let sleepMs: Int32 = queue.isEmpty ? wheel.sleepMs(nowMs: nowMs, most: 1_000) : 0
+            let sleepMs: Int32 = queue.isEmpty ? wheel.sleepMs(nowMs: nowMs, most: sleepMostMs) : 0
             let count = poller.wait(timeoutMs: sleepMs)
             nowNs = Syscalls.monotonicNs()
             meter.add(.loopTurns)
@@ -191,8 +197,25 @@ struct Worker: ~Copyable {
             if acceptPausedUntilMs != 0, nowMs >= acceptPausedUntilMs { resumeAccepting() }
             connections.endTurn()
             exchanges.endTurn()
+            meter.set(.memoryBufferUsedBytes, UInt64(buffers.bytesInUse))
+            meter.set(.memoryBufferBytes, UInt64(buffers.bytesHeld))
+            meter.set(.memorySlabBytes, UInt64(slabBytes))
         }
         closeEverything()
+    }
+
+    /// Of slots that were ever used: a slab gives nothing back.
+    private var slabBytes: Int {
+        connections.highWater &* MemoryLayout<Connection>.stride
+            &+ exchanges.highWater &* MemoryLayout<Exchange>.stride
+    }
+
+    /// The loop's own deadlines, which are in no wheel.
+    private var sleepMostMs: UInt64 {
+        var most: UInt64 = 1_000
+        if acceptPausedUntilMs != 0 { most = min(most, acceptPausedUntilMs &- min(nowMs, acceptPausedUntilMs)) }
+        if isDraining { most = min(most, drainDeadlineMs &- min(nowMs, drainDeadlineMs)) }
+        return most
     }
 
     private var isDrained: Bool { downstreamCount == 0 || nowMs >= drainDeadlineMs }

@@ -1,0 +1,309 @@
+// Running it: reload, drain, exit codes, flags and environment, access log, admin, metrics.
+import Glibc
+import Synchronization
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(3)))
+struct HttpOperations {
+    /// Clients that ask without pause, one connection each and a new one now and then, until told to end.
+    private final class Load: Sendable {
+        struct Count {
+            var served: [String: Int] = [:]
+            var failures: [String] = []
+            var running = 0
+        }
+        private let count = Mutex(Count())
+        private let stopped = Gate()
+
+        init(_ port: UInt16, clients: Int) throws {
+            count.withLock { $0.running = clients }
+            for _ in 0..<clients {
+                try startThread { [self] in
+                    run(port)
+                    count.withLock { $0.running -= 1 }
+                }
+            }
+        }
+
+        private func run(_ port: UInt16) {
+            while !stopped.isOpen {
+                do {
+                    let client = try RawConnection(port: port)
+                    for _ in 0..<20 where !stopped.isOpen {
+                        let answer = try client.get("/load")
+                        guard answer.status == 200 else { throw TestFailure("\(answer)") }
+                        count.withLock { $0.served[answer.value("x-upstream") ?? "", default: 0] += 1 }
+                    }
+                } catch {
+                    count.withLock { $0.failures.append("\(error)") }
+                }
+            }
+        }
+
+        func served(_ name: String) -> Int { count.withLock { $0.served[name] ?? 0 } }
+        var failures: [String] { count.withLock { $0.failures } }
+
+        func stop() throws {
+            stopped.open()
+            try waitUntil("the load to end") { count.withLock { $0.running == 0 } }
+        }
+    }
+
+    // MARK: reload
+
+    @Test func reloadUnderLoadFailsNoRequest() throws {
+        let first = try EchoUpstream("first")
+        let second = try EchoUpstream("second")
+        let proxy = try HttpProxy(to: [first.port], arguments: ["--workers", "2"])
+        let load = try Load(proxy.port, clients: 4)
+        try waitUntil("load") { load.served("first") > 20 }
+
+        // By SIGHUP, the file written in place (whichever comes first, inotify or the signal).
+        try proxy.folder.write("conf/edge.yaml", HttpProxy.documents([second.port]))
+        proxy.process.signal(SIGHUP)
+        try waitUntil("the second upstream") { load.served("second") > 20 }
+
+        // By a file renamed over.
+        try proxy.folder.replace("conf/edge.yaml", HttpProxy.documents([first.port]))
+        let before = load.served("first")
+        try waitUntil("the first upstream again") { load.served("first") > before + 20 }
+
+        // A bad file is refused, told, and changes nothing.
+        try proxy.folder.replace("conf/edge.yaml", HttpProxy.documents([second.port]) + "\n---\nkind: [\n")
+        try waitUntil("the refusal") { proxy.process.stderr.contains("configuration refused") }
+        #expect(proxy.process.stderr.contains("edge.yaml"))
+        let refused = try proxy.admin("POST", "/reload")
+        #expect(refused.status == 400 && refused.text.contains("\"errors\""))
+        let still = load.served("first")
+        try waitUntil("the old configuration to serve") { load.served("first") > still + 20 }
+
+        try proxy.folder.replace("conf/edge.yaml", HttpProxy.documents([second.port]))
+        let last = load.served("second")
+        try waitUntil("the repaired file") { load.served("second") > last + 20 }
+        #expect(try proxy.admin("POST", "/reload").status == 200)
+        try load.stop()
+        #expect(load.failures.isEmpty, "\(load.failures.prefix(3))")
+        #expect(try proxy.metric("fairlead_config_reload_total", "result=\"success\"") >= 4)
+    }
+
+    @Test func symlinkSwapAsKubernetesDoesIt() throws {
+        let first = try EchoUpstream("first")
+        let second = try EchoUpstream("second")
+        let folder = try TemporaryDirectory()
+        try folder.write("mount/..1/edge.yaml", HttpProxy.documents([first.port]))
+        try folder.write("mount/..2/edge.yaml", HttpProxy.documents([second.port]))
+        symlink("..1", folder.file("mount/..data"))
+        symlink("..data/edge.yaml", folder.file("mount/edge.yaml"))
+        let port = try freeLoopbackPort()
+        let process = try Programs.runFairlead(
+            [folder.file("mount/edge.yaml"), "--admin", "127.0.0.1:0", "--port", "80=\(port)", "--workers", "1"])
+        let client = try RawConnection(port: port)
+        #expect(try client.get("/").value("x-upstream") == "first")
+        symlink("..2", folder.file("mount/..data_tmp"))
+        #expect(rename(folder.file("mount/..data_tmp"), folder.file("mount/..data")) == 0)
+        try waitUntil("the new configuration", .seconds(10)) {
+            try client.get("/").value("x-upstream") == "second"
+        }
+        #expect(process.exitCode == nil)
+    }
+
+    @Test func listenersComeAndGo() throws {
+        let upstream = try EchoUpstream("a")
+        let proxy = try HttpProxy(to: [upstream.port])
+        let base = HttpProxy.documents([upstream.port])
+        let extra = try freeLoopbackPort()
+        let added = base.replacing(
+            "bind: 127.0.0.1\n    hosts: [\"*\"]\n",
+            with: "bind: 127.0.0.1\n    hosts: [\"*\"]\n  - port: {number: \(extra), name: more, protocol: HTTP}\n"
+                + "    bind: 127.0.0.1\n    hosts: [\"*\"]\n")
+        #expect(added != base)
+        // More often than there are places for listeners.
+        for _ in 0..<3 {
+            try proxy.folder.replace("conf/edge.yaml", added)
+            try waitUntil("the new listener") { (try? RawConnection(port: extra).get("/").status) == 200 }
+            let idle = try RawConnection(port: extra)
+            #expect(try idle.get("/").status == 200)
+            try proxy.folder.replace("conf/edge.yaml", base)
+            // Its connections end, and nobody else's.
+            #expect(try idle.receiveToEnd().isEmpty)
+            try waitUntil("the listener to be gone") { (try? RawConnection(port: extra)) == nil }
+            #expect(try proxy.connect().get("/").status == 200)
+        }
+        // An address that cannot be bound refuses the whole configuration.
+        let taken = try RawUpstream { _, _ in }
+        let before = try proxy.metric("fairlead_config_reload_total", "result=\"refused\"")
+        try proxy.folder.replace("conf/edge.yaml", added.replacing("\(extra)", with: "\(taken.port)"))
+        try waitUntil("the refusal") { proxy.process.stderr.contains("cannot listen on 127.0.0.1:\(taken.port)") }
+        #expect(try proxy.metric("fairlead_config_reload_total", "result=\"refused\"") > before)
+        #expect(try proxy.connect().get("/").status == 200)
+    }
+
+    @Test func responseUnderWayOutlivesItsListener() throws {
+        let gate = Gate()
+        let upstream = try ScriptedUpstream(
+            .readRequest, .send("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf"), .waitFor(gate), .send("half"),
+            .readToEnd)
+        let proxy = try HttpProxy(to: [upstream.port])
+        let client = try proxy.connect()
+        try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\nGET /two HTTP/1.1\r\nHost: h\r\n\r\n")
+        _ = try client.receive(through: Array("half".utf8))
+        // The same documents on another address: the listener in use goes.
+        try proxy.folder.replace("conf/edge.yaml", HttpProxy.documents([upstream.port], bind: "127.0.0.2"))
+        try waitUntil("the listener to be gone") { (try? proxy.connect()) == nil }
+        gate.open()
+        #expect(try client.receiveToEnd() == Array("half".utf8))
+        #expect(upstream.connections == 1)
+        try proxy.waitUntilQuiet()
+    }
+
+    // MARK: drain
+
+    @Test func termDrains() throws {
+        let gate = Gate()
+        let upstream = try ScriptedUpstream([
+            [.readRequest, .send(okResponse("first")), .readRequest, .waitFor(gate), .send(okResponse("last")),
+                .readToEnd],
+            [.readRequest, .send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nha"), .waitFor(gate), .send("lf"),
+                .readToEnd],
+        ])
+        let proxy = try HttpProxy(to: [upstream.port])
+        let busy = try proxy.connect()
+        #expect(try busy.get("/").text == "first")
+        try busy.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        try waitUntil("the request") { upstream.received().count > 200 }
+        let halfway = try proxy.connect()
+        try halfway.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        #expect(try halfway.head()?.status == 200)
+        let idle = try proxy.connect()
+        #expect(try idle.get("/direct").text == "direct")
+        #expect(try proxy.admin("GET", "/ready").status == 200)
+        proxy.process.signal(SIGTERM)
+        try waitUntil("new connections to be refused") { (try? proxy.connect()) == nil }
+        #expect(try idle.receiveToEnd().isEmpty)
+        #expect(try proxy.admin("GET", "/ready").status == 503)
+        #expect(try proxy.admin("GET", "/healthz").status == 200)
+        gate.open()
+        let last = try busy.response()
+        #expect(last.text == "last" && last.values("connection") == ["close"])
+        #expect(try busy.receiveToEnd().isEmpty)
+        #expect(String(decoding: try halfway.receiveToEnd(), as: UTF8.self) == "half")
+        busy.close()
+        halfway.close()
+        #expect(try proxy.process.waitForExit() == 0)
+    }
+
+    @Test func drainTimeEndsWhatDoesNotEnd() throws {
+        let upstream = try ScriptedUpstream(.readRequest, .readToEnd)
+        let proxy = try HttpProxy(to: [upstream.port], arguments: ["--drain-seconds", "1"])
+        let client = try proxy.connect()
+        try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        try waitUntil("the request") { !upstream.received().isEmpty }
+        #expect(try proxy.admin("POST", "/drain").status == 202)
+        #expect(try proxy.process.waitForExit(.seconds(10)) == 0)
+        #expect((try? client.receiveToEnd())?.isEmpty ?? true)
+    }
+
+    // MARK: starting
+
+    @Test func exitCodes() throws {
+        func exit(_ arguments: [String], input: String = "") throws -> (Int32, String) {
+            let process = try Programs.startFairlead(arguments, input: Array(input.utf8))
+            return (try process.waitForExit(), process.stderr)
+        }
+        let folder = try TemporaryDirectory()
+        let good = HttpProxy.documents([1])
+        try folder.write("good.yaml", good)
+        try folder.write("bad.yaml", good + "\n---\nkind: [\n")
+        let (refused, findings) = try exit(["run", folder.file("bad.yaml"), "--admin", "127.0.0.1:0"])
+        #expect(refused == 1 && findings.contains("bad.yaml:"))
+        #expect(try exit(["run", folder.file("missing.yaml"), "--admin", "127.0.0.1:0"]).0 != 0)
+        #expect(try exit(["run"]).0 == 2)
+        #expect(try exit(["run", "--workers", "x", folder.file("good.yaml")]).0 == 2)
+        #expect(try exit(["run", "--port", "80", folder.file("good.yaml")]).0 == 2)
+        #expect(try exit(["nonsense"]).0 == 2)
+        #expect(try exit(["version"]).0 == 0)
+        let taken = try RawUpstream { _, _ in }
+        let (bind, message) = try exit(
+            ["run", folder.file("good.yaml"), "--admin", "127.0.0.1:0", "--port", "80=\(taken.port)"])
+        #expect(bind == 3 && message.contains("127.0.0.1:\(taken.port)"))
+        let free = try freeLoopbackPort()
+        let (admin, _) = try exit(
+            ["run", folder.file("good.yaml"), "--admin", "127.0.0.1:\(taken.port)", "--port", "80=\(free)"])
+        #expect(admin == 3)
+    }
+
+    @Test func environmentAndStandardInput() throws {
+        let upstream = try EchoUpstream("a")
+        let port = try freeLoopbackPort()
+        let process = try Programs.startFairlead(
+            ["run", "-"],
+            environment: [
+                "FAIRLEAD_ADMIN": "127.0.0.1:0", "FAIRLEAD_PORT": "80=\(port)", "FAIRLEAD_WORKERS": "1",
+                "FAIRLEAD_LOG_LEVEL": "debug",
+            ], input: Array(HttpProxy.documents([upstream.port]).utf8))
+        try process.waitForLine("ready")
+        #expect(try RawConnection(port: port).get("/").value("x-upstream") == "a")
+        // A reload finds nothing more on standard input; what was read serves on.
+        process.signal(SIGHUP)
+        #expect(try RawConnection(port: port).get("/").status == 200)
+        process.signal(SIGINT)
+        #expect(try process.waitForExit() == 0)
+    }
+
+    // MARK: what it tells
+
+    @Test func accessLogInTextAndReopened() throws {
+        let upstream = try EchoUpstream("a")
+        let folder = try TemporaryDirectory()
+        let proxy = try HttpProxy(to: [upstream.port], arguments: ["--access-log", folder.file("access.log")])
+        let client = try proxy.connect()
+        func lines(_ name: String) -> [Substring] {
+            String(decoding: readFile(folder.file(name)) ?? [], as: UTF8.self).split(separator: "\n")
+        }
+        #expect(try client.get("/one?x", ["User-Agent: tester"]).status == 200)
+        try waitUntil("the first line") { lines("access.log").count == 1 }
+        let first = try #require(lines("access.log").first)
+        #expect(first.contains("GET /one?x HTTP/1.1") && first.contains(" 200 ") && first.contains("tester"))
+        #expect(rename(folder.file("access.log"), folder.file("access.log.1")) == 0)
+        proxy.process.signal(SIGUSR1)
+        try waitUntil("a new file") { readFile(folder.file("access.log")) != nil }
+        #expect(try client.get("/two").status == 200)
+        try waitUntil("its line") { lines("access.log").count == 1 }
+        #expect(lines("access.log").first?.contains("/two") == true)
+        #expect(lines("access.log.1").count == 1)
+    }
+
+    @Test func accessLogInJSON() throws {
+        let upstream = try EchoUpstream("a")
+        let proxy = try HttpProxy(to: [upstream.port], arguments: ["--access-log", "-", "--log-format", "json"])
+        #expect(try proxy.connect().get("/j").status == 200)
+        #expect(try proxy.exchange("BAD\r\n\r\n").hasPrefix("HTTP/1.1 400"))
+        let line = try proxy.process.waitForLine("{")
+        #expect(line.hasSuffix("}") && line.contains("\"path\":\"/j\"") && line.contains("\"response_code\":200"))
+        try waitUntil("the refusal's line") { proxy.process.stdout.contains("\"response_code\":400") }
+    }
+
+    @Test func metricsCountWhatWasSent() throws {
+        let upstream = try EchoUpstream("a")
+        let proxy = try HttpProxy(to: [upstream.port], arguments: ["--workers", "2"])
+        for _ in 0..<10 {
+            let client = try proxy.connect()
+            for _ in 0..<7 { #expect(try client.get("/").status == 200) }
+            #expect(try client.get("/direct").status == 200)
+        }
+        _ = try proxy.exchange("BAD\r\n\r\n")
+        try waitUntil("all to be counted") {
+            try proxy.metric("istio_requests_total", "response_code=\"200\"") == 80
+        }
+        try proxy.expectMetric(70, "istio_requests_total", "destination_service=\"app.test\"")
+        try proxy.expectMetric(1, "istio_requests_total", "response_code=\"400\"")
+        try proxy.expectMetric(80, "istio_request_duration_milliseconds_count", "response_code=\"200\"")
+        try proxy.expectMetric(80, "fairlead_downstream_requests_total")
+        try proxy.expectMetric(11, "fairlead_downstream_connections_total")
+        #expect(try proxy.metric("fairlead_overhead_seconds_count") >= 70)
+        try proxy.expectMetric(1, "fairlead_bad_requests_total", "400")
+        #expect(upstream.requests.count == 70)
+        try proxy.waitUntilQuiet()
+    }
+}

@@ -1,0 +1,157 @@
+// A running edge in front of scripted upstreams: what the HTTP tests over real sockets talk to.
+import TestSupport
+
+final class HttpProxy: Sendable {
+    let process: RunningProcess
+    let port: UInt16
+    let adminPort: UInt16
+    let folder: TemporaryDirectory
+
+    /// An edge on a port of its own whose every request goes to the endpoints at `upstreams`, but for
+    /// `/direct` (answered by the proxy itself) and `/timeout` (300 ms). `spec`: lines of the Proxy's spec.
+    init(
+        to upstreams: [UInt16], spec: [String] = [], arguments: [String] = [],
+        environment: [String: String] = [:], shell: String? = nil
+    ) throws {
+        folder = try TemporaryDirectory()
+        try folder.write("conf/edge.yaml", Self.documents(upstreams, spec))
+        port = try freeLoopbackPort()
+        var command =
+            try [Programs.fairlead(), "run", folder.file("conf"), "--admin", "127.0.0.1:0"]
+            + ["--port", "80=\(port)"] + arguments
+        if !arguments.contains("--workers") { command += ["--workers", "1"] }
+        if let shell { command = ["bash", "-c", "\(shell); exec \"$@\"", "bash"] + command }
+        process = try RunningProcess(command, environment: environment)
+        try process.waitForLine("ready")
+        let line = try process.waitForLine("admin on ")
+        adminPort = line.split(separator: ":").last.flatMap { UInt16($0) } ?? 0
+    }
+
+    static func documents(_ upstreams: [UInt16], _ spec: [String] = [], bind: String = "127.0.0.1") -> String {
+        let endpoints = upstreams.map { "  - {address: 127.0.0.1, ports: {http: \($0)}}\n" }.joined()
+        let lines = spec.map { "  \($0)\n" }.joined()
+        return """
+            apiVersion: fairlead.dev/v1alpha1
+            kind: Proxy
+            metadata: {name: edge, namespace: shop, labels: {istio: ingressgateway}}
+            spec:
+              role: edge
+            \(lines)---
+            apiVersion: networking.istio.io/v1
+            kind: Gateway
+            metadata: {name: public, namespace: shop}
+            spec:
+              selector: {istio: ingressgateway}
+              servers:
+              - port: {number: 80, name: http, protocol: HTTP}
+                bind: \(bind)
+                hosts: ["*"]
+            ---
+            apiVersion: networking.istio.io/v1
+            kind: ServiceEntry
+            metadata: {name: app, namespace: shop}
+            spec:
+              hosts: [app.test]
+              resolution: STATIC
+              location: MESH_INTERNAL
+              ports: [{number: 8080, name: http, protocol: HTTP}]
+              endpoints:
+            \(endpoints)---
+            apiVersion: networking.istio.io/v1
+            kind: VirtualService
+            metadata: {name: app, namespace: shop}
+            spec:
+              hosts: ["*"]
+              gateways: [public]
+              http:
+              - match: [{uri: {prefix: /direct}}]
+                directResponse: {status: 200, body: {string: "direct"}}
+              - match: [{uri: {prefix: /timeout}}]
+                timeout: 300ms
+                route: [{destination: {host: app.test, port: {number: 8080}}}]
+              - route: [{destination: {host: app.test, port: {number: 8080}}}]
+
+            """
+    }
+
+    func connect(receiveBytes: Int32? = nil) throws -> RawConnection {
+        try RawConnection(port: port, receiveBytes: receiveBytes)
+    }
+
+    /// Sends raw bytes on a fresh connection, half-closes, and returns all that comes back; a reset at the end
+    /// counts as an end.
+    func exchange(_ bytes: [UInt8], halfClose: Bool = true) throws -> String {
+        let client = try connect()
+        do {
+            try client.send(bytes)
+            if halfClose { client.halfClose() }
+            return String(decoding: try client.receiveToEnd(), as: UTF8.self)
+        } catch let reset as ConnectionReset {
+            return String(decoding: reset.received, as: UTF8.self)
+        }
+    }
+
+    func exchange(_ text: String, halfClose: Bool = true) throws -> String {
+        try exchange(Array(text.utf8), halfClose: halfClose)
+    }
+
+    // MARK: admin
+
+    func admin(_ method: String, _ path: String) throws -> HTTPMessage {
+        let client = try RawConnection(port: adminPort)
+        try client.send(
+            "\(method) \(path) HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        return try client.response()
+    }
+
+    /// The sum over all samples of a family whose labels contain every one of `labels`.
+    func metric(_ family: String, _ labels: String...) throws -> Int { try metric(family, labels) }
+
+    /// Waits until `metric` is `value`: counters move just after the bytes they count.
+    func expectMetric(_ value: Int, _ family: String, _ labels: String...) throws {
+        var last = -1
+        do {
+            try waitUntil("") {
+                last = try metric(family, labels)
+                return last == value
+            }
+        } catch {
+            throw TestFailure("\(family) \(labels) is \(last), not \(value)")
+        }
+    }
+
+    private func metric(_ family: String, _ labels: [String]) throws -> Int {
+        let page = try admin("GET", "/metrics").text
+        var sum = 0
+        for line in page.split(separator: "\n") where line.hasPrefix(family) {
+            let rest = line.dropFirst(family.count)
+            guard rest.hasPrefix("{") || rest.hasPrefix(" ") else { continue }
+            guard labels.allSatisfy({ rest.contains($0) }) else { continue }
+            sum += rest.split(separator: " ").last.flatMap { Double($0) }.map { Int($0) } ?? 0
+        }
+        return sum
+    }
+
+    /// Waits until nothing is under way and no buffer is held any more: nothing leaked.
+    func waitUntilQuiet() throws {
+        let gauges = [
+            "fairlead_downstream_requests_active", "fairlead_downstream_connections_active",
+            "fairlead_tunnels_active", "fairlead_memory_buffer_used_bytes",
+        ]
+        for gauge in gauges { try waitUntil("\(gauge) to be 0") { try metric(gauge) == 0 } }
+    }
+
+    /// Resident memory now, KiB.
+    func residentKiB() throws -> Int {
+        let status = String(decoding: readFile("/proc/\(process.pid)/status") ?? [], as: UTF8.self)
+        for line in status.split(separator: "\n") where line.hasPrefix("VmRSS:") {
+            return Int(line.split(separator: " ").dropLast().last ?? "") ?? 0
+        }
+        throw TestFailure("no VmRSS of \(process.pid)")
+    }
+}
+
+/// A response with a content-length.
+func okResponse(_ body: String = "ok", _ lines: [String] = []) -> String {
+    (["HTTP/1.1 200 OK"] + lines + ["content-length: \(body.utf8.count)", "", body]).joined(separator: "\r\n")
+}
