@@ -174,12 +174,14 @@ public enum H1Parser {
         let table = HeaderNames.table
         let fields = headers.fields
         var count = 0
+        var present: (UInt64, UInt64) = (0, 0)
         while true {
             if at == end { break }
             if at[0] == 0x0D {
                 if at + 1 == end { break }
                 if at[1] != 0x0A { return .refused(.badFieldLine) }
                 headers.count = count
+                headers.present = present
                 return .complete(at + 2 - base)
             }
             // The name touches its colon; a line that begins with a blank would be folding (RFC 9112 5.2).
@@ -207,6 +209,7 @@ public enum H1Parser {
                     nameLength: UInt16(truncatingIfNeeded: nameLength),
                     valueOffset: UInt32(truncatingIfNeeded: valueStart - UnsafePointer(at)),
                     valueLength: UInt32(truncatingIfNeeded: valueEnd - valueStart), id: id))
+            if id < 64 { present.0 |= 1 << UInt64(id) } else { present.1 |= 1 << UInt64(id & 63) }
             if id != 0, id <= HeaderID.expect.rawValue,
                 let why = ConnectionRules.note(fields + count, &connection)
             {

@@ -55,7 +55,7 @@ public struct HeaderName: BitwiseCopyable {
     public func matches(_ field: UnsafePointer<HeaderField>) -> Bool {
         if id != 0 { return field.pointee.id == id }
         return field.pointee.id == 0 && Int(field.pointee.nameLength) == bytes.count
-            && memcmp(field.pointee.line, bytes.start, bytes.count) == 0
+            && fl_equal(field.pointee.line, bytes.start, bytes.count) != 0
     }
 }
 
@@ -67,6 +67,9 @@ public struct HeaderList {
     public var count = 0
     private let editBytes: UnsafeMutablePointer<UInt8>
     private var editUsed = 0
+    /// Bit n: a line with `HeaderID` n was there, dropped or not. Most look-ups are for fields that most heads do
+    /// not have, and end here.
+    var present: (UInt64, UInt64) = (0, 0)
     private let editCapacity: Int
     /// An edit did not fit (`Limits.editFields`, `Limits.editBytes`): the head must not go on.
     public private(set) var overflowed = false
@@ -89,10 +92,25 @@ public struct HeaderList {
         count = 0
         editUsed = 0
         overflowed = false
+        present = (0, 0)
     }
+
+    @inline(__always)
+    func mayHave(_ id: UInt8) -> Bool {
+        (id < 64 ? present.0 >> UInt64(id) : present.1 >> UInt64(id & 63)) & 1 != 0
+    }
+
+    @inline(__always)
+    private mutating func note(_ id: UInt8) {
+        if id < 64 { present.0 |= 1 << UInt64(id) } else { present.1 |= 1 << UInt64(id & 63) }
+    }
+
+    /// At most the bytes that the lines still going on take, for a head of `headLength` bytes.
+    public func lineBytesMax(headLength: Int) -> Int { headLength &+ editUsed }
 
     /// First line with this name that still goes on, at or after index `from`.
     public func find(_ name: HeaderName, from: Int = 0) -> UnsafeMutablePointer<HeaderField>? {
+        if name.id != 0, !mayHave(name.id) { return nil }
         var index = from
         while index < count {
             if !fields[index].dropped, name.matches(fields + index) { return fields + index }
@@ -103,6 +121,7 @@ public struct HeaderList {
 
     /// First line with this known name that still goes on, at or after index `from`.
     public func find(_ id: HeaderID, from: Int = 0) -> UnsafeMutablePointer<HeaderField>? {
+        if !mayHave(id.rawValue) { return nil }
         var index = from
         while index < count {
             if fields[index].id == id.rawValue, !fields[index].dropped { return fields + index }
@@ -117,6 +136,7 @@ public struct HeaderList {
     /// Marks every line of this name as not going on. Returns whether there was one.
     @discardableResult
     public mutating func remove(_ name: HeaderName) -> Bool {
+        if name.id != 0, !mayHave(name.id) { return false }
         var removed = false
         var index = 0
         while index < count {
@@ -131,6 +151,7 @@ public struct HeaderList {
 
     /// Marks every line of this known name as not going on.
     public mutating func remove(_ id: HeaderID) {
+        if !mayHave(id.rawValue) { return }
         var index = 0
         while index < count {
             if fields[index].id == id.rawValue { fields[index].dropped = true }
@@ -167,6 +188,7 @@ public struct HeaderList {
                 valueOffset: UInt32(truncatingIfNeeded: nameLength + 2),
                 valueLength: UInt32(truncatingIfNeeded: count), id: name.id))
         self.count &+= 1
+        note(name.id)
         return line + nameLength + 2
     }
 

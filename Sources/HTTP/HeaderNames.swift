@@ -20,7 +20,7 @@ public enum HeaderNames {
             let id = table.pointee.slots[slot]
             if id == 0 { return 0 }
             let candidate = table.pointee.names[Int(id)].bytes
-            if candidate.count == count, memcmp(candidate.start, start, count) == 0 { return id }
+            if candidate.count == count, fl_equal(candidate.start, start, count) != 0 { return id }
             slot = (slot &+ 1) & NameTable.mask
         }
     }

@@ -1,6 +1,7 @@
 // What a whole request head must satisfy before anything acts on it: one reading of its body's length, one Host,
 // a target in a form its method allows (RFC 9112 3.2, 6; istio-semantics.md 22.3 and 29).
 public import Base
+internal import CLinux
 
 public enum RequestRules {
     /// Settles framing and target; an error refuses the request.
@@ -111,7 +112,7 @@ public enum RequestRules {
             }
             at = close + 1
         } else {
-            while at < host.count, hostBytes[Int(host[at])] { at += 1 }
+            at = fl_skip_host(host.start, host.end)! - host.start
             if at == 0 { return false }
         }
         if at == host.count { return true }
@@ -126,15 +127,6 @@ public enum RequestRules {
         }
         return port <= 65_535
     }
-
-    /// unreserved, sub-delims but the comma (a list of hosts is not a host), and percent signs (RFC 3986 3.2.2).
-    nonisolated(unsafe) private static let hostBytes: UnsafePointer<Bool> = {
-        let table = UnsafeMutablePointer<Bool>.allocate(capacity: 256)
-        table.initialize(repeating: false, count: 256)
-        let allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+;=%"
-        for byte in allowed.utf8 { table[Int(byte)] = true }
-        return UnsafePointer(table)
-    }()
 
     public static var http: ByteView { "http" }
     public static var https: ByteView { "https" }

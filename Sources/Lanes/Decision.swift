@@ -138,3 +138,11 @@ extension Frozen {
             start: UnsafePointer(bitPattern: MemoryLayout<Value>.alignment).unsafelyUnwrapped, count: 0)
     }
 }
+
+extension UnsafeMutablePointer<Decision> {
+    /// Where the plan of a decision lies: what `applyResponseEdits` reads.
+    public var responsePlan: UnsafePointer<ResponsePlan> {
+        let offset = MemoryLayout<Decision>.offset(of: \Decision.response).unsafelyUnwrapped
+        return UnsafePointer((UnsafeMutableRawPointer(self) + offset).assumingMemoryBound(to: ResponsePlan.self))
+    }
+}

@@ -40,12 +40,13 @@ func explain(
         random: random, nowSeconds: nowSeconds, isTLS: request.scheme.equals("https"),
         localPort: place.pointee.address.port)
     var trace = RecordingTrace()
-    let decision = decide(table, place, &request, &list, context, &trace)
+    var decision = decide(table, place, &request, &list, context, &trace)
     fill(&explanation, decision, trace)
     var scratch = EditScratch()
     defer { scratch.deallocate() }
     if decision.outcome == .forward || decision.outcome == .passthrough {
-        applyRequestEdits(decision, &request, &list, &scratch, FormatContext())
+        var format = FormatContext()
+        applyRequestEdits(&decision, &request, &list, &scratch, &format)
     }
     explanation.edits = requestEdits(head, request, list)
     if decision.outcome == .redirect || decision.outcome == .httpsRedirect {
@@ -133,7 +134,8 @@ private func responseEdits(
     withUnsafePointer(to: request) { lines in
         var format = FormatContext()
         format.requestHeaders = lines
-        applyResponseEdits(decision.response, decision.status, &response, &scratch, format)
+        var plan = decision.response
+        applyResponseEdits(&plan, decision.status, &response, &scratch, &format)
     }
     var edits: [String] = []
     for index in 0..<response.count where !response.fields[index].dropped {

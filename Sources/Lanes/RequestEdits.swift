@@ -7,19 +7,22 @@ internal import CRE2
 /// Applies the edits of a forwarding decision. New path and authority bytes lie in `scratch` and hold until it is
 /// used again. `scratch.overflowed` or `headers.overflowed` afterwards: the request must not go on.
 public func applyRequestEdits(
-    _ decision: Decision, _ request: inout Request, _ headers: inout HeaderList,
-    _ scratch: inout EditScratch, _ format: FormatContext
+    _ decision: UnsafePointer<Decision>, _ request: inout Request, _ headers: inout HeaderList,
+    _ scratch: inout EditScratch, _ format: UnsafePointer<FormatContext>
 ) {
     scratch.reset()
-    if let injected = decision.injected { apply(injected, &headers, &scratch, format, request, 0) }
-    guard let route = decision.route else { return }
-    let levels = decision.target?.pointee.requestLevels ?? route.pointee.requestLevels
+    if let injected = decision.pointee.injected {
+        apply(injected, &headers, &scratch, format.pointee, request, 0)
+    }
+    guard let route = decision.pointee.route else { return }
+    let target = decision.pointee.target
+    let levels = target?.pointee.requestLevels ?? route.pointee.requestLevels
     var index = 0
     while index < levels.count {
-        apply(levels[index], &headers, &scratch, format, request, 0)
+        apply(levels[index], &headers, &scratch, format.pointee, request, 0)
         index &+= 1
     }
-    if let authority = decision.target?.pointee.authority, !authority.isEmpty {
+    if let authority = target?.pointee.authority, !authority.isEmpty {
         request.authority = authority
         headers.set(HeaderNames.name(.host), authority)
     }

@@ -5,22 +5,23 @@ public import HTTP
 
 /// Applies a plan to a response head. Nothing is done for plain requests without such operations.
 public func applyResponseEdits(
-    _ plan: ResponsePlan, _ status: Int, _ headers: inout HeaderList, _ scratch: inout EditScratch,
-    _ format: FormatContext
+    _ plan: UnsafePointer<ResponsePlan>, _ status: Int, _ headers: inout HeaderList,
+    _ scratch: inout EditScratch, _ format: UnsafePointer<FormatContext>
 ) {
     scratch.reset()
+    let levels = plan.pointee.levels
     var index = 0
-    while index < plan.levels.count {
-        apply(plan.levels[index], &headers, &scratch, format, nil, status)
+    while index < levels.count {
+        apply(levels[index], &headers, &scratch, format.pointee, nil, status)
         index &+= 1
     }
-    if let policy = plan.policy {
-        if plan.pin != .none { writePin(plan, policy, &headers, &scratch) }
-        if plan.isLaneResponse { guardCaches(policy, &headers, &scratch) }
-        if plan.preflightAsksForKey { allowKey(policy, &headers) }
+    if let policy = plan.pointee.policy {
+        if plan.pointee.pin != .none { writePin(plan.pointee, policy, &headers, &scratch) }
+        if plan.pointee.isLaneResponse { guardCaches(policy, &headers, &scratch) }
+        if plan.pointee.preflightAsksForKey { allowKey(policy, &headers) }
     }
-    if plan.reason != .none {
-        headers.set(HeaderNames.name(.xFairleadReason), ByteView(literal: plan.reason.text))
+    if plan.pointee.reason != .none {
+        headers.set(HeaderNames.name(.xFairleadReason), ByteView(literal: plan.pointee.reason.text))
     }
 }
 

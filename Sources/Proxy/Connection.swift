@@ -58,6 +58,9 @@ struct Connection: BitwiseCopyable {
     /// Bytes the socket would not take yet.
     var output = Buffer()
     var peer: SocketAddress
+    /// Downstream: `peer` without port in text, as forwarded fields have it.
+    var peerText: (UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0)
+    var peerTextLength: UInt8 = 0
     /// Upstream: whose connection this is, and its neighbours in the idle list.
     var endpoint: UInt32 = noSlot
     var endpointGeneration: UInt32 = 0
@@ -69,5 +72,20 @@ struct Connection: BitwiseCopyable {
         self.generation = generation
         self.side = side
         self.peer = peer
+    }
+}
+
+extension UnsafeMutablePointer<Connection> {
+    private var peerTextBytes: UnsafeMutablePointer<UInt8> {
+        let offset = MemoryLayout<Connection>.offset(of: \Connection.peerText).unsafelyUnwrapped
+        return (UnsafeMutableRawPointer(self) + offset).assumingMemoryBound(to: UInt8.self)
+    }
+
+    /// The client's address in text; holds as long as the connection.
+    var peerAddressText: ByteView { ByteView(peerTextBytes, Int(pointee.peerTextLength)) }
+
+    /// Writes the text once, when the connection is accepted. An address has at most 39 characters.
+    func writePeerText() {
+        pointee.peerTextLength = UInt8(truncatingIfNeeded: pointee.peer.writeAddress(to: peerTextBytes))
     }
 }

@@ -60,7 +60,8 @@ struct Exchange: BitwiseCopyable {
     var minorVersion: UInt8 = 1
     var role = ListenerRole.edge
     var flags = ExchangeFlags(rawValue: 0)
-    var decision: Decision
+    /// In the worker's memory beside the exchange's: written in place by `decide`.
+    let decision: UnsafeMutablePointer<Decision>
     /// Which of the cluster's endpoints was taken; -1: none yet.
     var endpointIndex: Int32 = -1
     /// Endpoints tried so far, for a lane that may be unreachable.
@@ -113,7 +114,9 @@ struct Exchange: BitwiseCopyable {
     /// 255: none.
     var grpcStatus: UInt8 = 255
 
-    init(downstream: UInt32, snapshot: UInt32, decision: Decision, startNs: UInt64) {
+    init(
+        downstream: UInt32, snapshot: UInt32, decision: UnsafeMutablePointer<Decision>, startNs: UInt64
+    ) {
         self.downstream = downstream
         self.snapshot = snapshot
         self.decision = decision

@@ -99,23 +99,20 @@ extension Worker {
     }
 
     private mutating func appendForwardedFor(_ own: UnsafeMutablePointer<Connection>, _ index: Int) {
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: SocketAddress.textBytesMax) { text in
-            // A loopback client is named by our own address, as Envoy does.
-            let length = own.pointee.peer.writeAddress(to: text.baseAddress!)
-            let name = HeaderNames.name(.xForwardedFor)
-            if index < 0 {
-                requestHeaders.pointee.append(name, ByteView(text.baseAddress!, length))
-                return
-            }
-            // Repeated lines are one list: the last is extended, the others stay.
-            let field = requestHeaders.pointee.fields + index
-            let old = field.pointee.value
-            field.pointee.dropped = true
-            guard let room = requestHeaders.pointee.reserve(name, old.count + 1 + length) else { return }
-            memcpy(room, old.start, old.count)
-            room[old.count] = 0x2C
-            memcpy(room + old.count + 1, text.baseAddress!, length)
+        let address = own.peerAddressText
+        let name = HeaderNames.name(.xForwardedFor)
+        if index < 0 {
+            requestHeaders.pointee.append(name, address)
+            return
         }
+        // Repeated lines are one list: the last is extended, the others stay.
+        let field = requestHeaders.pointee.fields + index
+        let old = field.pointee.value
+        field.pointee.dropped = true
+        guard let room = requestHeaders.pointee.reserve(name, old.count + 1 + address.count) else { return }
+        memcpy(room, old.start, old.count)
+        room[old.count] = 0x2C
+        memcpy(room + old.count + 1, address.start, address.count)
     }
 
     /// `x-envoy-external-address`: the client's address as far as it can be trusted.
@@ -125,11 +122,8 @@ extension Worker {
         let name = HeaderNames.name(.xEnvoyExternalAddress)
         if trusted, index >= 0, let address = trustedAddress(index) {
             requestHeaders.pointee.append(name, address)
-            return
-        }
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: SocketAddress.textBytesMax) { text in
-            let length = own.pointee.peer.writeAddress(to: text.baseAddress!)
-            requestHeaders.pointee.append(name, ByteView(text.baseAddress!, length))
+        } else {
+            requestHeaders.pointee.append(name, own.peerAddressText)
         }
     }
 

@@ -67,7 +67,7 @@ extension Worker {
         guard let table, table.pointee.policy != nil else { return }
         let x = exchange(number)
         let decision = x.pointee.decision
-        let reading = decision.lane
+        let reading = decision.pointee.lane
         if reading.conflict { noteLoss(number, .conflict) }
         if reading.invalid { noteLoss(number, .invalid) }
         if reading.expired { noteLoss(number, .expired) }
@@ -87,19 +87,19 @@ extension Worker {
         }
         let labels = serviceLabels(decision)
         meter.lane(
-            service: labels, lane: reading.metricsID, decision: decision.laneDecision.rawValue,
+            service: labels, lane: reading.metricsID, decision: decision.pointee.laneDecision.rawValue,
             carrier: reading.carrier.rawValue)
         if reading.restored {
             meter.laneRestored(
                 carrier: reading.carrier.rawValue, lane: reading.metricsID, service: labels)
         }
-        if decision.laneDecision == .lane {
+        if decision.pointee.laneDecision == .lane {
             meter.laneMember(lane: reading.metricsID, service: labels)
         }
     }
 
-    private func serviceLabels(_ decision: Decision) -> UInt32 {
-        if let cluster = decision.cluster { return cluster.pointee.noEndpointLabelsID }
+    private func serviceLabels(_ decision: UnsafeMutablePointer<Decision>) -> UInt32 {
+        if let cluster = decision.pointee.cluster { return cluster.pointee.noEndpointLabelsID }
         return table?.pointee.unknownLabelsID ?? 0
     }
 
@@ -116,12 +116,12 @@ extension Worker {
             // Only a pod that takes part in a lane loses anything by it.
             if laneRequestsInFlight == 0, table.pointee.proxy.memberLane.isEmpty { return }
         }
-        let reading = x.pointee.decision.lane
+        let reading = x.pointee.decision.pointee.lane
         meter.laneLost(
             reason: loss.rawValue, lane: reading.metricsID, service: serviceLabels(x.pointee.decision))
         guard lossLog.mayLog(loss, nowMs: nowMs) else { return }
-        let service = x.pointee.decision.cluster?.pointee.service.string ?? "unknown"
-        let lane = x.pointee.decision.response.lane.string
+        let service = x.pointee.decision.pointee.cluster?.pointee.service.string ?? "unknown"
+        let lane = x.pointee.decision.pointee.response.lane.string
         Log.warning(
             "lane \(loss.name): lane=\(lane.isEmpty ? "-" : lane) service=\(service): \(loss.remedy)")
     }
@@ -141,7 +141,7 @@ extension Worker {
         _ number: UInt32, _ own: UnsafeMutablePointer<Connection>, _ head: RequestHead, _ target: Request
     ) {
         let x = exchange(number)
-        guard x.pointee.decision.debugRequested, settings.mayDebug(own.pointee.peer),
+        guard x.pointee.decision.pointee.debugRequested, settings.mayDebug(own.pointee.peer),
             let snapshot = held[Int(current)].snapshot
         else { return }
         var fields: [(String, String)] = []
@@ -155,7 +155,7 @@ extension Worker {
         if target.hasQuery { url += "?\(target.query.string)" }
         let json = explain(
             snapshot, method: target.method.string, url: url, headers: fields,
-            listener: x.pointee.decision.listener.pointee.name.string
+            listener: x.pointee.decision.pointee.listener.pointee.name.string
         ).json()
         // A field value cannot hold more than a head does.
         if json.count <= Limits.explanationBytes {

@@ -44,6 +44,7 @@ extension Worker {
         downstreamCount += 1
         listeners[Int(listener)].connections &+= 1
         connection(slot).pointee.listener = listener
+        connection(slot).writePeerText()
         meter.add(Counter.downstreamOpened(role: role))
         setTimeout(slot, settings.requestHeaderTimeoutMs)
     }

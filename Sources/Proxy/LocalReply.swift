@@ -120,7 +120,7 @@ extension Worker {
         }
         let isGRPC = x.pointee.flags.contains(.isGRPC) && answer.status >= 400
         let status = isGRPC ? 200 : answer.status
-        x.pointee.decision.response.reason = x.pointee.reason
+        x.pointee.decision.pointee.response.reason = x.pointee.reason
         if isGRPC {
             appendGRPC(answer.status, text)
             text = .empty
@@ -128,9 +128,9 @@ extension Worker {
             headers.pointee.append(HeaderNames.name(.contentType), "text/plain")
         }
         if status != 204 { appendLength(text.count) }
-        let hasRoute = x.pointee.decision.route != nil || isUpstreams
+        let hasRoute = x.pointee.decision.pointee.route != nil || isUpstreams
         applyResponseEdits(
-            x.pointee.decision.response, status, &headers.pointee, &scratch,
+            x.pointee.decision.responsePlan, status, &headers.pointee, &scratch,
             formatContext(number, response: hasRoute))
         var at = writeSpace
         writeStatusLine(&at, status, ReasonPhrase.of(status), minorVersion: x.pointee.minorVersion)

@@ -8,10 +8,10 @@ internal import Telemetry
 
 extension Worker {
     /// What formatters of header operations may speak of.
-    func formatContext(_ number: UInt32, response: Bool = false) -> FormatContext {
+    func formatContext(_ number: UInt32, response: Bool = false) -> UnsafePointer<FormatContext> {
         let x = exchange(number)
+        if !x.pointee.decision.pointee.needsFormatting { return UnsafePointer(noFormat) }
         var context = FormatContext()
-        if !x.pointee.decision.needsFormatting { return context }
         let own = connection(x.pointee.downstream)
         let remote = own.pointee.peer.writeAddressAndPort(to: formatSpace)
         context.downstreamRemote = ByteView(formatSpace, remote)
@@ -21,8 +21,8 @@ extension Worker {
         context.networkProtocol = Self.protocolName(x.pointee.minorVersion)
         context.hostname = hostname
         context.startNanoseconds = x.pointee.startNs &+ realtimeOffsetNs
-        if let route = x.pointee.decision.route { context.routeName = route.pointee.name }
-        if let cluster = x.pointee.decision.cluster {
+        if let route = x.pointee.decision.pointee.route { context.routeName = route.pointee.name }
+        if let cluster = x.pointee.decision.pointee.cluster {
             context.upstreamCluster = cluster.pointee.name
             if response, x.pointee.endpointIndex >= 0 {
                 context.upstreamHost =
@@ -34,7 +34,8 @@ extension Worker {
         } else {
             context.requestHead = ByteView(x.pointee.head.base!, Int(x.pointee.headBytes))
         }
-        return context
+        format.pointee = context
+        return UnsafePointer(format)
     }
 
     private static func protocolName(_ minorVersion: UInt8) -> ByteView {
@@ -44,9 +45,9 @@ extension Worker {
     /// The metric labels of where an exchange went.
     func labelsID(_ x: UnsafeMutablePointer<Exchange>) -> UInt32 {
         guard let table else { return 0 }
-        if x.pointee.decision.outcome == .passthrough { return table.pointee.passthroughLabelsID }
-        if x.pointee.decision.outcome == .blocked { return table.pointee.blackHoleLabelsID }
-        guard let cluster = x.pointee.decision.cluster else { return table.pointee.unknownLabelsID }
+        if x.pointee.decision.pointee.outcome == .passthrough { return table.pointee.passthroughLabelsID }
+        if x.pointee.decision.pointee.outcome == .blocked { return table.pointee.blackHoleLabelsID }
+        guard let cluster = x.pointee.decision.pointee.cluster else { return table.pointee.unknownLabelsID }
         if x.pointee.endpointIndex < 0 { return cluster.pointee.noEndpointLabelsID }
         return cluster.pointee.endpoints[Int(x.pointee.endpointIndex)].pointee.labelsID
     }
@@ -81,16 +82,16 @@ extension Worker {
         } else {
             fill(&record, ByteView(x.pointee.head.base!, Int(x.pointee.headBytes)))
         }
-        if let cluster = x.pointee.decision.cluster { record.cluster = cluster.pointee.name }
-        if let route = x.pointee.decision.route { record.route = route.pointee.name }
+        if let cluster = x.pointee.decision.pointee.cluster { record.cluster = cluster.pointee.name }
+        if let route = x.pointee.decision.pointee.route { record.route = route.pointee.name }
         record.details = x.pointee.details
         record.reason = view(x.pointee.reason.text)
-        if x.pointee.decision.laneDecision != .none {
-            record.laneDecision = view(x.pointee.decision.laneDecision.text)
-            record.laneCarrier = view(x.pointee.decision.lane.carrier.text)
+        if x.pointee.decision.pointee.laneDecision != .none {
+            record.laneDecision = view(x.pointee.decision.pointee.laneDecision.text)
+            record.laneCarrier = view(x.pointee.decision.pointee.lane.carrier.text)
         }
-        let lane = x.pointee.decision.response.lane
-        if x.pointee.endpointIndex >= 0 || x.pointee.decision.outcome == .passthrough {
+        let lane = x.pointee.decision.pointee.response.lane
+        if x.pointee.endpointIndex >= 0 || x.pointee.decision.pointee.outcome == .passthrough {
             record.upstream = x.pointee.address
         }
         let own = connection(x.pointee.downstream)

@@ -39,8 +39,14 @@ extension Worker {
             random: random.next(), nowSeconds: Int64((nowNs &+ realtimeOffsetNs) / 1_000_000_000),
             isTLS: fields.isTLS, localPort: listener.pointee.address.port)
         guard let table else { return 0 }
-        let decision = decide(table, listener, &head.request, &requestHeaders.pointee, context)
+        guard let number = admitExchange() else {
+            refuse(slot, Refusal(status: 503, reason: .overload, details: "overload"), startNs)
+            return 0
+        }
+        let decision = decisions + Int(number)
+        decision.initialize(to: decide(table, listener, &head.request, &requestHeaders.pointee, context))
         var value = Exchange(downstream: slot, snapshot: current, decision: decision, startNs: startNs)
+        value.serial = serial
         value.method = head.method
         value.minorVersion = head.minorVersion
         value.role = role
@@ -53,11 +59,8 @@ extension Worker {
         if fields.isGRPC { value.flags.insert(.isGRPC) }
         if isUpgrade(head) { value.flags.insert(.upgrade) }
         if head.request.isConnect { value.flags.insert(.connect) }
-        value.reason = decision.reason
-        guard let number = admitExchange(value) else {
-            refuse(slot, Refusal(status: 503, reason: .overload, details: "overload"), startNs)
-            return 0
-        }
+        value.reason = decision.pointee.reason
+        exchange(number).initialize(to: value)
         own.pointee.exchange = number
         own.pointee.flags.insert(.served)
         setTimeout(slot, settings.streamIdleTimeoutMs)
@@ -66,7 +69,8 @@ extension Worker {
         return route(number, &head, fields, body, bodyCount)
     }
 
-    private mutating func admitExchange(_ value: Exchange) -> UInt32? {
+    /// A slot for one more exchange, its content still to be written; nil: a limit is reached.
+    private mutating func admitExchange() -> UInt32? {
         if settings.requests > 0, exchanges.inUse >= Int(settings.requests) {
             meter.add(.requestOverload)
             return nil
@@ -75,9 +79,8 @@ extension Worker {
             meter.add(.requestOverload)
             return nil
         }
-        guard let number = exchanges.take(value) else { return nil }
+        guard let number = exchanges.take() else { return nil }
         serial &+= 1
-        exchange(number).pointee.serial = serial
         held[Int(current)].exchanges &+= 1
         meter.add(.requestsActive)
         return number
@@ -132,7 +135,7 @@ extension Worker {
     ) -> Int {
         let own = exchange(number)
         currentRequest = head.request
-        switch own.pointee.decision.outcome {
+        switch own.pointee.decision.pointee.outcome {
         case .forward, .passthrough:
             if own.pointee.flags.contains(.connect), own.pointee.role != .outbound {
                 reply(number, LocalReply(status: 404, reason: .noRoute, details: "route_not_found", flags: .NR))
@@ -142,15 +145,15 @@ extension Worker {
         case .redirect, .httpsRedirect:
             let context = DecisionContext(
                 random: 0, nowSeconds: 0, isTLS: fields.isTLS,
-                localPort: own.pointee.decision.listener.pointee.address.port)
-            let location = redirectLocation(own.pointee.decision, head.request, context, &scratch)
+                localPort: own.pointee.decision.pointee.listener.pointee.address.port)
+            let location = redirectLocation(own.pointee.decision.pointee, head.request, context, &scratch)
             var answer = LocalReply(status: 301, reason: .none, details: "direct_response", flags: [])
             answer.location = location
-            answer.status = own.pointee.decision.status
+            answer.status = own.pointee.decision.pointee.status
             reply(number, answer)
         case .direct:
             var answer = LocalReply(status: 200, reason: .none, details: "direct_response", flags: [])
-            if let route = own.pointee.decision.route {
+            if let route = own.pointee.decision.pointee.route {
                 answer.status = Int(route.pointee.status)
                 answer.body = route.pointee.body
             }
@@ -168,7 +171,7 @@ extension Worker {
             reply(number, answer)
         case .laneRejected:
             var answer = LocalReply(
-                status: 404, reason: own.pointee.decision.reason, details: "lane_rejected", flags: [])
+                status: 404, reason: own.pointee.decision.pointee.reason, details: "lane_rejected", flags: [])
             answer.text = "no such lane"
             reply(number, answer)
         case .blocked:
@@ -205,7 +208,7 @@ extension Worker {
         }
         own.pointee.flags.insert(.replayable)
         let serial = own.pointee.serial
-        if own.pointee.decision.outcome == .passthrough {
+        if own.pointee.decision.pointee.outcome == .passthrough {
             startPassthrough(number, head.request.authority)
         } else {
             startUpstream(number)
@@ -221,7 +224,8 @@ extension Worker {
     private mutating func writeRequestHead(_ number: UInt32, _ head: RequestHead) {
         let own = exchange(number)
         let request = head.request
-        let lines = requestHeaders.pointee.lineBytes
+        let lines = requestHeaders.pointee.lineBytesMax(
+            headLength: Int(truncatingIfNeeded: own.pointee.requestWireBytes))
         let room =
             request.method.count + request.path.count + request.query.count + request.authority.count + lines
             + 256

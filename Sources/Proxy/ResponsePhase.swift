@@ -217,9 +217,9 @@ extension Worker {
         // RFC 9110 8.6: a length where there can be no content.
         if head.status == 204 { headers.pointee.remove(.contentLength) }
         if x.pointee.flags.contains(.isGRPC) { noteGRPC(number) }
-        x.pointee.decision.response.reason = x.pointee.reason
+        x.pointee.decision.pointee.response.reason = x.pointee.reason
         applyResponseEdits(
-            x.pointee.decision.response, head.status, &headers.pointee, &scratch,
+            x.pointee.decision.responsePlan, head.status, &headers.pointee, &scratch,
             formatContext(number, response: true))
         if headers.pointee.overflowed {
             protocolError(number, .headTooLarge)

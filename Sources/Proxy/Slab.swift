@@ -34,6 +34,13 @@ struct Slab<Value: BitwiseCopyable>: ~Copyable {
 
     /// A slot holding `value`; nil when all are in use.
     mutating func take(_ value: Value) -> UInt32? {
+        guard let slot = take() else { return nil }
+        (base + Int(slot)).initialize(to: value)
+        return slot
+    }
+
+    /// A slot whose content the caller writes.
+    mutating func take() -> UInt32? {
         let slot: UInt32
         if freeCount > 0 {
             freeCount &-= 1
@@ -45,7 +52,6 @@ struct Slab<Value: BitwiseCopyable>: ~Copyable {
             return nil
         }
         inUse &+= 1
-        (base + Int(slot)).initialize(to: value)
         return slot
     }
 

@@ -17,9 +17,9 @@ extension Worker {
         headers.pointee.remove(.contentLength)
         x.pointee.status = 101
         x.pointee.details = "via_upstream"
-        x.pointee.decision.response.reason = x.pointee.reason
+        x.pointee.decision.pointee.response.reason = x.pointee.reason
         applyResponseEdits(
-            x.pointee.decision.response, 101, &headers.pointee, &scratch,
+            x.pointee.decision.responsePlan, 101, &headers.pointee, &scratch,
             formatContext(number, response: true))
         if headers.pointee.overflowed {
             protocolError(number, .headTooLarge)

@@ -12,8 +12,8 @@ extension Worker {
     /// Chooses an endpoint and sends the request there. The exchange may be over afterwards.
     mutating func startUpstream(_ number: UInt32) {
         let own = exchange(number)
-        guard let cluster = own.pointee.decision.cluster,
-            let index = pickEndpoint(cluster, own.pointee.decision.endpoints)
+        guard let cluster = own.pointee.decision.pointee.cluster,
+            let index = pickEndpoint(cluster, own.pointee.decision.pointee.endpoints)
         else {
             reply(number, LocalReply.noHealthyUpstream)
             return
@@ -111,7 +111,7 @@ extension Worker {
     /// The route's timeout runs from the moment the request is complete (istio-semantics.md 7).
     mutating func armResponseDeadline(_ number: UInt32) {
         let own = exchange(number)
-        let timeoutMs = own.pointee.decision.route?.pointee.timeoutMs ?? 0
+        let timeoutMs = own.pointee.decision.pointee.route?.pointee.timeoutMs ?? 0
         if timeoutMs > 0, own.pointee.deadlineMs == 0 { own.pointee.deadlineMs = nowMs &+ timeoutMs }
         if own.pointee.upstream != noSlot,
             !connection(own.pointee.upstream).pointee.flags.contains(.connecting)
@@ -179,7 +179,7 @@ extension Worker {
     mutating func connectFailed(_ number: UInt32, _ code: Int32) {
         let own = exchange(number)
         meter.add(code == ETIMEDOUT ? .upstreamConnectTimeouts : .upstreamConnectFailures)
-        let decision = own.pointee.decision
+        let decision = own.pointee.decision.pointee
         let isLane = decision.laneDecision == .lane
         let tries = isLane ? decision.endpoints.count : 1 + Self.connectRetries
         if own.pointee.attempts < tries, decision.endpoints.count > 1 || !isLane,
@@ -190,10 +190,10 @@ extension Worker {
         }
         if isLane, !decision.fallbackEndpoints.isEmpty, !own.pointee.flags.contains(.fellBack) {
             own.pointee.flags.insert(.fellBack)
-            own.pointee.decision.endpoints = decision.fallbackEndpoints
-            own.pointee.decision.laneDecision = .stable
+            own.pointee.decision.pointee.endpoints = decision.fallbackEndpoints
+            own.pointee.decision.pointee.laneDecision = .stable
             own.pointee.reason = .laneUnreachable
-            own.pointee.decision.response.reason = .laneUnreachable
+            own.pointee.decision.pointee.response.reason = .laneUnreachable
             own.pointee.attempts = 0
             retryConnect(number)
             return

@@ -77,6 +77,12 @@ struct Worker: ~Copyable {
     let writeSpace: UnsafeMutablePointer<UInt8>
     /// Normalised paths.
     let pathSpace: UnsafeMutablePointer<UInt8>
+    /// The decision of each exchange, by its slot: written where it stays.
+    let decisions: UnsafeMutablePointer<Decision>
+    let decisionBytes: Int
+    /// What formatters are told; filled for decisions that format anything, else empty.
+    let format: UnsafeMutablePointer<FormatContext>
+    let noFormat: UnsafeMutablePointer<FormatContext>
     /// Addresses for formatters.
     let formatSpace: UnsafeMutablePointer<UInt8>
     let hostname: ByteView
@@ -94,6 +100,7 @@ struct Worker: ~Copyable {
     var nowMs: UInt64 { nowNs / 1_000_000 }
     /// CLOCK_REALTIME minus the monotonic clock, taken once a turn that needs it.
     var realtimeOffsetNs: UInt64
+    private var clockReadNs: UInt64 = 0
 
     var held: [HeldSnapshot] = []
     var current: UInt32 = 0
@@ -129,13 +136,19 @@ struct Worker: ~Copyable {
         guard let connections = Slab<Connection>(capacity: setup.connectionsMax) else { return nil }
         guard let exchanges = Slab<Exchange>(capacity: setup.connectionsMax) else { return nil }
         guard poller.add(reader: setup.mailbox.descriptor, data: SpecialEvent.mailbox) else { return nil }
-        return Worker(setup, poller, connections, exchanges)
+        let bytes = setup.connectionsMax * MemoryLayout<Decision>.stride
+        guard let space = fl_reserve(bytes) else { return nil }
+        let decisions = space.bindMemory(to: Decision.self, capacity: setup.connectionsMax)
+        return Worker(setup, poller, connections, exchanges, decisions, bytes)
     }
 
     private init(
         _ setup: WorkerSetup, _ poller: consuming Poller, _ connections: consuming Slab<Connection>,
-        _ exchanges: consuming Slab<Exchange>
+        _ exchanges: consuming Slab<Exchange>, _ decisions: UnsafeMutablePointer<Decision>,
+        _ decisionBytes: Int
     ) {
+        self.decisions = decisions
+        self.decisionBytes = decisionBytes
         self.setup = setup
         self.poller = poller
         self.connections = connections
@@ -149,6 +162,10 @@ struct Worker: ~Copyable {
         writeSpace = .allocate(capacity: Self.writeBytes)
         pathSpace = .allocate(capacity: Limits.targetBytes + 2)
         formatSpace = .allocate(capacity: 128)
+        format = .allocate(capacity: 1)
+        format.initialize(to: FormatContext())
+        noFormat = .allocate(capacity: 1)
+        noFormat.initialize(to: FormatContext())
         hostname = HostName.view
         ring = setup.accessLog?.ring(worker: setup.index)
         requestHeaders = .allocate(capacity: 1)
@@ -165,6 +182,9 @@ struct Worker: ~Copyable {
         writeSpace.deallocate()
         pathSpace.deallocate()
         formatSpace.deallocate()
+        format.deallocate()
+        noFormat.deallocate()
+        fl_unreserve(decisions, decisionBytes)
         requestHeaders.pointee.deallocate()
         responseHeaders.pointee.deallocate()
         requestHeaders.deallocate()
@@ -185,6 +205,7 @@ struct Worker: ~Copyable {
             let sleepMs: Int32 = queue.isEmpty ? wheel.sleepMs(nowMs: nowMs, most: sleepMostMs) : 0
             let count = poller.wait(timeoutMs: sleepMs)
             nowNs = Syscalls.monotonicNs()
+            if nowNs &- clockReadNs > 1_000_000_000 { readClock() }
             meter.add(.loopTurns)
             meter.add(.loopEvents, UInt64(count))
             var index = 0
@@ -216,6 +237,12 @@ struct Worker: ~Copyable {
         if acceptPausedUntilMs != 0 { most = min(most, acceptPausedUntilMs &- min(nowMs, acceptPausedUntilMs)) }
         if isDraining { most = min(most, drainDeadlineMs &- min(nowMs, drainDeadlineMs)) }
         return most
+    }
+
+    /// Follows adjustments of the calendar clock, once a second.
+    private mutating func readClock() {
+        clockReadNs = nowNs
+        realtimeOffsetNs = Syscalls.realtimeNs() &- nowNs
     }
 
     private var isDrained: Bool { downstreamCount == 0 || nowMs >= drainDeadlineMs }

@@ -65,12 +65,13 @@ struct Bench {
         }
         answer.remove(.host)
         let context = DecisionContext(random: random, nowSeconds: Self.now, isTLS: isTLS, localPort: 8080)
-        let decision = decide(snapshot.table, self.listener(listener), &request, &list, context)
+        var format = format
+        var decision = decide(snapshot.table, self.listener(listener), &request, &list, context)
         var location = ""
         if decision.outcome == .redirect || decision.outcome == .httpsRedirect {
             location = redirectLocation(decision, request, context, &scratch).string
         } else {
-            applyRequestEdits(decision, &request, &list, &scratch, format)
+            applyRequestEdits(&decision, &request, &list, &scratch, &format)
         }
         var sent = Sent(
             decision: decision, method: request.method.string, path: request.path.string,
@@ -82,7 +83,7 @@ struct Bench {
                 cluster.pointee.endpoints[Int(decision.endpoints[$0].pointee)].pointee.addressText.string
             }
         }
-        applyResponseEdits(decision.response, status, &answer, &scratch, format)
+        applyResponseEdits(&decision.response, status, &answer, &scratch, &format)
         sent.response = lines(answer)
         return sent
     }

@@ -361,6 +361,33 @@ static inline uint32_t fl_load32(const uint8_t *from) {
     return value;
 }
 
+/// Whether `count` bytes are the same; for short names, where a call of memcmp costs more than the bytes.
+static inline int fl_equal(const uint8_t *left, const uint8_t *right, size_t count) {
+    if (count >= 8) {
+        for (size_t at = 0; at + 8 < count; at += 8) {
+            if (fl_load64(left + at) != fl_load64(right + at)) return 0;
+        }
+        return fl_load64(left + count - 8) == fl_load64(right + count - 8);
+    }
+    if (count >= 4) {
+        return fl_load32(left) == fl_load32(right) && fl_load32(left + count - 4) == fl_load32(right + count - 4);
+    }
+    for (size_t at = 0; at < count; at++) {
+        if (left[at] != right[at]) return 0;
+    }
+    return 1;
+}
+
+/// Non-zero for the bytes of a name in an authority (RFC 3986 3.2.2): unreserved, sub-delims but the comma (a
+/// list of hosts is no host), and percent signs.
+extern const uint8_t fl_host_bytes[256];
+
+/// The first byte from `from` on that cannot stand in the name of an authority, or `end`.
+static inline const uint8_t *fl_skip_host(const uint8_t *from, const uint8_t *end) {
+    while (from < end && fl_host_bytes[*from] != 0) from += 1;
+    return from;
+}
+
 /// Random per process: set before main. In C because a Swift global would be a call at each use.
 extern uint64_t fl_hash_seed;
 /// The table from field names to numbers, once HTTP's HeaderNames has built it; in C for the same reason.
