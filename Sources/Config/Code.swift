@@ -32,8 +32,6 @@ enum Code {
     static let nothingToServe = "FL0031"
 
     // MARK: routing
-    static let sectionUnknown = "FL0040"
-    static let regexUnanchoredIntent = "FL0041"
     static let delegate = "FL0042"
     static let deprecated = "FL0043"
 

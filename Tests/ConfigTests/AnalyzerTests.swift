@@ -85,7 +85,7 @@ private func check(_ text: String) -> [String] {
     let text =
         named + virtualService("a", hosts: "[b.example.com]", more: "  gateways: [public]\n", "  - \(to)")
     #expect(check(text) == ["14 IST0132"])
-    #expect(check(gateway + gateway.replacing("public", with: "second")) == ["17 IST0145"])
+    #expect(check(gateway + gateway.replacing("public", with: "second")) == ["17 IST0145", "8 IST0145"])
 }
 
 @Test func destinationRules() {

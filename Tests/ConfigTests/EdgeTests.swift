@@ -157,6 +157,14 @@ private let auth = service("auth", network: 1)
     #expect(result.model?.listeners.map { Config.text(of: $0.address) } == ["127.0.0.1:80"])
 }
 
+@Test func protocolsDoNotShareAPort() throws {
+    let tcp = gateway.replacing("name: http, protocol: HTTP", with: "name: tcp, protocol: TCP")
+    let later = loadText(edgeProxy + tcp.replacing("public", with: "a") + gateway)
+    #expect(later.has("FL0030", containing: "Gateway shop/public"))
+    #expect(later.model?.listeners.isEmpty == true)
+    #expect(loadText(edgeProxy + tcp.replacing("public", with: "z") + gateway).model?.listeners.count == 1)
+}
+
 @Test func refusedGateways() {
     let cases: [(String, String)] = [
         ("{port: {number: 80, name: a, protocol: HTTP}}", "hosts is missing"),

@@ -53,6 +53,7 @@ private struct Folder: ~Copyable {
     #expect(sources.unreadable.isEmpty)
     #expect(
         sources.watchedFolders.contains(folder.path) && sources.watchedFolders.contains("\(folder.path)/sub"))
+    #expect(Sources(paths: [folder.path, "\(folder.path)/sub/../a.yml", folder.path]).texts.count == 3)
     // A file given by name is read whatever it is called.
     #expect(Sources(paths: ["\(folder.path)/d.json"]).texts.count == 1)
 }

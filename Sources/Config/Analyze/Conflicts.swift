@@ -41,7 +41,7 @@ extension Analysis {
             var bind: IPAddress?
             var host: String
         }
-        var owners: [Key: (ref: SourceRef, protocolName: String)] = [:]
+        var owners: [Key: SourceRef] = [:]
         for gateway in documents.gateways.oldestFirst() {
             for server in gateway.servers {
                 for host in server.hosts {
@@ -49,15 +49,21 @@ extension Analysis {
                         selector: gateway.selector, port: server.port, bind: server.bind,
                         host: host.value.lowercased())
                     guard let owner = owners[key] else {
-                        owners[key] = (gateway.meta.ref, server.protocolName)
+                        var ref = gateway.meta.ref
+                        ref.line = host.line
+                        owners[key] = ref
                         continue
                     }
-                    guard owner.ref.document != gateway.meta.ref.document else { continue }
-                    note(
-                        .error, Code.conflictingGateways,
-                        "\(owner.ref.document) serves \(host.value) on port \(server.port) already",
-                        gateway.meta.ref, line: host.line,
-                        suggestion: "one Gateway for a host and port; VirtualServices may share it")
+                    guard owner.document != gateway.meta.ref.document else { continue }
+                    for (ref, line, other) in [
+                        (gateway.meta.ref, host.line, owner), (owner, owner.line, gateway.meta.ref),
+                    ] {
+                        note(
+                            .error, Code.conflictingGateways,
+                            "\(other.document) serves \(host.value) on port \(server.port) too", ref,
+                            line: line,
+                            suggestion: "one Gateway for a host and port; VirtualServices may share it")
+                    }
                 }
             }
         }

@@ -38,7 +38,7 @@ extension Analysis {
                 guard isShared else { continue }
                 note(
                     .warning, Code.stableSelectsFeature,
-                    "everybody else also lands on pods of subset \(subset.name), which \(service.host) selects",
+                    "everybody else also lands on pods of subset \(subset.name): \(service.host) has them",
                     document.meta.ref, line: destination.line,
                     suggestion: "route to a stable subset, or use a Lane: stable is then all but its members")
                 return

@@ -12,21 +12,28 @@ private struct BoundServer {
     var server: GatewayDocument.Server
 }
 
-/// Where a listener binds.
-private struct Place: Hashable {
-    var address: SocketAddress
-}
-
 extension Compiler {
     func compileEdge() {
-        var order: [Place] = []
-        var servers: [Place: [BoundServer]] = [:]
+        var order: [SocketAddress] = []
+        var servers: [SocketAddress: [BoundServer]] = [:]
+        // HTTP and TLS or TCP cannot share a port: the first server says what it is.
+        var isHTTP: [SocketAddress: Bool] = [:]
         for gateway in documents.gateways.oldestFirst() {
             guard servesAnyGateway || proxy.model.labels.contains(gateway.selector) else { continue }
             for server in gateway.servers {
                 let bound = BoundServer(
                     gateway: gateway, gatewayName: "\(gateway.meta.namespace)/\(gateway.meta.name)",
                     server: server)
+                let place = (server.bind ?? IPAddress("0.0.0.0")!).socket(port: server.port)
+                let first = isHTTP[place] ?? server.isPlainHTTP
+                isHTTP[place] = first
+                guard first == server.isPlainHTTP else {
+                    note(
+                        .error, Code.listenerConflict,
+                        "port \(server.port) is taken by a server of another protocol, this one is dropped",
+                        gateway.meta.ref, line: server.line)
+                    continue
+                }
                 guard server.isPlainHTTP else {
                     note(
                         .warning, Code.protocolNotSupported,
@@ -34,7 +41,6 @@ extension Compiler {
                         gateway.meta.ref, line: server.line)
                     continue
                 }
-                let place = Place(address: (server.bind ?? IPAddress("0.0.0.0")!).socket(port: server.port))
                 if servers[place] == nil { order.append(place) }
                 servers[place, default: []].append(bound)
             }
@@ -42,13 +48,13 @@ extension Compiler {
         let bindings = bindVirtualServices()
         for place in order {
             let bound = servers[place]!
-            let port = place.address.port
+            let port = place.port
             let table = add(edgeTable(port, bound, bindings))
             var source = bound[0].gateway.meta.ref
             source.line = bound[0].server.line
             model.listeners.append(
                 ListenerModel(
-                    name: "gateway/\(port)", role: .edge, address: place.address,
+                    name: "gateway/\(port)", role: .edge, address: place,
                     tables: [PortTable(port: 0, routeTable: table)], source: source))
         }
     }

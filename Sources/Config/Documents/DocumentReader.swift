@@ -39,7 +39,7 @@ struct DocumentReader {
             return
         }
         let group = String(version.contains("/") ? version.prefix { $0 != "/" } : "")
-        if group.isEmpty, kind.hasSuffix("List"), case .list(let items)? = root["items"]?.value {
+        if kind.hasSuffix("List"), case .list(let items)? = root["items"]?.value {
             guard depth < Limits.yamlDepth else { return }
             for item in items { read(item, file: file, depth: depth + 1) }
             return
@@ -52,7 +52,7 @@ struct DocumentReader {
         if meta.name.isEmpty, isOurs {
             context.invalid(root["metadata"]?.line ?? root.line, "metadata.name is missing")
         }
-        if claim(meta, context) { store(root, meta, group: group, version: version, context) }
+        if !isOurs || claim(meta, context) { store(root, meta, group: group, version: version, context) }
         for finding in context.findings { findings.add(finding) }
     }
 

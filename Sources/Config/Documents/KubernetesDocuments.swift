@@ -169,7 +169,7 @@ struct PodDocument: Document {
         }
         if let phase = status.string("phase"), phase == "Succeeded" || phase == "Failed" { addresses = [] }
         for condition in status.objects("conditions") where condition.string("type") == "Ready" {
-            ready = condition.string("status") != "False"
+            ready = condition.string("status") == "True"
         }
     }
 

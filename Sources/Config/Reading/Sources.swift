@@ -26,6 +26,7 @@ package struct Sources: Sendable {
     /// (a Kubernetes ConfigMap is a folder of links into `..data`, itself a link that is swapped).
     package private(set) var watchedFolders: [String] = []
     private var folders: Set<String> = []
+    private var files: Set<String> = []
     private var fileCount = 0
 
     /// Reads everything. `-` is standard input and is read once.
@@ -99,6 +100,8 @@ package struct Sources: Sendable {
     }
 
     private mutating func readFile(_ path: String, name: String) {
+        // A file inside a folder that is given too is one file.
+        if let real = realPath(path), !files.insert(real).inserted { return }
         add(readBounded(path, limit: Limits.fileBytes), name: name)
     }
 

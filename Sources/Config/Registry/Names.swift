@@ -48,11 +48,6 @@ enum Names {
         if covers(left, right) { return right }
         return covers(right, left) ? left : nil
     }
-
-    /// Order in which the most specific wildcard is looked for: longest first, then alphabetically.
-    static func isMoreSpecific(_ left: String, _ right: String) -> Bool {
-        left.utf8.count != right.utf8.count ? left.utf8.count > right.utf8.count : left < right
-    }
 }
 
 /// Hosts to values: exact names by hash, wildcards from the most specific on.

@@ -1,0 +1,72 @@
+// The examples under config/ load without a finding, and config/README.md tells the truth.
+import Testing
+
+@testable import Config
+@testable import Lanes
+
+/// The repository's folder, two above this file's.
+private let root = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
+
+private func lines(of file: String) throws -> [Substring] {
+    let bytes = try readBounded("\(root)/\(file)", limit: 1 << 20).get()
+    return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+}
+
+/// Cells of the table rows whose first cell is code.
+private func rows(_ file: String) throws -> [[String]] {
+    try lines(of: file).filter { $0.hasPrefix("| `") }.map { line in
+        line.dropFirst().dropLast().split(separator: "|").map { $0.trimmed }
+    }
+}
+
+@Test func theEdgeExample() throws {
+    let result = load(paths: ["\(root)/config/edge"])
+    #expect(result.findings.map(\.text) == [])
+    let model = try #require(result.model)
+    #expect(model.listeners.map { Config.text(of: $0.address) } == ["0.0.0.0:80"])
+    let api = try #require(model.cluster("outbound|8080||api.shop.svc.cluster.local"))
+    #expect(api.stableAddresses == ["10.1.0.2:8080"] && api.laneAddresses(0) == ["10.1.0.3:8080"])
+}
+
+@Test func theSidecarExample() throws {
+    let options = LoadOptions(proxy: "shop/api")
+    let result = load(paths: ["\(root)/config/edge", "\(root)/config/sidecar"], options: options)
+    #expect(result.findings.map(\.text) == [])
+    #expect(result.model?.listeners.map(\.name) == ["outbound", "inbound/15006"])
+    #expect(result.model?.proxy.memberOfLane == "new-basket")
+}
+
+@Test func theDemoExampleHasNoErrors() {
+    let result = load(paths: ["\(root)/config/demo"], options: LoadOptions(purpose: .check))
+    #expect(result.findings.filter { $0.severity == .error }.map(\.text) == [])
+}
+
+/// Each example value of the field table is accepted, and a misspelled field would not be.
+@Test func theFieldTableIsAccepted() throws {
+    let fields = try rows("config/README.md").filter { $0.count == 4 }
+    #expect(fields.count > 50)
+    for field in fields {
+        let kind = field[0].filter { $0 != "`" }
+        let path = field[1].filter { $0 != "`" }.split(separator: ".")
+        let example = field[2].filter { $0 != "`" }
+        var spec = "{\(path.last!): \(example)}"
+        for name in path.dropLast().reversed() { spec = "{\(name): \(spec)}" }
+        if kind == "Proxy", path != ["role"] { spec = "{role: sidecar, " + spec.dropFirst() }
+        let result = loadText(
+            "apiVersion: fairlead.dev/v1alpha1\nkind: \(kind)\nmetadata: {name: a}\nspec: \(spec)\n",
+            purpose: .check)
+        let refused = result.findings.filter { $0.refused }.map(\.text)
+        #expect(refused == [], "\(spec)")
+    }
+}
+
+@Test func everyCodeIsInTheTable() throws {
+    let inTable = Set(
+        try rows("config/README.md").map { $0[0].filter { $0 != "`" } }.filter { $0.hasPrefix("FL") })
+    let inCode = Set(
+        try lines(of: "Sources/Config/Code.swift").compactMap { line -> String? in
+            let parts = line.split(separator: "\"")
+            return parts.count == 2 && parts[1].hasPrefix("FL") ? String(parts[1]) : nil
+        })
+    #expect(inTable == inCode)
+}
