@@ -103,7 +103,7 @@ struct AdminRoutes: Sendable {
             guard let lane = view.index(of: name) else { return .error(404, "no lane is named \(name)") }
             return .json { view.members(of: lane, &$0) }
         default:
-            return .json(200, actions.audit() ?? Array(#"{"services":[]}"#.utf8))
+            return .json(200, actions.audit() ?? Array(#"{"correlation":false,"services":[]}"#.utf8))
         }
     }
 

@@ -129,7 +129,7 @@ private struct AdminLoop {
     mutating func run() {
         while true {
             var polled = [pollfd(fd: stop, events: Int16(POLLIN), revents: 0)]
-            let now = fl_monotonic_ns()
+            let now = Syscalls.monotonicNs()
             let accepts = now >= acceptAgainNs
             polled.append(pollfd(fd: accepts ? listener : -1, events: Int16(POLLIN), revents: 0))
             for client in clients {
@@ -155,14 +155,14 @@ private struct AdminLoop {
             var peer = SocketAddress.unspecified
             switch Sockets.accept(listener, peer: &peer) {
             case .failed(let code):
-                if code != EAGAIN { acceptAgainNs = fl_monotonic_ns() + 100_000_000 }
+                if code != EAGAIN { acceptAgainNs = Syscalls.monotonicNs() + 100_000_000 }
                 return
             case .socket(let descriptor):
                 if clients.count >= Limits.adminConnections, !makeRoom() {
                     Syscalls.close(descriptor)
                     continue
                 }
-                clients.append(Client(descriptor: descriptor, sinceNs: fl_monotonic_ns()))
+                clients.append(Client(descriptor: descriptor, sinceNs: Syscalls.monotonicNs()))
             }
         }
     }
@@ -200,7 +200,7 @@ private struct AdminLoop {
             let routes = routes
             buffer.withUnsafeBufferPointer { bytes in
                 clients[index].connection.receive(
-                    UnsafeBufferPointer(rebasing: bytes[..<count]), &headers, nowNs: fl_realtime_ns()
+                    UnsafeBufferPointer(rebasing: bytes[..<count]), &headers, nowNs: Syscalls.realtimeNs()
                 ) { routes.respond(to: $0) }
             }
             noteProgress(index)
@@ -214,7 +214,7 @@ private struct AdminLoop {
         let busy = clients[index].connection.isInRequest || clients[index].connection.hasOutput
         if busy != clients[index].isBusy {
             clients[index].isBusy = busy
-            clients[index].sinceNs = fl_monotonic_ns()
+            clients[index].sinceNs = Syscalls.monotonicNs()
         }
     }
 
@@ -234,19 +234,21 @@ private struct AdminLoop {
             if clients[index].connection.isClosing {
                 Syscalls.shutdownWrite(clients[index].descriptor)
                 clients[index].isLingering = true
-                clients[index].sinceNs = fl_monotonic_ns()
+                clients[index].sinceNs = Syscalls.monotonicNs()
                 return
             }
             // The next request is another one, however soon it came.
             clients[index].isBusy = false
             let routes = routes
-            clients[index].connection.resume(&headers, nowNs: fl_realtime_ns()) { routes.respond(to: $0) }
+            clients[index].connection.resume(&headers, nowNs: Syscalls.realtimeNs()) {
+                routes.respond(to: $0)
+            }
             noteProgress(index)
         }
     }
 
     private mutating func enforceDeadlines() {
-        let now = fl_monotonic_ns()
+        let now = Syscalls.monotonicNs()
         for index in clients.indices {
             if clients[index].descriptor < 0 || clients[index].deadlineNs(patience) > now { continue }
             let connection = clients[index].connection
@@ -254,7 +256,7 @@ private struct AdminLoop {
                 close(index)
                 continue
             }
-            clients[index].connection.refuse(408, "the request took too long", nowNs: fl_realtime_ns())
+            clients[index].connection.refuse(408, "the request took too long", nowNs: Syscalls.realtimeNs())
             clients[index].sinceNs = now
             flush(index)
         }

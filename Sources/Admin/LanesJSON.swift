@@ -1,8 +1,8 @@
 // /lanes and /lanes/NAME: each lane with its members, where they are, and how many lane requests they were
 // handed.
 internal import Base
-internal import CLinux
 internal import Lanes
+internal import Loop
 internal import Telemetry
 
 struct LanesJSON {
@@ -20,7 +20,7 @@ struct LanesJSON {
         requests = Dictionary(
             receipts.map { (Receipt(lane: $0.lane, service: $0.service), $0.requests) },
             uniquingKeysWith: &+)
-        nowSeconds = Int64(fl_realtime_ns() / 1_000_000_000)
+        nowSeconds = Int64(Syscalls.realtimeNs() / 1_000_000_000)
     }
 
     func index(of name: String) -> Int? { model.lanes.firstIndex { $0.name == name } }

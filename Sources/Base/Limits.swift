@@ -113,7 +113,7 @@ public enum Limits {
 
     /// Series of the request metrics that one worker keeps (528 bytes each once used); more are counted
     /// together. A power of two. (Computed, as the next: a stored one would be a call from the hot path.)
-    @inlinable public static var meterRequestCells: Int { 4_096 }
+    @inlinable public static var meterRequestCells: Int { 2_048 }
     /// Series of lane events that one worker keeps (32 bytes each). A power of two.
     @inlinable public static var meterLaneCells: Int { 2_048 }
     /// Label sets, lanes included, that a process names in metrics over all its configurations.

@@ -47,9 +47,9 @@ package final class Fleet: Sendable {
         var mailboxes: [Mailbox<WorkerLetter>] = []
         var memories: [MeterMemory] = []
         for _ in 0..<workers {
-            guard let mailbox = Mailbox<WorkerLetter>() else { return nil }
+            guard let mailbox = Mailbox<WorkerLetter>(), let memory = MeterMemory() else { return nil }
             mailboxes.append(mailbox)
-            memories.append(MeterMemory())
+            memories.append(memory)
         }
         self.mailboxes = mailboxes
         self.memories = memories

@@ -46,53 +46,32 @@ public struct AccessLogStats: Sendable {
 }
 
 public final class AccessLog: Sendable {
-    private nonisolated(unsafe) let rings: [AccessRing]
-    private nonisolated(unsafe) let writerState: UnsafeMutablePointer<UInt64>
-    private let wakeDescriptor: Int32
+    private let wiring: AccessWiring
     private let shared = AccessWriterShared()
     private let thread: Mutex<Thread?>
 
     /// Opens the target and starts the writer.
     public init(target: AccessLogTarget, format: AccessLogFormat, workers: Int) throws(AccessLogError) {
+        let wiring = try AccessWiring(workers: workers)
         let descriptor = try AccessWriter.open(target)
-        let wakeDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
-        if wakeDescriptor < 0 {
-            let code = errno
+        let shared = shared
+        let started = Thread(name: "access-log") {
+            var writer = AccessWriter(
+                wiring: wiring, target: target, format: format, descriptor: descriptor, shared: shared)
+            writer.run()
+        }
+        guard let started else {
             if target != .standardOutput { Glibc.close(descriptor) }
-            throw AccessLogError(path: "(eventfd)", code: code)
+            throw AccessLogError(path: "(thread)", code: EAGAIN)
         }
-        let writerState = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
-        writerState.initialize(to: WriterState.awake)
-        let rings = (0..<max(1, workers)).map { _ in
-            AccessRing(
-                capacity: Limits.accessRingBytes, writerState: writerState, wakeDescriptor: wakeDescriptor)
-        }
-        self.rings = rings
-        self.writerState = writerState
-        self.wakeDescriptor = wakeDescriptor
-        nonisolated(unsafe) let writer = AccessWriter(
-            rings: rings, target: target, format: format, descriptor: descriptor, writerState: writerState,
-            wakeDescriptor: wakeDescriptor, shared: shared)
-        guard
-            let started = Thread(
-                name: "access-log",
-                {
-                    var writer = writer
-                    writer.run()
-                })
-        else { fatalError("cannot start the access log's thread") }
+        self.wiring = wiring
         thread = Mutex(started)
     }
 
-    deinit {
-        close()
-        for ring in rings { ring.unmap() }
-        writerState.deallocate()
-        Glibc.close(wakeDescriptor)
-    }
+    deinit { close() }
 
     /// The end for one worker; workers count from 0 up to the number given at creation.
-    public func ring(worker: Int) -> AccessRing { rings[worker] }
+    public func ring(worker: Int) -> AccessRing { wiring.rings[worker] }
 
     /// Closes the file and opens its name again: after a log rotation (SIGUSR1). The writer does it before
     /// the next line; if the name cannot be opened, the old file stays.
@@ -117,13 +96,48 @@ public final class AccessLog: Sendable {
         var stats = AccessLogStats()
         stats.written = shared.written.load(ordering: .relaxed)
         stats.failed = shared.failed.load(ordering: .relaxed)
-        for ring in rings { stats.dropped += ring.dropped }
+        for ring in wiring.rings { stats.dropped += ring.dropped }
         return stats
     }
 
     private func wake() {
         var one: UInt64 = 1
-        _ = Glibc.write(wakeDescriptor, &one, 8)
+        _ = Glibc.write(wiring.wakeDescriptor, &one, 8)
+    }
+}
+
+/// The rings and what wakes their reader; freed when neither the log nor its writer is left.
+final class AccessWiring: Sendable {
+    nonisolated(unsafe) let rings: [AccessRing]
+    nonisolated(unsafe) let writerState: UnsafeMutablePointer<UInt64>
+    let wakeDescriptor: Int32
+
+    init(workers: Int) throws(AccessLogError) {
+        let descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+        if descriptor < 0 { throw AccessLogError(path: "(eventfd)", code: errno) }
+        let state = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
+        state.initialize(to: WriterState.awake)
+        var rings: [AccessRing] = []
+        for _ in 0..<max(1, workers) {
+            let ring = AccessRing(
+                capacity: Limits.accessRingBytes, writerState: state, wakeDescriptor: descriptor)
+            guard let ring else {
+                for ring in rings { ring.unmap() }
+                state.deallocate()
+                Glibc.close(descriptor)
+                throw AccessLogError(path: "(ring)", code: ENOMEM)
+            }
+            rings.append(ring)
+        }
+        self.rings = rings
+        writerState = state
+        wakeDescriptor = descriptor
+    }
+
+    deinit {
+        for ring in rings { ring.unmap() }
+        writerState.deallocate()
+        Glibc.close(wakeDescriptor)
     }
 }
 

@@ -151,14 +151,13 @@ public struct AccessRing: BitwiseCopyable {
 }
 
 extension AccessRing {
-    /// A new ring; `capacity` is a power of two. Freed by `unmap`.
-    init(capacity: Int, writerState: UnsafeMutablePointer<UInt64>, wakeDescriptor: Int32) {
+    /// A new ring; `capacity` is a power of two. Freed by `unmap`. nil: out of memory.
+    init?(capacity: Int, writerState: UnsafeMutablePointer<UInt64>, wakeDescriptor: Int32) {
         precondition(capacity & (capacity - 1) == 0 && capacity >= 64)
         let bytes = RingLayout.data * 8 + capacity
-        guard
-            let place = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+        guard let place = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
             Int(bitPattern: place) != -1  // MAP_FAILED
-        else { fatalError("out of memory: \(bytes) bytes of access log ring") }
+        else { return nil }
         self.init(
             base: place.bindMemory(to: UInt64.self, capacity: bytes / 8), writerState: writerState,
             wakeDescriptor: wakeDescriptor, capacity: capacity)

@@ -8,12 +8,10 @@ internal import Glibc
 internal import Synchronization
 
 struct AccessWriter {
-    private let rings: [AccessRing]
+    private let wiring: AccessWiring
     private let target: AccessLogTarget
     private var format: AccessFormat
     private var descriptor: Int32
-    private let writerState: UnsafeMutablePointer<UInt64>
-    private let wakeDescriptor: Int32
     private let shared: AccessWriterShared
     private var lines: UInt64 = 0
     /// Pipes, sockets and terminals can block for ever; files cannot.
@@ -22,15 +20,13 @@ struct AccessWriter {
     private var warnedAtNs: UInt64 = 0
 
     init(
-        rings: [AccessRing], target: AccessLogTarget, format: AccessLogFormat, descriptor: Int32,
-        writerState: UnsafeMutablePointer<UInt64>, wakeDescriptor: Int32, shared: AccessWriterShared
+        wiring: AccessWiring, target: AccessLogTarget, format: AccessLogFormat, descriptor: Int32,
+        shared: AccessWriterShared
     ) {
-        self.rings = rings
+        self.wiring = wiring
         self.target = target
         self.format = AccessFormat(format)
         self.descriptor = descriptor
-        self.writerState = writerState
-        self.wakeDescriptor = wakeDescriptor
         self.shared = shared
         canBlock = Self.canBlock(descriptor)
     }
@@ -74,25 +70,25 @@ struct AccessWriter {
     }
 
     private func wait(_ state: UInt64) {
-        fl_store_relaxed(writerState, state)
+        fl_store_relaxed(wiring.writerState, state)
         fl_fence()
         let asleep = state == WriterState.asleep
-        if asleep && rings.contains(where: { !$0.isEmpty }) {
-            fl_store_relaxed(writerState, WriterState.awake)
+        if asleep && wiring.rings.contains(where: { !$0.isEmpty }) {
+            fl_store_relaxed(wiring.writerState, WriterState.awake)
             return
         }
-        var waited = pollfd(fd: wakeDescriptor, events: Int16(POLLIN), revents: 0)
+        var waited = pollfd(fd: wiring.wakeDescriptor, events: Int16(POLLIN), revents: 0)
         _ = poll(&waited, 1, asleep ? -1 : Limits.accessGatherMs)
-        fl_store_relaxed(writerState, WriterState.awake)
+        fl_store_relaxed(wiring.writerState, WriterState.awake)
         var count: UInt64 = 0
-        _ = read(wakeDescriptor, &count, 8)
+        _ = read(wiring.wakeDescriptor, &count, 8)
     }
 
     /// Everything that is in the rings now; false if that was nothing. A bounded round per ring, so that one
     /// busy worker does not starve the others or a request to stop.
     private mutating func drain() -> Bool {
         var found = false
-        for ring in rings {
+        for ring in wiring.rings {
             var budget = Limits.accessRingBytes / MemoryLayout<AccessRecord>.stride
             while budget > 0, ring.pop({ format.append($0) }) {
                 found = true

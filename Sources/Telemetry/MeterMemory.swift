@@ -47,13 +47,13 @@ enum RequestCell {
 public final class MeterMemory: Sendable {
     nonisolated(unsafe) let base: UnsafeMutablePointer<UInt64>
 
-    public init() {
+    /// nil: the system refused the address space.
+    public init?() {
         let bytes = MeterLayout.words * 8
-        guard
-            let place = mmap(
-                nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+        guard let place = mmap(nil, bytes, PROT_READ | PROT_WRITE, flags, -1, 0),
             Int(bitPattern: place) != -1  // MAP_FAILED
-        else { fatalError("out of memory: \(bytes) bytes of counters") }
+        else { return nil }
         base = place.bindMemory(to: UInt64.self, capacity: MeterLayout.words)
         Ladder.milliseconds.freeze(at: base + MeterLayout.millisecondLadder)
         Ladder.bytes.freeze(at: base + MeterLayout.byteLadder)

@@ -41,7 +41,8 @@ private func statuses(_ output: String) -> [Int] {
 private let several =
     "GET /a?x=1 HTTP/1.1\r\nHost: h\r\nOrigin: http://h\r\nSec-Fetch-Site: same-origin\r\n\r\n"
     + "POST /b HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\nhello"
-    + "POST /c HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2;e=1\r\nde\r\n0\r\nt: v\r\n\r\n"
+    + "POST /c HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n"
+    + "3\r\nabc\r\n2;e=1\r\nde\r\n0\r\nt: v\r\n\r\n"
     + "HEAD /d HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n"
 
 @Test func pipelinedRequestsAreAnsweredInOrder() {
@@ -56,9 +57,12 @@ private let several =
     #expect(statuses(output) == [200, 200, 200, 200])
     #expect(output.contains("GET /a 0\n"))
     // HEAD tells the length and sends no body.
-    #expect(output.hasSuffix("content-length: 10\r\nvary: accept-encoding\r\ncache-control: no-store\r\n"
-        + "x-content-type-options: nosniff\r\nserver: fairlead\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
-        + "connection: close\r\n\r\n"))
+    #expect(
+        output.hasSuffix(
+            "content-length: 10\r\nvary: accept-encoding\r\ncache-control: no-store\r\n"
+                + "x-content-type-options: nosniff\r\nserver: fairlead\r\n"
+                + "date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+                + "connection: close\r\n\r\n"))
     #expect(closed)
 }
 
@@ -75,7 +79,8 @@ private let several =
 }
 
 @Test(arguments: [
-    ("GET / HTTP/1.1\r\n\r\n", 400), ("GET / HTTP/2.0\r\nhost: h\r\n\r\n", 505), ("\u{1}\u{2}\u{3}\r\n\r\n", 400),
+    ("GET / HTTP/1.1\r\n\r\n", 400), ("GET / HTTP/2.0\r\nhost: h\r\n\r\n", 505),
+    ("\u{1}\u{2}\u{3}\r\n\r\n", 400),
     ("GET / HTTP/1.1\r\nhost: h\r\nhost: h\r\n\r\n", 400), ("GET / HTTP/1.1\nhost: h\n\n", 400),
     ("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 1048577\r\n\r\n", 413),
     ("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n", 400),
@@ -119,12 +124,15 @@ func badRequestsAreRefusedAndTheConnectionCloses(input: String, status: Int) {
 @Test func junkNeverCrashesAndNeverReachesTheRoutesTwice() {
     var random = SystemRandomNumberGenerator()
     let fragments = [
-        "GET / HTTP/1.1\r\n", "host: h\r\n", "\r\n", "content-length: 3\r\n", "transfer-encoding: chunked\r\n",
+        "GET / HTTP/1.1\r\n", "host: h\r\n", "\r\n", "content-length: 3\r\n",
+        "transfer-encoding: chunked\r\n",
         "0\r\n\r\n", "\0", "\u{FF}", ": \r\n", " ", "POST ", "%%%", "5\r\nhello\r\n",
     ]
     for _ in 0..<3_000 {
         var text = ""
-        for _ in 0..<Int.random(in: 1...12, using: &random) { text += fragments.randomElement(using: &random)! }
+        for _ in 0..<Int.random(in: 1...12, using: &random) {
+            text += fragments.randomElement(using: &random)!
+        }
         let bytes = Array(text.utf8)
         let split = Int.random(in: 0...bytes.count, using: &random)
         var closed = false

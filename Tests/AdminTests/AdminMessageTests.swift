@@ -4,8 +4,10 @@ import Testing
 @testable import Admin
 
 @Test(arguments: [
-    ("gzip", true), ("GZIP, br", true), ("br, gzip;q=0.5", true), ("gzip;q=0", false), ("gzip; q=0.000", false),
-    ("*", true), ("*;q=0", false), ("identity", false), ("", false), ("gzip;q=0, *", false), ("*, gzip;q=0", false),
+    ("gzip", true), ("GZIP, br", true), ("br, gzip;q=0.5", true), ("gzip;q=0", false),
+    ("gzip; q=0.000", false),
+    ("*", true), ("*;q=0", false), ("identity", false), ("", false), ("gzip;q=0, *", false),
+    ("*, gzip;q=0", false),
     ("x-gzip", true), ("gzip;q=nonsense", false),
 ])
 func gzipOnlyForThoseWhoAsk(header: String, expected: Bool) {

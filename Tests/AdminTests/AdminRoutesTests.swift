@@ -181,7 +181,9 @@ extension JSONValue {
     let page = text(response)
     #expect(page.hasPrefix("<!doctype html>"))
     #expect(page.hasSuffix("</html>\n"))
-    for outside in ["src=\"http", "href=\"http", "url(http", "@import", "innerHTML", "document.write", "eval("] {
+    for outside in [
+        "src=\"http", "href=\"http", "url(http", "@import", "innerHTML", "document.write", "eval(",
+    ] {
         #expect(!page.contains(outside))
     }
     let policy = try #require(response.headers.first { $0.name == "content-security-policy" }?.value)

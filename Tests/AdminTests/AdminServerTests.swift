@@ -58,7 +58,8 @@ private final class Client {
             out.append(byte)
         }
         let head = String(decoding: out, as: UTF8.self)
-        let length = head.split(separator: "\r\n").first { $0.hasPrefix("content-length: ") }
+        let length =
+            head.split(separator: "\r\n").first { $0.hasPrefix("content-length: ") }
             .flatMap { Int($0.dropFirst(16)) } ?? 0
         for _ in 0..<length where recv(descriptor, &byte, 1, 0) == 1 { out.append(byte) }
         return String(decoding: out, as: UTF8.self)

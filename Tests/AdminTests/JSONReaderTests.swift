@@ -7,7 +7,8 @@ import Testing
 private func read(_ text: String) throws -> JSONValue { try JSONReader.read(Array(text.utf8)) }
 
 @Test func valuesAreRead() throws {
-    let value = try read(#" {"a": [1, -2.5e3, true, false, null, {}], "b": "x\"\\\/\b\f\n\r\tA😀é", "c": {}} "#)
+    let value = try read(
+        #" {"a": [1, -2.5e3, true, false, null, {}], "b": "x\"\\\/\b\f\n\r\tA😀é", "c": {}} "#)
     #expect(
         value["a"]
             == .array([.number(1), .number(-2_500), .bool(true), .bool(false), .null, .object([])]))
@@ -19,9 +20,11 @@ private func read(_ text: String) throws -> JSONValue { try JSONReader.read(Arra
 }
 
 @Test(arguments: [
-    "", " ", "{", "}", "[", "[1", "[1,", "[1,]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{\"a\":1 \"b\":2}",
+    "", " ", "{", "}", "[", "[1", "[1,", "[1,]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}",
+    "{\"a\":1 \"b\":2}",
     "{\"a\":1,\"a\":2}", "\"", "\"\\", "\"\\u12\"", "\"\\u12G4\"", "\"\\x\"", "\"\u{1}\"", "\"\\uD800\"",
-    "\"\\uD800\\u0041\"", "\"\\uDC00\"", "01", "-", "1.", "1e", "1e999", "+1", ".5", "tru", "nul", "truefalse",
+    "\"\\uD800\\u0041\"", "\"\\uDC00\"", "01", "-", "1.", "1e", "1e999", "+1", ".5", "tru", "nul",
+    "truefalse",
     "1 2", "NaN", "[1]]", "'a'", "/*c*/1",
 ])
 func badTextIsRefused(text: String) {
@@ -50,7 +53,9 @@ func badTextIsRefused(text: String) {
     let text = Array(#"{"a":["\ud83d\ude00",1.5e-3,{"b":null}],"c":"\n"}"#.utf8)
     for _ in 0..<20_000 {
         var copy = text
-        for _ in 0..<Int.random(in: 1...4) { copy[Int.random(in: 0..<copy.count)] = UInt8.random(in: 0...255) }
+        for _ in 0..<Int.random(in: 1...4) {
+            copy[Int.random(in: 0..<copy.count)] = UInt8.random(in: 0...255)
+        }
         _ = try? JSONReader.read(copy)
     }
 }
@@ -67,10 +72,12 @@ func badTextIsRefused(text: String) {
 }
 
 @Test(arguments: [
-    ("", "body missing"), ("[]", "must be an object"), ("{}", "url missing"), (#"{"url":1}"#, "url must be a string"),
+    ("", "body missing"), ("[]", "must be an object"), ("{}", "url missing"),
+    (#"{"url":1}"#, "url must be a string"),
     (#"{"url":"/","method":"G T"}"#, "method"), (#"{"url":"/","header":{}}"#, "unknown member \"header\""),
     (#"{"url":"/ x"}"#, "blanks"), (#"{"url":"/","headers":[]}"#, "headers must be an object, not array"),
-    (#"{"url":"/","headers":{"a b":"c"}}"#, "not a token"), (#"{"url":"/","headers":{"a":1}}"#, "header a must be"),
+    (#"{"url":"/","headers":{"a b":"c"}}"#, "not a token"),
+    (#"{"url":"/","headers":{"a":1}}"#, "header a must be"),
     (#"{"url":"/","headers":{"a":"b\r\nc: d"}}"#, "control characters"),
     (#"{"url":"/","headers":{"a":[["b"]]}}"#, "header a must be"), (#"{"url":"/""#, "at byte"),
 ])
@@ -84,7 +91,8 @@ func badExplainBodiesSayWhatIsWrong(body: String, words: String) {
 
 @Test func tooManyExplainHeadersAreRefused() {
     let values = Array(repeating: "\"v\"", count: Limits.headFields + 1).joined(separator: ",")
-    guard case .failure = ExplainBody.read(Array("{\"url\":\"/\",\"headers\":{\"a\":[\(values)]}}".utf8)) else {
+    guard case .failure = ExplainBody.read(Array("{\"url\":\"/\",\"headers\":{\"a\":[\(values)]}}".utf8))
+    else {
         Issue.record("accepted")
         return
     }

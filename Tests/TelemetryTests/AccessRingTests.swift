@@ -13,7 +13,10 @@ private final class RingFixture {
 
     init(capacity: Int) {
         state.initialize(to: WriterState.awake)
-        ring = AccessRing(capacity: capacity, writerState: state, wakeDescriptor: -1)
+        guard let ring = AccessRing(capacity: capacity, writerState: state, wakeDescriptor: -1) else {
+            preconditionFailure("no memory for a test")
+        }
+        self.ring = ring
     }
 
     deinit {

@@ -6,6 +6,11 @@ import Testing
 
 @testable import Telemetry
 
+func meterMemory() -> MeterMemory {
+    guard let memory = MeterMemory() else { preconditionFailure("no address space for a test") }
+    return memory
+}
+
 private func sample(labels: UInt32 = 1, code: UInt16 = 200, flags: ResponseFlags = []) -> RequestSample {
     var sample = RequestSample()
     sample.labelsID = labels
@@ -19,7 +24,7 @@ private func total(_ reading: MeterReading) -> UInt64 {
 }
 
 @Test func countersAndGauges() {
-    let memory = MeterMemory()
+    let memory = meterMemory()
     let meter = memory.meter
     meter.add(.staleRetries)
     meter.add(.staleRetries, 41)
@@ -31,7 +36,7 @@ private func total(_ reading: MeterReading) -> UInt64 {
 }
 
 @Test func everyPartOfTheLabelsMakesASeriesOfItsOwn() {
-    let memory = MeterMemory()
+    let memory = meterMemory()
     let base = sample()
     var variants = [base]
     func vary(_ change: (inout RequestSample) -> Void) {
@@ -67,7 +72,7 @@ private func total(_ reading: MeterReading) -> UInt64 {
 }
 
 @Test func histogramsHoldWhatWasCounted() {
-    let memory = MeterMemory()
+    let memory = meterMemory()
     var one = sample()
     one.durationNs = 3_000_000
     one.requestBytes = 0
@@ -84,7 +89,7 @@ private func total(_ reading: MeterReading) -> UInt64 {
 }
 
 @Test func aFullTableCountsUnderOneSeriesAndLosesNothing() {
-    let memory = MeterMemory()
+    let memory = meterMemory()
     let extra = 100
     for id in 0..<(Limits.meterRequestCells + extra) { memory.meter.request(sample(labels: UInt32(id))) }
     let reading = MeterReading([memory])
@@ -99,8 +104,8 @@ private func total(_ reading: MeterReading) -> UInt64 {
 }
 
 @Test func laneEventsCountByEventLaneAndService() {
-    let memory = MeterMemory()
-    let other = MeterMemory()
+    let memory = meterMemory()
+    let other = meterMemory()
     for _ in 0..<3 { memory.meter.lane(service: 1, lane: 2, decision: 1, carrier: 4) }
     other.meter.lane(service: 1, lane: 2, decision: 1, carrier: 4)
     memory.meter.lane(service: 1, lane: 2, decision: 0, carrier: 4)
@@ -117,14 +122,14 @@ private func total(_ reading: MeterReading) -> UInt64 {
 }
 
 @Test func aFullLaneTableCountsWhatItDropped() {
-    let memory = MeterMemory()
+    let memory = meterMemory()
     for lane in 0..<(Limits.meterLaneCells + 9) { memory.meter.laneMember(lane: UInt32(lane), service: 0) }
     #expect(MeterReading([memory]).lanes.count == Limits.meterLaneCells)
     #expect(memory.value(.laneSeriesOverflow) == 9)
 }
 
 @Test func aReaderBesideTheWriterSeesOnlyWholeSeriesThatNeverShrink() {
-    let memory = MeterMemory()
+    let memory = meterMemory()
     let rounds = 200_000
     let finished = Finished()
     let writer = Thread(name: "writer") {

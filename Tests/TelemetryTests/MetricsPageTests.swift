@@ -31,7 +31,7 @@ private func auth(_ version: String = "v1") -> DestinationLabels {
 }
 
 @Test func istiosMetricsHaveIstiosNamesLabelsAndValues() throws {
-    let memory = MeterMemory()
+    let memory = meterMemory()
     var one = RequestSample()
     one.labelsID = 1
     one.responseCode = 503
@@ -69,7 +69,7 @@ private func auth(_ version: String = "v1") -> DestinationLabels {
 }
 
 @Test func inboundReportsAsTheDestination() throws {
-    let memory = MeterMemory()
+    let memory = meterMemory()
     var one = RequestSample()
     one.labelsID = 1
     one.reporter = .destination
@@ -91,7 +91,7 @@ private func auth(_ version: String = "v1") -> DestinationLabels {
 }
 
 @Test func workersAndEqualLabelSetsAreSummed() throws {
-    let meters = [MeterMemory(), MeterMemory()]
+    let meters = [meterMemory(), meterMemory()]
     for (index, memory) in meters.enumerated() {
         var one = RequestSample()
         one.labelsID = UInt32(index + 1)
@@ -114,7 +114,7 @@ private func auth(_ version: String = "v1") -> DestinationLabels {
 }
 
 @Test func laneFamilies() throws {
-    let memory = MeterMemory()
+    let memory = meterMemory()
     memory.meter.lane(service: 1, lane: 7, decision: 1, carrier: 2)
     memory.meter.laneLost(reason: 1, lane: 7, service: 1)
     memory.meter.laneRestored(carrier: 2, lane: 7, service: 1)
@@ -140,12 +140,13 @@ private func auth(_ version: String = "v1") -> DestinationLabels {
 }
 
 @Test func hostileLabelValuesStayInsideTheirQuotes() throws {
-    let memory = MeterMemory()
-    memory.meter.request({
-        var one = RequestSample()
-        one.labelsID = 1
-        return one
-    }())
+    let memory = meterMemory()
+    memory.meter.request(
+        {
+            var one = RequestSample()
+            one.labelsID = 1
+            return one
+        }())
     var hostile = auth()
     hostile.serviceName = "a\"} 1\nevil_total{x=\"\\\u{7}é\r"
     let parsed = try ParsedMetrics(page([memory], [hostile]).render())
@@ -156,22 +157,21 @@ private func auth(_ version: String = "v1") -> DestinationLabels {
 }
 
 @Test func overflowIsASeriesThatSaysSo() throws {
-    let memory = MeterMemory()
-    for id in 0..<5_000 {
-        var one = RequestSample()
-        one.labelsID = 1
-        one.responseCode = UInt16(id)
-        memory.meter.request(one)
-    }
+    let memory = meterMemory()
+    var one = RequestSample()
+    one.labelsID = 1
+    memory.meter.request(one)
+    // As a full table leaves it (MeterTests); a page of a full one takes a debug build minutes to check.
+    memory.base[MeterLayout.cells + RequestCell.duration] = 3
+    memory.meter.add(.requestSeriesOverflow, 3)
     let parsed = try ParsedMetrics(page([memory], [auth()]).render())
-    let total = parsed.families["istio_requests_total"]!.samples.map(\.value).reduce(0, +)
-    #expect(total == 5_000)
-    #expect(parsed.value("istio_requests_total", ["destination_service": "overflow"]) ?? 0 > 0)
-    #expect(parsed.value("fairlead_series_overflow_total", ["table": "requests"]) ?? 0 > 0)
+    #expect(parsed.value("istio_requests_total", ["destination_service": "overflow"]) == 3)
+    #expect(parsed.value("istio_requests_total", ["destination_service_name": "auth-svc"]) == 1)
+    #expect(parsed.value("fairlead_series_overflow_total", ["table": "requests"]) == 3)
 }
 
 @Test func reloadsProcessAndExtraFamilies() throws {
-    var metrics = page([MeterMemory()])
+    var metrics = page([meterMemory()])
     metrics.control.configurationAccepted(generation: 4)
     metrics.control.configurationRefused()
     metrics.control.configurationRefused()
