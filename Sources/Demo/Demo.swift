@@ -13,8 +13,8 @@ package struct DemoOptions: Sendable {
     package init() {}
 }
 
-/// Runs the demo; returns the exit code: 0 when every step of the tour went as told. Blocks; must be called on
-/// a thread that lives as long as the process, since the proxies end with the thread that started them.
+/// Runs the demo; returns the exit code: 0 when every step of the tour went as told. Blocks; must be called
+/// on a thread that lives as long as the process, since the proxies end with the thread that started them.
 package func runDemo(_ options: DemoOptions) -> Int32 {
     let signals = EndSignals()
     guard let site = Site.firstFree() else {

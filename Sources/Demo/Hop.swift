@@ -1,5 +1,5 @@
-// What one service says of a request: who answered, what it heard of the lane, what it passed on, and what the
-// services behind it said. Travels as JSON; people see a drawing.
+// What one service says of a request: who answered, what it heard of the lane, what it passed on, and what
+// the services behind it said. Travels as JSON; people see a drawing.
 internal import Base
 
 struct Hop: Equatable {

@@ -1,5 +1,5 @@
-// Reads the JSON that the demo's own services write. Strict and small; numbers are kept as text, since none of
-// them matters here.
+// Reads the JSON that the demo's own services write. Strict and small; numbers are kept as text, since none
+// of them matters here.
 
 indirect enum JSONValue: Equatable {
     case object([String: JSONValue])

@@ -1,5 +1,5 @@
-// The tour: eight requests through the edge, each with what must come of it. It sees only what any client sees,
-// and the counters that the proxies publish.
+// The tour: eight requests through the edge, each with what must come of it. It sees only what any client
+// sees, and the counters that the proxies publish.
 internal import Base
 
 /// What an answer at the edge was.

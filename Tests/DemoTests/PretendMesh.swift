@@ -1,5 +1,5 @@
-// A stand-in for the proxies: just enough of an edge and of sidecars for the tour to go as told, and faults to
-// switch on, so that each check of the tour can be seen to fail.
+// A stand-in for the proxies: just enough of an edge and of sidecars for the tour to go as told, and faults
+// to switch on, so that each check of the tour can be seen to fail.
 import Base
 import Synchronization
 import TestSupport

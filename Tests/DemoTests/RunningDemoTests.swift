@@ -6,6 +6,11 @@ extension DemoSuites.RunningDemoTests {
     /// Starting seven proxies and the tour on a loaded machine with sanitizers.
     private var patience: Deadline { .seconds(120) }
 
+    /// Its working folder lies in `folder`, so that a demo which is killed leaves nothing behind.
+    private func start(_ folder: TemporaryDirectory, _ arguments: String...) throws -> RunningProcess {
+        try Programs.startFairlead(["demo"] + arguments, environment: ["TMPDIR": folder.path])
+    }
+
     /// Where the edge listens, from the introduction.
     private func edgePort(_ demo: RunningProcess) throws -> UInt16 {
         let line = try demo.waitForLine("  edge       http", patience)
@@ -13,14 +18,17 @@ extension DemoSuites.RunningDemoTests {
     }
 
     @Test func onceEndsWithTheTour() throws {
-        let demo = try Programs.startFairlead(["demo", "--once"])
+        let folder = try TemporaryDirectory()
+        let demo = try start(folder, "--once")
         #expect(try demo.waitForExit(patience) == 0, "\(demo.stdout)\(demo.stderr)")
         #expect(demo.stdout.contains("All 8 steps went as told."))
         #expect(demo.stderr.isEmpty)
+        #expect(listFolder(folder.path).isEmpty)
     }
 
     @Test func endsOnCtrlC() throws {
-        let demo = try Programs.startFairlead(["demo"])
+        let folder = try TemporaryDirectory()
+        let demo = try start(folder)
         let port = try edgePort(demo)
         try demo.waitForLine("Still running", patience)
         let page = try Programs.curl(["-b", "x-feat-name=auth-refactor", "http://localhost:\(port)/"])
@@ -31,7 +39,8 @@ extension DemoSuites.RunningDemoTests {
     }
 
     @Test func proxiesDieWithTheDemo() throws {
-        let demo = try Programs.startFairlead(["demo"])
+        let folder = try TemporaryDirectory()
+        let demo = try start(folder)
         let port = try edgePort(demo)
         try demo.waitForLine("Still running", patience)
         demo.signal(9)
@@ -40,7 +49,8 @@ extension DemoSuites.RunningDemoTests {
     }
 
     @Test func tellsWhichProxyDied() throws {
-        let demo = try Programs.startFairlead(["demo"])
+        let folder = try TemporaryDirectory()
+        let demo = try start(folder)
         try demo.waitForLine("Still running", patience)
         let child = try #require(try children(of: demo.pid).first)
         _ = try Programs.result(["kill", "-9", "\(child)"])

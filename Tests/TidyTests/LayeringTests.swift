@@ -30,9 +30,9 @@ struct Layers {
     }
 }
 
-/// The modules that a Swift file imports.
-func imports(of text: String) -> [(module: String, line: Int)] {
-    CodeText(text).text.split(separator: "\n", omittingEmptySubsequences: false).enumerated().compactMap {
+/// The modules that a Swift file imports, from its code without comments.
+func imports(of code: String) -> [(module: String, line: Int)] {
+    code.split(separator: "\n", omittingEmptySubsequences: false).enumerated().compactMap {
         index, line in
         let words = line.split { $0 == " " || $0 == "." }
         guard let at = words.prefix(3).firstIndex(of: "import"), at + 1 < words.count else { return nil }
@@ -104,7 +104,7 @@ func manifestDependencies(_ manifest: String) -> [String: [String]] {
         for file in SourceTree.files where file.isSwift && file.path.hasPrefix("Sources/") {
             let module = String(file.path.split(separator: "/")[1])
             let own = try #require(layers.level(of: module))
-            for (name, line) in imports(of: file.text) {
+            for (name, line) in imports(of: file.code) {
                 if let users = Self.outside[name] {
                     #expect(users.contains("*") || users.contains(module), "\(file.path):\(line): \(name)")
                     continue
@@ -124,7 +124,7 @@ func manifestDependencies(_ manifest: String) -> [String: [String]] {
         #expect(layers.level(of: "Config") == nil)
         #expect(Layers("a < b") == nil)
         let text = "package import Base\n// import No\n@testable import HTTP\nimport struct Loop.Timer\n"
-        #expect(imports(of: text).map(\.module) == ["Base", "HTTP", "Loop"])
+        #expect(imports(of: CodeText(text).text).map(\.module) == ["Base", "HTTP", "Loop"])
         let manifest = """
             library("Loop", ["Base", "CLinux"]),
             .target(

@@ -1,4 +1,5 @@
 // The files of this repository as the tidy tests see them, and what a rule says about one.
+import Glibc
 import TestSupport
 import Testing
 
@@ -7,6 +8,18 @@ struct SourceFile {
     /// From the root of the repository: `Sources/Base/Arena.swift`.
     let path: String
     let text: String
+    /// The text without comments and strings where it is Swift or C; line by line the same.
+    let code: String
+
+    init(path: String, text: String) {
+        self.path = path
+        self.text = text
+        let isCode = [".swift", ".c", ".h", ".cc"].contains { path.hasSuffix($0) }
+        code = isCode ? CodeText(text).text : text
+    }
+
+    /// Whether the text has that anywhere: cheap, for rules that seldom have to look closer.
+    func has(_ needle: String) -> Bool { strstr(text, needle) != nil }
 
     var name: String { path.split(separator: "/").last.map(String.init) ?? path }
     /// What follows the last dot of the name; empty without one.

@@ -46,6 +46,12 @@ private struct Scanner {
 
     /// One comment, string or byte.
     private mutating func step() {
+        // Most bytes begin nothing; the rest looks closer.
+        guard [0x2F, 0x23, 0x22, 0x27].contains(bytes[at]) else {
+            out.append(bytes[at])
+            at += 1
+            return
+        }
         if starts(with: "//") {
             while at < bytes.count, bytes[at] != 0x0A { blank(1) }
         } else if starts(with: "/*") {
@@ -128,55 +134,64 @@ struct FunctionLength: Equatable {
     let bodyLines: Int
 }
 
-/// Every function, initializer and subscript with a body, inner ones too.
-func functionLengths(_ source: String) -> [FunctionLength] {
-    struct Open {
+/// Every function, initializer and subscript with a body, inner ones too. `code` has no comments and strings
+/// (`CodeText`).
+func functionLengths(_ code: String) -> [FunctionLength] {
+    var finder = FunctionFinder()
+    for byte in code.utf8 { finder.take(byte) }
+    finder.take(0x0A)
+    return finder.found
+}
+
+private struct FunctionFinder {
+    private struct Open {
         var function: (name: String, line: Int)?
         var line: Int
     }
+
     var found: [FunctionLength] = []
-    var stack: [Open] = []
-    var pending: (name: String, line: Int)?
-    var parentheses = 0
-    var line = 1
-    var word = ""
-    var previousWord = ""
-    var beforeWord: Character = " "
-    var previous: Character = " "
-    for character in CodeText(source).text + "\n" {
-        if character.isLetter || character.isNumber || character == "_" {
-            if word.isEmpty { beforeWord = previous }
-            word.append(character)
-            previous = character
-            continue
-        }
-        if !word.isEmpty {
-            if previousWord == "func" { pending = (word, line) }
-            let isOwn = beforeWord != "."
-            if isOwn, ["init", "deinit", "subscript"].contains(word), pending == nil {
-                pending = (word, line)
-            }
-            previousWord = word
-            word = ""
-        }
-        previous = character
-        switch character {
-        case "\n": line += 1
-        case "(", "[": parentheses += 1
-        case ")", "]": parentheses -= 1
-        case "{":
+    private var stack: [Open] = []
+    /// Declared, its body not yet begun.
+    private var pending: (name: String, line: Int)?
+    private var parentheses = 0
+    private var line = 1
+    private var word: [UInt8] = []
+    private var afterFunc = false
+    private var afterDot = false
+
+    private static func isWord(_ byte: UInt8) -> Bool {
+        (byte | 0x20) &- 0x61 < 26 || byte &- 0x30 < 10 || byte == 0x5F || byte >= 0x80
+    }
+
+    mutating func take(_ byte: UInt8) {
+        if Self.isWord(byte) { return word.append(byte) }
+        if !word.isEmpty { endWord() }
+        switch byte {
+        case UInt8(ascii: "\n"): line += 1
+        case UInt8(ascii: "("), UInt8(ascii: "["): parentheses += 1
+        case UInt8(ascii: ")"), UInt8(ascii: "]"): parentheses -= 1
+        case UInt8(ascii: "{"):
             stack.append(Open(function: parentheses == 0 ? pending : nil, line: line))
             if parentheses == 0 { pending = nil }
-        case "}":
+        case UInt8(ascii: "}"):
             if parentheses == 0 { pending = nil }
-            guard let open = stack.popLast() else { continue }
-            if let function = open.function {
-                found.append(
-                    FunctionLength(
-                        name: function.name, line: function.line, bodyLines: max(0, line - open.line - 1)))
+            if let open = stack.popLast(), let function = open.function {
+                let lines = max(0, line - open.line - 1)
+                found.append(FunctionLength(name: function.name, line: function.line, bodyLines: lines))
             }
         default: break
         }
+        afterDot = byte == UInt8(ascii: ".")
     }
-    return found
+
+    private mutating func endWord() {
+        let text = String(decoding: word, as: UTF8.self)
+        if afterFunc { pending = (text, line) }
+        // `.init(` is a call.
+        let declares = ["init", "deinit", "subscript"].contains(text) && !afterDot
+        if declares, pending == nil { pending = (text, line) }
+        afterFunc = text == "func"
+        afterDot = false
+        word = []
+    }
 }
