@@ -22,6 +22,12 @@ package enum ChunkedInvariants {
         return nil
     }
 
+    /// Input of a fuzz target: the first byte chooses the sizes of the pieces, the rest is the body.
+    package static func seeded(_ bytes: [UInt8]) -> String? {
+        guard let seed = bytes.first else { return nil }
+        return violation(Array(bytes.dropFirst()), sizes: [1 + Int(seed & 15), 1 + Int(seed >> 4)])
+    }
+
     /// Feeds pieces, each in memory of exactly its size.
     package static func decode(_ bytes: [UInt8], _ sizes: [Int]) -> ChunkedOutcome {
         var decoder = ChunkedDecoder()
