@@ -49,7 +49,9 @@ public struct FileWatcher: ~Copyable {
     /// False: no folder, or one that was there already (a second way to it, or a link in a circle).
     @discardableResult
     private mutating func addFolder(_ folder: String, _ seen: inout Set<FileIdentity>) -> Bool {
-        guard let identity = FileIdentity(folder: folder), seen.insert(identity).inserted else { return false }
+        guard let identity = FileIdentity(folder: folder), seen.insert(identity).inserted else {
+            return false
+        }
         let watch = inotify_add_watch(descriptor, folder, Self.events)
         if watch >= 0 { watches.append(watch) }
         return watch >= 0

@@ -18,7 +18,8 @@ public final class Resolver: Sendable {
 
     /// Asks for a name's addresses; `answer` is called once: on the resolver's thread, or at once with none when too
     /// many questions wait already or the resolver was stopped. None also when the name cannot be resolved.
-    public func resolve(_ name: String, port: UInt16, _ answer: @escaping @Sendable ([SocketAddress]) -> Void) {
+    public func resolve(_ name: String, port: UInt16, _ answer: @escaping @Sendable ([SocketAddress]) -> Void)
+    {
         if !desk.ask(ResolverDesk.Question(name: name, port: port, answer: answer)) { answer([]) }
     }
 
@@ -133,7 +134,8 @@ private final class ResolverDesk: Sendable {
         while let at = entry, found.count < Limits.resolverAddresses {
             if let address = at.pointee.ai_addr {
                 var storage = sockaddr_storage()
-                memcpy(&storage, address, min(Int(at.pointee.ai_addrlen), MemoryLayout<sockaddr_storage>.size))
+                memcpy(
+                    &storage, address, min(Int(at.pointee.ai_addrlen), MemoryLayout<sockaddr_storage>.size))
                 found.append(SocketAddress(storage))
             }
             entry = at.pointee.ai_next

@@ -16,9 +16,9 @@ func library(_ name: String, _ dependencies: [Target.Dependency], path: String) 
         swiftSettings: language + [.unsafeFlags(["-sanitize=fuzzer,address"])])
 }
 
-func fuzzer(_ name: String) -> Target {
+func fuzzer(_ name: String, _ invariants: Target.Dependency = "FuzzInvariants") -> Target {
     .executableTarget(
-        name: "Fuzz\(name)", dependencies: ["FuzzInvariants", "CFuzzer"], path: "Targets/\(name)",
+        name: "Fuzz\(name)", dependencies: [invariants, "CFuzzer"], path: "Targets/\(name)",
         swiftSettings: language + [.unsafeFlags(["-sanitize=address"])],
         linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])])
 }
@@ -30,9 +30,21 @@ let package = Package(
         .systemLibrary(name: "CFuzzer", path: "Driver"),
         library("Base", ["CLinux"], path: "Modules/Base"),
         library("HTTP", ["Base", "CLinux"], path: "Modules/HTTP"),
+        .systemLibrary(name: "COpenSSL", path: "Modules/COpenSSL", pkgConfig: "openssl"),
+        .target(name: "CRE2", path: "Modules/CRE2", linkerSettings: [.linkedLibrary("re2")]),
+        .target(
+            name: "Lanes", dependencies: ["Base", "HTTP", "CRE2", "COpenSSL"], path: "Modules/Lanes",
+            swiftSettings: language + [.unsafeFlags(["-sanitize=fuzzer,address", "-enable-testing"])]),
         library("FuzzInvariants", ["Base", "HTTP"], path: "Invariants"),
+        .target(
+            name: "FuzzLanes", dependencies: ["Base", "HTTP", "Lanes"], path: "Lanes",
+            exclude: ["ListReplayTests.swift"],
+            swiftSettings: language + [.unsafeFlags(["-sanitize=fuzzer,address"])]),
         fuzzer("RequestHead"),
         fuzzer("ResponseHead"),
         fuzzer("ChunkedBody"),
-    ]
+        fuzzer("Lists", "FuzzLanes"),
+        fuzzer("Query", "FuzzLanes"),
+    ],
+    cxxLanguageStandard: .cxx17
 )

@@ -10,7 +10,9 @@ import Testing
         return try ["corpus", "crashes"].flatMap { kind in
             let folder = "/\(tests)/Fuzz/\(kind)/\(target)"
             return try listFolder(folder).filter { $0 != ".gitkeep" }.map { name in
-                guard let bytes = readFile("\(folder)/\(name)") else { throw TestFailure("\(folder)/\(name)") }
+                guard let bytes = readFile("\(folder)/\(name)") else {
+                    throw TestFailure("\(folder)/\(name)")
+                }
                 return ("\(kind)/\(target)/\(name)", bytes)
             }
         }

@@ -26,9 +26,11 @@ import Testing
         let path = try folder.write("a.yaml", "1")
         let watcher = try watcher(path)
         let changes: [(String, () throws -> Void)] = [
-            ("written", { try folder.write("a.yaml", "2") }), ("replaced", { try folder.replace("a.yaml", "3") }),
+            ("written", { try folder.write("a.yaml", "2") }),
+            ("replaced", { try folder.replace("a.yaml", "3") }),
             ("removed", { folder.remove("a.yaml") }), ("made again", { try folder.write("a.yaml", "4") }),
-            ("renamed", { rename(path, folder.file("b.yaml")) }), ("renamed back", { rename(folder.file("b.yaml"), path) }),
+            ("renamed", { rename(path, folder.file("b.yaml")) }),
+            ("renamed back", { rename(folder.file("b.yaml"), path) }),
             ("permissions", { chmod(path, 0o600) }),
         ]
         for (what, change) in changes {

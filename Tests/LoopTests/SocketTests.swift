@@ -28,7 +28,9 @@ private final class Descriptors {
     }
 
     /// A listener on an address, and that address with its port.
-    func listen(_ address: SocketAddress = SocketAddress(ipv4: 0x7F00_0001, port: 0)) throws -> (Int32, SocketAddress) {
+    func listen(_ address: SocketAddress = SocketAddress(ipv4: 0x7F00_0001, port: 0)) throws -> (
+        Int32, SocketAddress
+    ) {
         let listener = try keep(Sockets.listen(address, backlog: 16))
         return (listener, Sockets.localAddress(listener))
     }
@@ -104,7 +106,8 @@ private func failure(_ result: SocketResult) -> Int32? {
         #expect(isWouldBlock(receive(server).0))
         _ = send(client, "hello")
         try waitUntil("bytes") { receive(server).1 == "hello" }
-        let sent = "ab".withView { a in "cde".withView { b in Syscalls.send(server, a.start, 2, b.start, 3) } }
+        let sent = "ab".withView { a in "cde".withView { b in Syscalls.send(server, a.start, 2, b.start, 3) }
+        }
         guard case .bytes(5) = sent else { throw TestFailure("\(sent)") }
         try waitUntil("bytes") { receive(client).1 == "abcde" }
     }
@@ -149,7 +152,8 @@ private func failure(_ result: SocketResult) -> Int32? {
         // A connection's own port, held without SO_REUSEPORT.
         #expect(failure(Sockets.listen(Sockets.localAddress(client), backlog: 1)) == EADDRINUSE)
         // An address of nobody here (documentation range).
-        #expect(failure(Sockets.listen(SocketAddress(ipv4: 0xC000_0201, port: 0), backlog: 1)) == EADDRNOTAVAIL)
+        #expect(
+            failure(Sockets.listen(SocketAddress(ipv4: 0xC000_0201, port: 0), backlog: 1)) == EADDRNOTAVAIL)
     }
 
     @Test func refusedConnects() throws {

@@ -93,7 +93,9 @@ private final class WheelUnderTest {
         #expect(under.expire().isEmpty)
     }
 
-    @Test(arguments: [0, 1, 31, 32, 33, 63, 64, 1_000, 32_735, 32_736, 32_767, 32_768, 32_769, 65_536, 3_600_000])
+    @Test(arguments: [
+        0, 1, 31, 32, 33, 63, 64, 1_000, 32_735, 32_736, 32_767, 32_768, 32_769, 65_536, 3_600_000,
+    ])
     func oneDeadlineAtEveryMillisecond(_ afterMs: UInt64) {
         for start in [0, 1, 31, 32, 1_000_003] as [UInt64] {
             let under = WheelUnderTest(count: 1, nowMs: start)
@@ -208,7 +210,8 @@ private final class WheelUnderTest {
                 case 5: under.set(slot, under.nowMs + UInt64(random.int(30_000...4_000_000)))
                 case 6: under.nowMs += UInt64(random.pick([0, 1, 5, 31, 32, 33, 64]))
                 case 7: under.nowMs += UInt64(random.int(0...2_000))
-                case 8: under.nowMs += UInt64(random.pick([32_735, 32_736, 32_768, 33_000, 70_000, 5_000_000]))
+                case 8:
+                    under.nowMs += UInt64(random.pick([32_735, 32_736, 32_768, 33_000, 70_000, 5_000_000]))
                 default: _ = under.checkSleep(most: UInt64(random.pick([1, 100, 1_000, 60_000])))
                 }
                 // A loop may set deadlines with a clock that is ahead of the wheel.

@@ -123,7 +123,9 @@ package enum ChunkedInvariants {
             func fits(_ here: Int) -> Bool { here - start < Limits.trailerBytes }
             while true {
                 let at = outcome.consumed
-                guard let first = next({ fits(at) && ($0 == 0x0D || StrictReader.isTokenByte($0)) }) else { return }
+                guard let first = next({ fits(at) && ($0 == 0x0D || StrictReader.isTokenByte($0)) }) else {
+                    return
+                }
                 if first == 0x0D {
                     if next({ $0 == 0x0A }) != nil { outcome.status = .done }
                     return
