@@ -71,6 +71,9 @@ let package = Package(
         tests("BaseTests", ["Base", "CLinux", "TestSupport"]),
         tests("LoopTests", ["Loop", "Base", "CLinux", "TestSupport"]),
         tests("HTTPTests", ["HTTP", "Base", "CLinux", "FuzzInvariants", "TestSupport"]),
+        .testTarget(
+            name: "FuzzLanesTests", dependencies: ["Lanes", "HTTP", "Base", "TestSupport"],
+            path: "Tests/Fuzz/Lanes", swiftSettings: swiftSettings),
         tests("LanesTests", ["Lanes", "HTTP", "Base", "CRE2", "TestSupport"]),
         tests("ConfigTests", ["Config", "Lanes", "HTTP", "Base", "TestSupport"]),
         tests("TelemetryTests", ["Telemetry", "Base", "Loop", "CLinux", "CZlib", "TestSupport"]),

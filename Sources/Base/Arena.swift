@@ -28,7 +28,9 @@ public final class Arena {
         precondition(alignment <= 16, "malloc(3) aligns to 16 bytes")
         bytesUsed += bytes
         if bytes > Self.chunkBytes / 4 {
-            guard let own = malloc(bytes) else { fatalError("out of memory: \(bytes) bytes of configuration") }
+            guard let own = malloc(bytes) else {
+                fatalError("out of memory: \(bytes) bytes of configuration")
+            }
             chunks.append(own)
             return own
         }

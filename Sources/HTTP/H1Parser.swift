@@ -14,7 +14,8 @@ public enum H1Parser {
     /// Whether a head that was incomplete before can be whole now: looks for the blank line only in what is
     /// new, so that a head sent byte by byte costs no quadratic time. `scanned` is where the last look ended
     /// and is moved on.
-    public static func mayBeComplete(_ bytes: UnsafePointer<UInt8>, _ count: Int, scanned: inout Int) -> Bool {
+    public static func mayBeComplete(_ bytes: UnsafePointer<UInt8>, _ count: Int, scanned: inout Int) -> Bool
+    {
         var at = max(0, scanned - 3)
         while let hit = memchr(bytes + at, 0x0A, count - at) {
             let index = UnsafeRawPointer(hit) - UnsafeRawPointer(bytes)
@@ -205,7 +206,8 @@ public enum H1Parser {
             let id = HeaderNames.lookup(at, nameLength, table)
             (fields + count).initialize(
                 to: HeaderField(
-                    line: UnsafePointer(at), lineLength: UInt32(truncatingIfNeeded: stop + 2 - UnsafePointer(at)),
+                    line: UnsafePointer(at),
+                    lineLength: UInt32(truncatingIfNeeded: stop + 2 - UnsafePointer(at)),
                     nameLength: UInt16(truncatingIfNeeded: nameLength),
                     valueOffset: UInt32(truncatingIfNeeded: valueStart - UnsafePointer(at)),
                     valueLength: UInt32(truncatingIfNeeded: valueEnd - valueStart), id: id))

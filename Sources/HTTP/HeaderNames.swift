@@ -29,7 +29,9 @@ public enum HeaderNames {
     /// freed.
     @inline(__always)
     static var table: UnsafePointer<NameTable> {
-        if let built = fl_header_names_now() { return UnsafePointer(built.assumingMemoryBound(to: NameTable.self)) }
+        if let built = fl_header_names_now() {
+            return UnsafePointer(built.assumingMemoryBound(to: NameTable.self))
+        }
         return NameTable.buildShared()
     }
 }

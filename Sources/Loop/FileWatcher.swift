@@ -26,36 +26,32 @@ public struct FileWatcher: ~Copyable {
     public mutating func watch(_ paths: [String]) {
         for watch in watches { _ = inotify_rm_watch(descriptor, watch) }
         watches.removeAll()
-        var seen: Set<String> = []
+        var seen: Set<FileIdentity> = []
         for path in paths where path != "-" {
             add(path, &seen)
             if let real = realPath(path), real != path { add(real, &seen) }
         }
     }
 
-    private mutating func add(_ path: String, _ seen: inout Set<String>) {
-        var information = stat()
-        guard stat(path, &information) == 0, information.st_mode & S_IFMT == S_IFDIR else {
+    private mutating func add(_ path: String, _ seen: inout Set<FileIdentity>) {
+        if FileIdentity(folder: path) == nil {
             addFolder(parent(path), &seen)
-            return
+        } else {
+            addTree(path, &seen, depth: 0)
         }
-        addTree(path, &seen, depth: 0)
     }
 
-    private mutating func addTree(_ folder: String, _ seen: inout Set<String>, depth: Int) {
+    private mutating func addTree(_ folder: String, _ seen: inout Set<FileIdentity>, depth: Int) {
         guard depth < Limits.folderDepth, addFolder(folder, &seen) else { return }
-        for name in Self.names(folder) {
-            let path = "\(folder)/\(name)"
-            var information = stat()
-            if stat(path, &information) == 0, information.st_mode & S_IFMT == S_IFDIR {
-                addTree(path, &seen, depth: depth + 1)
-            }
-        }
+        for name in Self.names(folder) { addTree("\(folder)/\(name)", &seen, depth: depth + 1) }
     }
 
+    /// False: no folder, or one that was there already (a second way to it, or a link in a circle).
     @discardableResult
-    private mutating func addFolder(_ folder: String, _ seen: inout Set<String>) -> Bool {
-        guard seen.insert(folder).inserted else { return false }
+    private mutating func addFolder(_ folder: String, _ seen: inout Set<FileIdentity>) -> Bool {
+        guard let identity = FileIdentity(folder: folder), seen.insert(identity).inserted else {
+            return false
+        }
         let watch = inotify_add_watch(descriptor, folder, Self.events)
         if watch >= 0 { watches.append(watch) }
         return watch >= 0
@@ -76,21 +72,28 @@ public struct FileWatcher: ~Copyable {
     /// watched for files that are none of ours, a log beside the configuration among them.
     public static func fingerprint(_ paths: [String]) -> UInt64 {
         var hash: UInt64 = 14_695_981_039_346_656_037
-        for path in paths where path != "-" { mix(path, isNamed: true, &hash, depth: 0) }
+        for path in paths where path != "-" {
+            var seen: Set<FileIdentity> = []
+            mix(path, isNamed: true, &hash, &seen, depth: 0)
+        }
         return hash
     }
 
-    private static func mix(_ path: String, isNamed: Bool, _ hash: inout UInt64, depth: Int) {
+    private static func mix(
+        _ path: String, isNamed: Bool, _ hash: inout UInt64, _ seen: inout Set<FileIdentity>, depth: Int
+    ) {
         func add(_ value: UInt64) { hash = (hash ^ value) &* 1_099_511_628_211 }
         var information = stat()
+        let isThere = stat(path, &information) == 0
+        let isFolder = isThere && information.st_mode & S_IFMT == S_IFDIR
+        guard isFolder || isNamed || path.hasSuffix(".yaml") || path.hasSuffix(".yml") else { return }
         for byte in path.utf8 { add(UInt64(byte)) }
-        guard stat(path, &information) == 0 else { return }
-        if information.st_mode & S_IFMT == S_IFDIR {
-            guard depth < Limits.folderDepth else { return }
+        if isFolder {
+            guard depth < Limits.folderDepth, seen.insert(FileIdentity(information)).inserted else { return }
             for name in names(path).sorted() {
-                mix("\(path)/\(name)", isNamed: false, &hash, depth: depth + 1)
+                mix("\(path)/\(name)", isNamed: false, &hash, &seen, depth: depth + 1)
             }
-        } else if isNamed || path.hasSuffix(".yaml") || path.hasSuffix(".yml") {
+        } else if isThere {
             add(UInt64(information.st_ino))
             add(UInt64(bitPattern: Int64(information.st_size)))
             add(UInt64(bitPattern: Int64(information.st_mtim.tv_sec)))
@@ -111,12 +114,40 @@ public struct FileWatcher: ~Copyable {
         return names
     }
 
-    /// Takes what was reported; true if anything was.
+    /// Takes what was reported; true if anything was. That a watch ended is no news: we ended it, or its folder went,
+    /// which is reported by itself.
     public func drain() -> Bool {
         var any = false
         withUnsafeTemporaryAllocation(byteCount: 4_096, alignment: 8) { buffer in
-            while read(descriptor, buffer.baseAddress, buffer.count) > 0 { any = true }
+            while true {
+                let count = read(descriptor, buffer.baseAddress, buffer.count)
+                if count <= 0 { return }
+                var at = 0
+                while at < count {
+                    let event = buffer.load(fromByteOffset: at, as: inotify_event.self)
+                    if event.mask & UInt32(IN_IGNORED) == 0 { any = true }
+                    at += MemoryLayout<inotify_event>.size + Int(event.len)
+                }
+            }
         }
         return any
+    }
+}
+
+/// Which file or folder a path leads to, whatever way it takes.
+private struct FileIdentity: Hashable {
+    private let device: UInt64
+    private let inode: UInt64
+
+    init(_ information: stat) {
+        device = UInt64(information.st_dev)
+        inode = UInt64(information.st_ino)
+    }
+
+    /// nil: not a folder.
+    init?(folder: String) {
+        var information = stat()
+        guard stat(folder, &information) == 0, information.st_mode & S_IFMT == S_IFDIR else { return nil }
+        self.init(information)
     }
 }

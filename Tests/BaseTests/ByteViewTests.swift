@@ -27,7 +27,8 @@ private func withView<Result>(_ text: String, _ body: (ByteView) -> Result) -> R
     @Test(
         arguments: [
             ("abc", "abc", true, true), ("abc", "ABC", false, true), ("abc", "abd", false, false),
-            ("abc", "ab", false, false), ("", "", true, true), ("a[", "A{", false, false), ("@", "`", false, false),
+            ("abc", "ab", false, false), ("", "", true, true), ("a[", "A{", false, false),
+            ("@", "`", false, false),
             ("\u{C4}", "\u{E4}", false, false), ("a\0b", "a\0c", false, false),
         ])
     func equality(_ one: String, _ other: String, _ same: Bool, _ sameButCase: Bool) {
@@ -71,7 +72,9 @@ private func withView<Result>(_ text: String, _ body: (ByteView) -> Result) -> R
             ("", ""), (" ", ""), (" \t \t", ""), ("a", "a"), (" a", "a"), ("a\t", "a"), ("\t a b \t", "a b"),
             ("\u{A0}a", "\u{A0}a"), ("\r\na", "\r\na"),
         ])
-    func trimming(_ text: String, _ trimmed: String) { withView(text) { #expect($0.trimmed.string == trimmed) } }
+    func trimming(_ text: String, _ trimmed: String) {
+        withView(text) { #expect($0.trimmed.string == trimmed) }
+    }
 
     @Test func randomSearchesAgainstArrays() {
         var random = SeededRandom()
@@ -79,7 +82,9 @@ private func withView<Result>(_ text: String, _ body: (ByteView) -> Result) -> R
             let bytes = Array(random.text(random.int(0...20), of: "ab \t").utf8)
             let from = random.int(0...22)
             withView(bytes) { view in
-                #expect(view.firstIndex(of: 0x61, from: from) == bytes.indices.first { $0 >= from && bytes[$0] == 0x61 })
+                #expect(
+                    view.firstIndex(of: 0x61, from: from)
+                        == bytes.indices.first { $0 >= from && bytes[$0] == 0x61 })
                 let trimmed = bytes.drop { $0 == 0x20 || $0 == 9 }.reversed().drop { $0 == 0x20 || $0 == 9 }
                 #expect(view.trimmed.bytes == trimmed.reversed())
                 #expect(view.bytes == bytes)

@@ -53,7 +53,8 @@ import Testing
 
     @Test(
         arguments: [
-            (1e20, "1e+20"), (0.1, "0.1"), (-0.0, "-0.0"), (.leastNonzeroMagnitude, "5e-324"), (1.7976931348623157e308, "1.7976931348623157e+308"),
+            (1e20, "1e+20"), (0.1, "0.1"), (-0.0, "-0.0"), (.leastNonzeroMagnitude, "5e-324"),
+            (1.7976931348623157e308, "1.7976931348623157e+308"),
             (.nan, "null"), (.infinity, "null"), (-.infinity, "null"), (3, "3.0"),
         ])
     func doubles(_ value: Double, _ text: String) {
@@ -90,7 +91,8 @@ import Testing
     @Test func randomTextComesBack() {
         var random = SeededRandom()
         for _ in 0..<500 {
-            let value = random.text(random.int(0...20), of: "a\"\\\n\r\t\u{0}\u{1}\u{1F}\u{7F}\u{E4}\u{1F600}/")
+            let value = random.text(
+                random.int(0...20), of: "a\"\\\n\r\t\u{0}\u{1}\u{1F}\u{7F}\u{E4}\u{1F600}/")
             let text = write { json in json.array { $0.element(value) } }
             #expect(unquote(text.dropFirst(2).dropLast(2)) == value)
         }

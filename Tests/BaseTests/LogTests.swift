@@ -20,7 +20,8 @@ import Testing
 
     @Test(
         arguments: [
-            "\n", "\r", "\r\n", "\u{0}", "\u{1B}[2J", "\u{7F}", "\u{85}", "\u{9B}2J", "\u{2028}", "\u{2029}", "\u{0B}",
+            "\n", "\r", "\r\n", "\u{0}", "\u{1B}[2J", "\u{7F}", "\u{85}", "\u{9B}2J", "\u{2028}", "\u{2029}",
+            "\u{0B}",
             "\u{0C}", "\n\u{301}", "\r\u{200D}\n", "\t",
         ])
     func forging(_ hostile: String) {
@@ -47,8 +48,10 @@ import Testing
 
     @Test(
         arguments: [
-            ("trace", LogLevel.trace), ("debug", .debug), ("info", .info), ("warn", .warning), ("warning", .warning),
-            ("error", .error), ("err", .error), ("critical", .error), ("off", .off), ("none", .off), ("INFO", nil),
+            ("trace", LogLevel.trace), ("debug", .debug), ("info", .info), ("warn", .warning),
+            ("warning", .warning),
+            ("error", .error), ("err", .error), ("critical", .error), ("off", .off), ("none", .off),
+            ("INFO", nil),
             ("", nil), ("verbose", nil),
         ])
     func words(_ word: String, _ level: LogLevel?) { #expect(LogLevel(word) == level) }

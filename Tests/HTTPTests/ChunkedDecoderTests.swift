@@ -6,13 +6,17 @@ import TestSupport
 import Testing
 
 @Suite struct ChunkedDecoding {
-    private func decode(_ text: String) -> ChunkedOutcome { ChunkedInvariants.decode(Array(text.utf8), [1 << 20]) }
+    private func decode(_ text: String) -> ChunkedOutcome {
+        ChunkedInvariants.decode(Array(text.utf8), [1 << 20])
+    }
 
     @Test(
         arguments: [
             ("5\r\nhello\r\n0\r\n\r\n", "hello"), ("0\r\n\r\n", ""), ("000\r\n\r\n", ""),
-            ("5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n", "hello world"), ("A\r\n0123456789\r\n0\r\n\r\n", "0123456789"),
-            ("a\r\n0123456789\r\n0\r\n\r\n", "0123456789"), ("000000000000005\r\nhello\r\n0\r\n\r\n", "hello"),
+            ("5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n", "hello world"),
+            ("A\r\n0123456789\r\n0\r\n\r\n", "0123456789"),
+            ("a\r\n0123456789\r\n0\r\n\r\n", "0123456789"),
+            ("000000000000005\r\nhello\r\n0\r\n\r\n", "hello"),
             ("5;a=b;c=\"d;e\"\r\nhello\r\n0;x\r\n\r\n", "hello"), ("5;\r\nhello\r\n0\r\n\r\n", "hello"),
             ("2\r\n\r\n\r\n0\r\n\r\n", "\r\n"), ("5\r\n0\r\n\r\n\r\n0\r\n\r\n", "0\r\n\r\n"),
             ("0\r\nA: b\r\nC:\r\n\r\n", ""), ("1\r\nx\r\n0\r\nContent-Length: 5\r\n\r\n", "x"),
@@ -39,12 +43,17 @@ import Testing
 
     @Test(
         arguments: [
-            "\r\n", "x\r\n", "5\nhello\r\n", "5\rhello\r\n", "5 \r\nhello\r\n", " 5\r\nhello\r\n", "5\t\r\n", "+5\r\n",
-            "-5\r\n", "0x5\r\n", "5 ;a\r\n", ";a\r\n", "5;a\nhello\r\n", "5;a\r\rhello", "5;\u{0}\r\n", "5;\u{7F}\r\n",
-            "5\r\nhelloX\r\n", "5\r\nhello\rX", "5\r\nhello\n0\r\n\r\n", "4\r\nhello\r\n0\r\n\r\n", "5\r\nhell\r\n0\r\n\r\n",
+            "\r\n", "x\r\n", "5\nhello\r\n", "5\rhello\r\n", "5 \r\nhello\r\n", " 5\r\nhello\r\n", "5\t\r\n",
+            "+5\r\n",
+            "-5\r\n", "0x5\r\n", "5 ;a\r\n", ";a\r\n", "5;a\nhello\r\n", "5;a\r\rhello", "5;\u{0}\r\n",
+            "5;\u{7F}\r\n",
+            "5\r\nhelloX\r\n", "5\r\nhello\rX", "5\r\nhello\n0\r\n\r\n", "4\r\nhello\r\n0\r\n\r\n",
+            "5\r\nhell\r\n0\r\n\r\n",
             "1000000000000000\r\n", "FFFFFFFFFFFFFFFF\r\n", "10000000000000005\r\nhello\r\n",
-            "0000000000000005\r\nhello\r\n", "0\r\n\n", "0\r\nA b: c\r\n\r\n", "0\r\nA\r\n\r\n", "0\r\n: b\r\n\r\n",
-            "0\r\n A: b\r\n\r\n", "0\r\nA: b\n\r\n", "0\r\nA: \u{0}\r\n\r\n", "0\r\nA: b\r\n c\r\n\r\n", "0\r\nA: b\r\n\rX",
+            "0000000000000005\r\nhello\r\n", "0\r\n\n", "0\r\nA b: c\r\n\r\n", "0\r\nA\r\n\r\n",
+            "0\r\n: b\r\n\r\n",
+            "0\r\n A: b\r\n\r\n", "0\r\nA: b\n\r\n", "0\r\nA: \u{0}\r\n\r\n", "0\r\nA: b\r\n c\r\n\r\n",
+            "0\r\nA: b\r\n\rX",
             "0\r\n\rX", "\u{0}",
         ])
     func malformed(_ raw: String) throws {
@@ -52,7 +61,9 @@ import Testing
         try splits(Array(raw.utf8))
     }
 
-    @Test(arguments: ["", "5", "5\r", "5\r\n", "5\r\nhell", "5\r\nhello", "5\r\nhello\r\n0\r\n", "0\r\nA: b\r\n\r", "5;aa"])
+    @Test(arguments: [
+        "", "5", "5\r", "5\r\n", "5\r\nhell", "5\r\nhello", "5\r\nhello\r\n0\r\n", "0\r\nA: b\r\n\r", "5;aa",
+    ])
     func unfinished(_ raw: String) throws {
         #expect(decode(raw).status == .more)
         try splits(Array(raw.utf8))
@@ -67,7 +78,9 @@ import Testing
     }
 
     @Test func trailersAtTheirBound() {
-        func raw(_ bytes: Int) -> String { "0\r\n" + "A: " + String(repeating: "t", count: bytes - 6) + "\r\n\r\n" }
+        func raw(_ bytes: Int) -> String {
+            "0\r\n" + "A: " + String(repeating: "t", count: bytes - 6) + "\r\n\r\n"
+        }
         #expect(decode(raw(Limits.trailerBytes)).status == .done)
         #expect(decode(raw(Limits.trailerBytes + 1)).status == .bad)
         let many = "0\r\n" + String(repeating: "A: b\r\n", count: Limits.trailerBytes / 6 + 1) + "\r\n"

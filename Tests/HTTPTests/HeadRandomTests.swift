@@ -6,12 +6,14 @@ import Testing
 
 @Suite struct HeadRandom {
     private let names = [
-        "Host", "Connection", "Content-Length", "Transfer-Encoding", "TE", "Upgrade", "Expect", "Cookie", "X-A",
+        "Host", "Connection", "Content-Length", "Transfer-Encoding", "TE", "Upgrade", "Expect", "Cookie",
+        "X-A",
         "x-forwarded-for", "sixteen-bytes-nm", "seventeen-bytes-n", "fifteen-bytes-n", "A", "x_y", "Trailer",
     ]
     private let values = [
         "a", "", "5", "0", "chunked", "close", "keep-alive, x-a", "upgrade", "websocket", "100-continue",
-        "a=b; c=d", " \t x \t ", "18446744073709551616", "[::1]:80", "a:8080", "trailers", "D\u{FC}", "\u{0B}",
+        "a=b; c=d", " \t x \t ", "18446744073709551616", "[::1]:80", "a:8080", "trailers", "D\u{FC}",
+        "\u{0B}",
     ]
 
     private func field(_ random: inout SeededRandom) -> String {
@@ -25,14 +27,16 @@ import Testing
         let host = random.chance(80) ? "Host: h.example\r\n" : ""
         let lines = (0..<random.int(0...5)).map { _ in field(&random) }.joined()
         let before = random.chance(10) ? "\r\n" : ""
-        return Array("\(before)\(method) \(target) \(version)\r\n\(host)\(lines)\r\n\(random.pick(["", "body"]))".utf8)
+        return Array(
+            "\(before)\(method) \(target) \(version)\r\n\(host)\(lines)\r\n\(random.pick(["", "body"]))".utf8)
     }
 
     private func response(_ random: inout SeededRandom) -> [UInt8] {
         let version = random.pick(["HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/1.2"])
         let lines = (0..<random.int(0...5)).map { _ in field(&random) }.joined()
         let status = "\(random.int(0...9))\(random.int(0...9))\(random.int(0...9))"
-        return Array("\(version) \(status)\(random.pick(["", " ", " OK", " N\u{E4}"]))\r\n\(lines)\r\nbody".utf8)
+        return Array(
+            "\(version) \(status)\(random.pick(["", " ", " OK", " N\u{E4}"]))\r\n\(lines)\r\nbody".utf8)
     }
 
     @Test func randomRequests() {

@@ -120,6 +120,21 @@ private func name(_ text: String) -> HeaderName {
         #expect(under.list.overflowed && under.list.count == 1)
     }
 
+    /// Scratch room lies between lines that are neighbours in the list: it must not be copied with them.
+    @Test func scratchRoomBelongsToNoLine() {
+        let under = ListUnderTest("")
+        "1".withView { under.list.append(name("a"), $0) }
+        let room = under.list.scratch(5)
+        room?.initialize(repeating: 0x21, count: 5)
+        "2".withView { under.list.append(name("b"), $0) }
+        #expect(room != nil && under.text == "a: 1\r\nb: 2\r\n")
+        let used = 2 * "a: 1\r\n".utf8.count + 5
+        let rest = under.list.scratch(Limits.editBytes - used)
+        #expect(rest != nil && !under.list.overflowed)
+        let more = under.list.scratch(1)
+        #expect(more == nil && under.list.overflowed)
+    }
+
     /// Lines are copied in runs of neighbours; whichever are dropped, what is left is what a naive copy leaves.
     @Test func everyPatternOfDroppedLines() {
         let lines = ["a: 1\r\n", "bb:22\r\n", "c:\r\n", "d:  4\r\n"]

@@ -31,7 +31,8 @@ import Testing
             ("Connection: close\r\n", []), ("Proxy-Connection: keep-alive\r\n", []),
             ("Upgrade: websocket\r\nConnection: upgrade\r\n", []), ("Trailer: X\r\n", []),
             ("Transfer-Encoding: chunked\r\nConnection: x\r\n", []),
-            ("TE: trailers\r\n", ["te: trailers"]), ("TE: Trailers\r\n", ["te: Trailers"]), ("TE: gzip\r\n", []),
+            ("TE: trailers\r\n", ["te: trailers"]), ("TE: Trailers\r\n", ["te: Trailers"]),
+            ("TE: gzip\r\n", []),
             ("TE: trailers, gzip\r\n", []), ("Connection: cookie\r\nCookie: a\r\nCookie: b\r\n", []),
             ("Connection: X-A , close,\tX-B\r\nx-a: 1\r\nx-b: 2\r\nx-c: 3\r\n", ["x-c: 3"]),
             ("x-a: 1\r\nConnection: X-A\r\nx-a: 2\r\n", []),
@@ -53,14 +54,16 @@ import Testing
     /// Naming `transfer-encoding` changes nothing: framing is written anew by whoever sends the head.
     @Test func framingCannotBeNamedAway() throws {
         var bytes = Array(
-            "POST / HTTP/1.1\r\nHost: a\r\nConnection: transfer-encoding\r\nTransfer-Encoding: chunked\r\n\r\n".utf8)
+            "POST / HTTP/1.1\r\nHost: a\r\nConnection: transfer-encoding\r\nTransfer-Encoding: chunked\r\n\r\n"
+                .utf8)
         var headers = HeaderList()
         defer { headers.deallocate() }
         var head = RequestHead()
         bytes.withUnsafeMutableBufferPointer { buffer in
             guard let start = buffer.baseAddress else { return }
             _ = H1Parser.readRequest(
-                start, buffer.count, &head, &headers, maxBytes: Limits.headBytes, maxFields: Limits.headFields)
+                start, buffer.count, &head, &headers, maxBytes: Limits.headBytes, maxFields: Limits.headFields
+            )
             ConnectionRules.removeHopByHop(&headers, head.connection)
         }
         #expect(head.framing == .chunked)

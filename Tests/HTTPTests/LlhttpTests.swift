@@ -14,7 +14,8 @@ struct LlhttpCase: Sendable {
         let tests = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
         let path = "/\(tests)/Fixtures/llhttp/requests.json"
         guard let bytes = readFile(path) else { throw TestFailure("cannot read \(path)") }
-        guard case .object(let root) = try SmallJSON.parse(bytes), case .array(let cases) = root["cases"] else {
+        guard case .object(let root) = try SmallJSON.parse(bytes), case .array(let cases) = root["cases"]
+        else {
             throw TestFailure("\(path) has no list of cases")
         }
         return try cases.map { entry in

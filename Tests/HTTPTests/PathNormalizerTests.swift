@@ -33,7 +33,8 @@ private enum Model {
         var rest = path[...]
         while let byte = rest.first {
             let digits = rest.dropFirst().prefix(2)
-            if byte == 0x25, digits.count == 2, digits.allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
+            if byte == 0x25, digits.count == 2,
+                digits.allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
                 let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
             {
                 if value == 0 { return nil }
@@ -54,7 +55,9 @@ private enum Model {
     }
 
     static func resolve(_ path: [UInt8]) -> [UInt8] {
-        let segments = path.dropFirst().split(separator: 0x2F, omittingEmptySubsequences: false).map { Array($0) }
+        let segments = path.dropFirst().split(separator: 0x2F, omittingEmptySubsequences: false).map {
+            Array($0)
+        }
         var kept: [[UInt8]] = []
         for (index, segment) in segments.enumerated() {
             let isLast = index == segments.count - 1
@@ -94,7 +97,8 @@ private enum Model {
     }
 
     static let rows: [Row] = [
-        Row("/", "/"), Row("/a", "/a"), Row("/a/", "/a/"), Row("/a//b", "/a//b", "/a/b"), Row("//", "//", "/"),
+        Row("/", "/"), Row("/a", "/a"), Row("/a/", "/a/"), Row("/a//b", "/a//b", "/a/b"),
+        Row("//", "//", "/"),
         Row("///a///", "///a///", "/a/"),
         // Dot segments, written plainly and as escapes; above the root stays at the root.
         Row("/a/./b", "/a/b"), Row("/a/../b", "/b"), Row("/../a", "/a"), Row("/..", "/"), Row("/.", "/"),
@@ -103,10 +107,12 @@ private enum Model {
         Row("/a//../b", "/a/b"), Row("/a/..//b", "//b", "/b"), Row("/..a", "/..a"), Row("/a../b", "/a../b"),
         Row("/...", "/..."), Row("/.well-known/x", "/.well-known/x"), Row("/a/.../b", "/a/.../b"),
         // Escapes: unreserved ones are decoded, the others keep the case of their digits.
-        Row("/%41%7a%2D%5F%7e%30", "/Az-_~0"), Row("/%2F", "/%2F", "/%2F", "/"), Row("/%2f", "/%2f", "/%2f", "/"),
+        Row("/%41%7a%2D%5F%7e%30", "/Az-_~0"), Row("/%2F", "/%2F", "/%2F", "/"),
+        Row("/%2f", "/%2f", "/%2f", "/"),
         Row("/a%5cb", "/a%5cb", "/a%5cb", "/a/b"), Row("/a%5Cb", "/a%5Cb", "/a%5Cb", "/a/b"),
         Row("/%c0%af", "/%c0%af"), Row("/%c3%a9", "/%c3%a9"), Row("/%C3%A9", "/%C3%A9"), Row("/%20", "/%20"),
-        Row("/%252e%252e/", "/%252e%252e/"), Row("/%25", "/%25"), Row("/a%2F..%2Fb", "/a%2F..%2Fb", nil, "/b"),
+        Row("/%252e%252e/", "/%252e%252e/"), Row("/%25", "/%25"),
+        Row("/a%2F..%2Fb", "/a%2F..%2Fb", nil, "/b"),
         // Broken escapes go upstream as they are (29); an escaped NUL is 400.
         Row("/%zz", "/%zz"), Row("/%2", "/%2"), Row("/%", "/%"), Row("/%%41", "/%A"), Row("/%4", "/%4"),
         Row("/%2%65", "/%2e"), Row("/%00", nil), Row("/a%00b", nil), Row("/%2500", "/%2500"),
@@ -129,7 +135,8 @@ private enum Model {
     @Test func randomPathsAgainstTheModel() {
         var random = SeededRandom()
         let parts = [
-            "/", "/", ".", "..", "%2e", "%2E", "%2F", "%5c", "\\", "a", "B", "%41", "%", "%0", "%00", "%c3", "//",
+            "/", "/", ".", "..", "%2e", "%2E", "%2F", "%5c", "\\", "a", "B", "%41", "%", "%0", "%00", "%c3",
+            "//",
             "/./", "/../", "~", "%zz", "%25", "2e", "\u{E4}",
         ]
         for _ in 0..<20_000 {
@@ -151,7 +158,8 @@ private enum Model {
             paths = paths.flatMap { path in alphabet.map { path + [$0] } }
             if paths.count > 10_000 { break }
             for path in paths {
-                for mode in Self.modes where normalize([0x2F] + path, mode) != Model.normalize([0x2F] + path, mode) {
+                for mode in Self.modes
+                where normalize([0x2F] + path, mode) != Model.normalize([0x2F] + path, mode) {
                     Issue.record("\(text(path)) \(mode)")
                 }
             }

@@ -27,9 +27,13 @@ private func post(_ lines: String...) -> String {
 private let framing: [Strictness] = [
     .init("CL.TE", post("Content-Length: 6", "Transfer-Encoding: chunked"), .lengthAndChunked),
     .init("TE.CL", post("Transfer-Encoding: chunked", "Content-Length: 6"), .lengthAndChunked),
-    .init("TE with a length of zero", post("Transfer-Encoding: chunked", "Content-Length: 0"), .lengthAndChunked),
+    .init(
+        "TE with a length of zero", post("Transfer-Encoding: chunked", "Content-Length: 0"), .lengthAndChunked
+    ),
     .init("TE.TE", post("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"), .badTransferEncoding),
-    .init("TE.TE identity", post("Transfer-Encoding: chunked", "Transfer-Encoding: identity"), .badTransferEncoding),
+    .init(
+        "TE.TE identity", post("Transfer-Encoding: chunked", "Transfer-Encoding: identity"),
+        .badTransferEncoding),
     .init("TE identity", post("Transfer-Encoding: identity"), .unknownTransferEncoding),
     .init("TE gzip, chunked", post("Transfer-Encoding: gzip, chunked"), .unknownTransferEncoding),
     .init("TE chunked, chunked", post("Transfer-Encoding: chunked, chunked"), .unknownTransferEncoding),
@@ -59,7 +63,8 @@ private let framing: [Strictness] = [
     .init("CL 2^63", post("Content-Length: 9223372036854775808"), .contentLengthTooLarge),
     .init("CL 2^64", post("Content-Length: 18446744073709551616"), .contentLengthTooLarge),
     .init("CL 2^64+5", post("Content-Length: 18446744073709551621"), .contentLengthTooLarge),
-    .init("CL 40 digits", post("Content-Length: \(String(repeating: "9", count: 40))"), .contentLengthTooLarge),
+    .init(
+        "CL 40 digits", post("Content-Length: \(String(repeating: "9", count: 40))"), .contentLengthTooLarge),
     .init("CL 2^63+", post("Content-Length: 9223372036854775810"), .contentLengthTooLarge),
     .init("CL in many zeros", post("Content-Length: \(String(repeating: "0", count: 40))5"), nil),
 ]
@@ -106,7 +111,9 @@ private let hosts: [Strictness] = [
     .init("empty Host", request("Host:"), .missingHost),
     .init("two Hosts", request("Host: a", "Host: b"), .duplicateHost),
     .init("two equal Hosts", request("Host: a", "Host: a"), .duplicateHost),
-    .init("two Hosts, absolute form", request("Host: a", "Host: a", start: "GET http://a/ HTTP/1.1"), .duplicateHost),
+    .init(
+        "two Hosts, absolute form", request("Host: a", "Host: a", start: "GET http://a/ HTTP/1.1"),
+        .duplicateHost),
     .init("no Host, absolute form", request(start: "GET http://a/ HTTP/1.1"), .missingHost),
     .init("bad Host, absolute form", request("Host: a, b", start: "GET http://a/ HTTP/1.1"), .badHost),
     .init("userinfo", request("Host: user@a"), .badHost),
@@ -182,12 +189,16 @@ private let targets: [Strictness] = [
     .init("absolute form, no path", request("Host: a", start: "GET http://b HTTP/1.1"), nil),
     .init("absolute form, IPv6", request("Host: a", start: "GET http://[::1]:8080/ HTTP/1.1"), nil),
     .init("absolute form, userinfo", request("Host: a", start: "GET http://u@b/ HTTP/1.1"), .badTarget),
-    .init("absolute form, userinfo hides a host", request("Host: a", start: "GET http://b:80@c/ HTTP/1.1"), .badTarget),
+    .init(
+        "absolute form, userinfo hides a host", request("Host: a", start: "GET http://b:80@c/ HTTP/1.1"),
+        .badTarget),
     .init("absolute form, no host", request("Host: a", start: "GET http:///c HTTP/1.1"), .badTarget),
     .init("absolute form, one slash", request("Host: a", start: "GET http:/b HTTP/1.1"), .badTarget),
     .init("absolute form, only the scheme", request("Host: a", start: "GET http:// HTTP/1.1"), .badTarget),
     .init("absolute form, bad port", request("Host: a", start: "GET http://b:99999/ HTTP/1.1"), .badTarget),
-    .init("absolute form, backslash in the host", request("Host: a", start: "GET http://b\\c/ HTTP/1.1"), .badTarget),
+    .init(
+        "absolute form, backslash in the host", request("Host: a", start: "GET http://b\\c/ HTTP/1.1"),
+        .badTarget),
     .init("absolute form, ftp", request("Host: a", start: "GET ftp://b/ HTTP/1.1"), .badTarget),
     .init("absolute form, no scheme", request("Host: a", start: "GET ://b/ HTTP/1.1"), .badTarget),
     .init("no slash", request("Host: a", start: "GET a/b HTTP/1.1"), .badTarget),
@@ -199,12 +210,15 @@ private let targets: [Strictness] = [
     .init("only a query", request("Host: a", start: "GET ?a HTTP/1.1"), .badTarget),
     .init("CONNECT", request("Host: a", start: "CONNECT b:443 HTTP/1.1"), nil),
     .init("CONNECT to IPv6", request("Host: a", start: "CONNECT [::1]:443 HTTP/1.1"), nil),
-    .init("CONNECT, length of zero", request("Host: a", "Content-Length: 0", start: "CONNECT b:443 HTTP/1.1"), nil),
+    .init(
+        "CONNECT, length of zero", request("Host: a", "Content-Length: 0", start: "CONNECT b:443 HTTP/1.1"),
+        nil),
     .init(
         "CONNECT with a body", request("Host: a", "Content-Length: 1", start: "CONNECT b:443 HTTP/1.1"),
         .connectWithBody),
     .init(
-        "CONNECT with chunks", request("Host: a", "Transfer-Encoding: chunked", start: "CONNECT b:443 HTTP/1.1"),
+        "CONNECT with chunks",
+        request("Host: a", "Transfer-Encoding: chunked", start: "CONNECT b:443 HTTP/1.1"),
         .connectWithBody),
     .init("CONNECT without a port", request("Host: a", start: "CONNECT b HTTP/1.1"), .badTarget),
     .init("CONNECT, digits without a port", request("Host: a", start: "CONNECT 443 HTTP/1.1"), .badTarget),

@@ -30,7 +30,8 @@ import Testing
         arguments: [
             "HTTP/1.1 099 OK\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n",
             "HTTP/1.1  200 OK\r\n\r\n", "HTTP/1.1\t200 OK\r\n\r\n", "HTTP/1.2 200 OK\r\n\r\n",
-            "HTTP/2.0 200 OK\r\n\r\n", "http/1.1 200 OK\r\n\r\n", "ICY 200 OK\r\n\r\n", "\r\nHTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/2.0 200 OK\r\n\r\n", "http/1.1 200 OK\r\n\r\n", "ICY 200 OK\r\n\r\n",
+            "\r\nHTTP/1.1 200 OK\r\n\r\n",
             "HTTP/1.1 200\tOK\r\n\r\n", "HTTP/1.1 200 O\u{0}K\r\n\r\n", "HTTP/1.1 200 OK\n\r\n",
             "HTTP/1.1 200 OK\n", "HTTP/1.1 200 OK\rX\r\n\r\n", "HTTP/1.1 200\n", "HTTP/1.1 +20 OK\r\n\r\n",
             "HTTP/1.1 2x0 OK\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "\u{16}",
@@ -45,7 +46,8 @@ import Testing
             ("Content-Length: 5\r\nTransfer-Encoding: chunked", HeadError.lengthAndChunked),
             ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", .badTransferEncoding),
             ("Transfer-Encoding: gzip", .unknownTransferEncoding),
-            ("Content-Length: 5\r\nContent-Length: 6", .badContentLength), ("Content-Length: -1", .badContentLength),
+            ("Content-Length: 5\r\nContent-Length: 6", .badContentLength),
+            ("Content-Length: -1", .badContentLength),
             ("Content-Length: 99999999999999999999", .contentLengthTooLarge), ("X : 1", .badFieldLine),
             ("X: 1\n", .bareLineFeed), (" X: 1", .badFieldLine), ("X: \u{0}", .badFieldLine),
         ])
@@ -57,7 +59,8 @@ import Testing
 
     @Test func codingsIn10AreRefused() {
         #expect(
-            readResponse("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n") == .refused(.badTransferEncoding))
+            readResponse("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                == .refused(.badTransferEncoding))
     }
 
     private func framed(_ status: Int, _ lines: String, toHead: Bool) -> BodyFraming? {
@@ -99,7 +102,8 @@ import Testing
     @Test(
         arguments: [
             ("HTTP/1.1", "Content-Length: 0", true), ("HTTP/1.1", "X: 1", false),
-            ("HTTP/1.1", "Content-Length: 1\r\nConnection: close", false), ("HTTP/1.0", "Content-Length: 1", false),
+            ("HTTP/1.1", "Content-Length: 1\r\nConnection: close", false),
+            ("HTTP/1.0", "Content-Length: 1", false),
             ("HTTP/1.0", "Content-Length: 1\r\nConnection: keep-alive", true),
         ])
     func keepsAlive(_ version: String, _ lines: String, _ keeps: Bool) throws {

@@ -22,6 +22,12 @@ package enum ChunkedInvariants {
         return nil
     }
 
+    /// Input of a fuzz target: the first byte chooses the sizes of the pieces, the rest is the body.
+    package static func seeded(_ bytes: [UInt8]) -> String? {
+        guard let seed = bytes.first else { return nil }
+        return violation(Array(bytes.dropFirst()), sizes: [1 + Int(seed & 15), 1 + Int(seed >> 4)])
+    }
+
     /// Feeds pieces, each in memory of exactly its size.
     package static func decode(_ bytes: [UInt8], _ sizes: [Int]) -> ChunkedOutcome {
         var decoder = ChunkedDecoder()
@@ -117,7 +123,9 @@ package enum ChunkedInvariants {
             func fits(_ here: Int) -> Bool { here - start < Limits.trailerBytes }
             while true {
                 let at = outcome.consumed
-                guard let first = next({ fits(at) && ($0 == 0x0D || StrictReader.isTokenByte($0)) }) else { return }
+                guard let first = next({ fits(at) && ($0 == 0x0D || StrictReader.isTokenByte($0)) }) else {
+                    return
+                }
                 if first == 0x0D {
                     if next({ $0 == 0x0A }) != nil { outcome.status = .done }
                     return

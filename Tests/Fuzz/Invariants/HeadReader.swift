@@ -109,11 +109,14 @@ package final class HeadReader {
 
     private func response(_ bytes: UnsafeMutablePointer<UInt8>, _ count: Int) -> HeadOutcome {
         var head = ResponseHead()
-        switch H1Parser.readResponse(bytes, count, &head, &headers, maxBytes: maxBytes, maxFields: maxFields) {
+        switch H1Parser.readResponse(bytes, count, &head, &headers, maxBytes: maxBytes, maxFields: maxFields)
+        {
         case .needMore: return .needMore
         case .refused(let why): return .refused(why)
         case .complete(let length):
-            if head.status >= 200, let why = ResponseRules.frame(&head, toHead: false) { return .refused(why) }
+            if head.status >= 200, let why = ResponseRules.frame(&head, toHead: false) {
+                return .refused(why)
+            }
             var read = common(length, head.connection)
             read.status = head.status
             read.phrase = head.reasonPhrase.bytes

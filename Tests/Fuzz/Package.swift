@@ -1,0 +1,50 @@
+// swift-tools-version: 6.2
+// libFuzzer targets for whatever reads bytes of peers. A package of its own, because coverage instrumentation
+// goes into every module, and built from the same sources (`Modules` links to them). How to run and what to do
+// with a crash: README.md.
+import PackageDescription
+
+let language: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+func library(_ name: String, _ dependencies: [Target.Dependency], path: String) -> Target {
+    .target(
+        name: name, dependencies: dependencies, path: path,
+        swiftSettings: language + [.unsafeFlags(["-sanitize=fuzzer,address"])])
+}
+
+func fuzzer(_ name: String, _ invariants: Target.Dependency = "FuzzInvariants") -> Target {
+    .executableTarget(
+        name: "Fuzz\(name)", dependencies: [invariants, "CFuzzer"], path: "Targets/\(name)",
+        swiftSettings: language + [.unsafeFlags(["-sanitize=address"])],
+        linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])])
+}
+
+let package = Package(
+    name: "fuzz",
+    targets: [
+        .target(name: "CLinux", path: "Modules/CLinux"),
+        .systemLibrary(name: "CFuzzer", path: "Driver"),
+        library("Base", ["CLinux"], path: "Modules/Base"),
+        library("HTTP", ["Base", "CLinux"], path: "Modules/HTTP"),
+        .systemLibrary(name: "COpenSSL", path: "Modules/COpenSSL", pkgConfig: "openssl"),
+        .target(name: "CRE2", path: "Modules/CRE2", linkerSettings: [.linkedLibrary("re2")]),
+        .target(
+            name: "Lanes", dependencies: ["Base", "HTTP", "CRE2", "COpenSSL"], path: "Modules/Lanes",
+            swiftSettings: language + [.unsafeFlags(["-sanitize=fuzzer,address", "-enable-testing"])]),
+        library("FuzzInvariants", ["Base", "HTTP"], path: "Invariants"),
+        .target(
+            name: "FuzzLanes", dependencies: ["Base", "HTTP", "Lanes"], path: "Lanes",
+            exclude: ["ListReplayTests.swift"],
+            swiftSettings: language + [.unsafeFlags(["-sanitize=fuzzer,address"])]),
+        fuzzer("RequestHead"),
+        fuzzer("ResponseHead"),
+        fuzzer("ChunkedBody"),
+        fuzzer("Lists", "FuzzLanes"),
+        fuzzer("Query", "FuzzLanes"),
+    ],
+    cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,12 @@
+// Any bytes as one line of a cookie, baggage or tracestate list: see ListInvariants.
+import CFuzzer
+import FuzzLanes
+
+private var count = CommandLine.argc
+private var arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = CommandLine.unsafeArgv
+
+LLVMFuzzerRunDriver(&count, &arguments) { data, count in
+    let bytes = Array(UnsafeBufferPointer(start: data, count: count))
+    if let wrong = ListInvariants.list(bytes) { fatalError(wrong) }
+    return 0
+}
