@@ -116,7 +116,8 @@ struct HttpLimits {
 
     @Test func requestLimit() throws {
         let gate = Gate()
-        let upstream = try ScriptedUpstream(.readRequest, .waitFor(gate), .send(okResponse()), .readToEnd)
+        let upstream = try ScriptedUpstream(
+            .readRequest, .waitFor(gate), .send(okResponse()), .readRequest, .send(okResponse()), .readToEnd)
         let proxy = try HttpProxy(to: [upstream.port], spec: ["limits: {requests: 1}"])
         let first = try proxy.connect()
         try first.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
