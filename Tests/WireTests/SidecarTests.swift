@@ -20,6 +20,8 @@ import Testing
         "app.test", "app.test:8080", "APP.Test", "app.test.", "web.test", "web.test:80", "session",
         "session:9080", "session.shop", "session.shop.svc", "session.shop.svc.cluster.local",
         "session.shop.svc.cluster.local:9080", "10.9.8.7:9080",
+        // The default port written out is the same URL (RFC 9110 4.2.3).
+        "app.test:80", "session:80",
     ])
     func hostsOfServices(_ host: String) throws {
         let answer = try strict.out(host)
@@ -28,7 +30,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "app.test:80", "app.test:9999", "session:80", "session.shop.svc.cluster", "session.other", "nobody.test",
+        "app.test:9999", "session:81", "session.shop.svc.cluster", "session.other", "nobody.test",
         "127.0.0.1:9", "app.tests", "xapp.test",
     ])
     func hostsThatNobodyOwns(_ host: String) throws {
