@@ -116,6 +116,7 @@ enum RouteJSON {
                 $0.member("bodyBytes", body.count)
             }
         case .passthrough: json.member("passthrough", true)
+        case .blocked: json.member("blocked", true)
         }
     }
 }

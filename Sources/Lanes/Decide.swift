@@ -91,6 +91,9 @@ private func route<Trace: DecisionTrace>(
     case .redirect: decision.outcome = .redirect
     case .direct: decision.outcome = .direct
     case .passthrough: decision.outcome = .passthrough
+    case .blocked:
+        decision.outcome = .blocked
+        decision.reason = .noRoute
     case .forward: forward(route, context, &decision)
     }
     if inLane, route.pointee.requiresLane { decision.laneDecision = .lane }

@@ -203,6 +203,8 @@ public enum ActionModel: Sendable {
     case direct(status: Int, body: [UInt8])
     /// To where the request was addressed (ALLOW_ANY), resolving the Host.
     case passthrough
+    /// 502: REGISTRY_ONLY lets nobody out to a host that no document names.
+    case blocked
 }
 
 public struct TargetModel: Sendable {

@@ -78,6 +78,7 @@ extension TableBuilder {
             isFormatted: isFormatted(request) || isFormatted(response))
         switch route.action {
         case .passthrough: frozen.action = .passthrough
+        case .blocked: frozen.action = .blocked
         case .direct(let status, let body):
             frozen.action = .direct
             frozen.status = UInt16(clamping: status)

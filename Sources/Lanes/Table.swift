@@ -81,7 +81,7 @@ public struct VirtualHost: BitwiseCopyable {
 
 /// One element of `match[]` with its action.
 public struct Route: BitwiseCopyable {
-    public enum Action: UInt8, BitwiseCopyable { case forward, redirect, direct, passthrough }
+    public enum Action: UInt8, BitwiseCopyable { case forward, redirect, direct, passthrough, blocked }
 
     public var name: ByteView
     /// `VirtualService ns/name`.

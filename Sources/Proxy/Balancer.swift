@@ -48,6 +48,19 @@ extension Worker {
         }
     }
 
+    /// For another try: the endpoint behind the one that failed, so that as many tries as there are endpoints
+    /// reach each of them.
+    func pickOther(_ set: Frozen<UInt32>, than failed: Int32) -> Int? {
+        if set.count == 0 { return nil }
+        var index = 0
+        while index < set.count {
+            let isFailed = Int(set[index].pointee) == Int(failed)
+            index &+= 1
+            if isFailed { return Int(set[index % set.count].pointee) }
+        }
+        return Int(set[0].pointee)
+    }
+
     /// Unequal weights: drawn in proportion, for least-request divided by the requests at hand.
     private mutating func pickWeighted(_ cluster: UnsafePointer<Cluster>, _ set: Frozen<UInt32>) -> Int {
         let endpoints = cluster.pointee.endpoints

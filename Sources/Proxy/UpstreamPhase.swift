@@ -12,8 +12,10 @@ extension Worker {
     /// Chooses an endpoint and sends the request there. The exchange may be over afterwards.
     mutating func startUpstream(_ number: UInt32) {
         let own = exchange(number)
+        let set = own.pointee.decision.pointee.endpoints
         guard let cluster = own.pointee.decision.pointee.cluster,
-            let index = pickEndpoint(cluster, own.pointee.decision.pointee.endpoints)
+            let index = own.pointee.attempts == 0
+                ? pickEndpoint(cluster, set) : pickOther(set, than: own.pointee.endpointIndex)
         else {
             reply(number, LocalReply.noHealthyUpstream)
             return
@@ -185,7 +187,7 @@ extension Worker {
         if own.pointee.attempts < tries, decision.endpoints.count > 1 || !isLane,
             decision.outcome == .forward
         {
-            retryConnect(number)
+            sendAgain(number)
             return
         }
         if isLane, !decision.fallbackEndpoints.isEmpty, !own.pointee.flags.contains(.fellBack) {
@@ -195,7 +197,7 @@ extension Worker {
             own.pointee.reason = .laneUnreachable
             own.pointee.decision.pointee.response.reason = .laneUnreachable
             own.pointee.attempts = 0
-            retryConnect(number)
+            sendAgain(number)
             return
         }
         var answer = LocalReply(
@@ -208,8 +210,11 @@ extension Worker {
     /// Istio's default policy: two more tries where no connection could be made (istio-semantics.md 8).
     private static let connectRetries = 2
 
-    private mutating func retryConnect(_ number: UInt32) {
+    private mutating func sendAgain(_ number: UInt32) {
+        let own = exchange(number)
         rewriteAttemptCount(number)
+        // A pooled connection may take the request at once, and no event tells the rest of the body to follow.
+        if !own.pointee.flags.contains(.requestComplete) { enqueue(own.pointee.downstream) }
         startUpstream(number)
     }
 
@@ -230,8 +235,7 @@ extension Worker {
         if !own.pointee.flags.contains(.responseStarted), reused, mayReplay(own) {
             own.pointee.flags.insert(.retried)
             meter.add(.staleRetries)
-            rewriteAttemptCount(number)
-            startUpstream(number)
+            sendAgain(number)
             return
         }
         meter.add(.upstreamResets)

@@ -99,7 +99,7 @@ extension Compiler {
         let name = allowed ? "allow_any" : "block_all"
         let route = RouteModel(
             name: name, source: proxy.meta.ref,
-            action: allowed ? .passthrough : .direct(status: 502, body: []))
+            action: allowed ? .passthrough : .blocked)
         return VirtualHostModel(name: name, domains: ["*"], routes: [route])
     }
 
