@@ -47,8 +47,9 @@ struct Application: Sendable {
     let pod: Pod
     let site: Site
 
-    /// Listens, and serves on threads of its own until the process ends.
-    func start() throws(DemoError) {
+    /// Listens, and serves on threads of its own until the listener, which it returns, is shut down.
+    @discardableResult
+    func start() throws(DemoError) -> Int32 {
         let address = site.application(pod)
         guard let listener = BlockingSocket.listen(on: address) else {
             throw DemoError("\(pod.name) cannot listen on \(address.text)")
@@ -63,8 +64,10 @@ struct Application: Sendable {
                     open.count.subtract(1, ordering: .relaxed)
                 }
             }
+            _ = BlockingSocket(listener)
         }
         if thread == nil { throw DemoError("no thread for \(pod.name)") }
+        return listener
     }
 
     private final class Connections: Sendable {

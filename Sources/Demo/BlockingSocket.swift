@@ -50,7 +50,12 @@ final class BlockingSocket {
                 _ = fl_set_option(peer, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
                 return peer
             }
-            if errno != EINTR && errno != ECONNABORTED { return nil }
+            switch errno {
+            case EINTR, ECONNABORTED: continue
+            // Other connections will end and give their descriptors back.
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM: usleep(10_000)
+            default: return nil
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 // A stand-in for the proxies: just enough of an edge and of sidecars for the tour to go as told, and faults
 // to switch on, so that each check of the tour can be seen to fail.
 import Base
+import Glibc
 import Synchronization
 import TestSupport
 
@@ -16,13 +17,33 @@ final class PretendMesh: Sendable {
     let site: Site
     private let fault: Fault
     private let losses = Atomic<Int>(3)
+    private let listeners = Mutex<[Int32]>([])
     private static let lane = "auth-refactor"
 
-    /// Takes the ports of all proxies; threads and sockets live as long as the test process.
+    /// Starts the applications and takes the place of all proxies.
     init(site: Site, fault: Fault) throws {
         self.site = site
         self.fault = fault
+        do {
+            try start()
+        } catch {
+            stop()
+            throw error
+        }
+    }
+
+    /// Gives the addresses back.
+    func stop() {
+        listeners.withLock { all in
+            for listener in all { shutdown(listener, Int32(SHUT_RDWR)) }
+            all = []
+        }
+    }
+
+    private func start() throws {
         for pod in Pod.all {
+            let application = try Application(pod: pod, site: site).start()
+            listeners.withLock { $0.append(application) }
             try serve(site.outbound(pod)) { [self] in outbound($0, from: pod) }
             try serve(site.admin(pod)) { [self] _ in metrics() }
         }
@@ -33,6 +54,7 @@ final class PretendMesh: Sendable {
 
     private func serve(_ address: SocketAddress, _ answer: @escaping @Sendable (Message) -> [UInt8]) throws {
         guard let listener = BlockingSocket.listen(on: address) else { throw DemoError("\(address.text)") }
+        listeners.withLock { $0.append(listener) }
         try startThread {
             while let peer = BlockingSocket.accept(on: listener) {
                 try? startThread {
@@ -40,6 +62,7 @@ final class PretendMesh: Sendable {
                     if let request = Message.request(on: connection) { _ = connection.send(answer(request)) }
                 }
             }
+            _ = BlockingSocket(listener)
         }
     }
 

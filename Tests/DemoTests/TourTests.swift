@@ -15,6 +15,7 @@ import Testing
 extension DemoSuites.TourTests {
     private func tour(_ fault: Fault) throws -> Bool {
         let mesh = try settled(fault)
+        defer { mesh.stop() }
         let lines = Lines()
         var tour = Tour(site: mesh.site) { text in lines.all.withLock { $0.append(text) } }
         let passed = try tour.run(until: EndSignals())
@@ -34,7 +35,6 @@ extension DemoSuites.TourTests {
         for _ in 0..<5 {
             do {
                 let site = try #require(Site.firstFree())
-                for pod in Pod.all { try Application(pod: pod, site: site).start() }
                 return try PretendMesh(site: site, fault: fault)
             } catch {
                 problem = error
