@@ -12,8 +12,9 @@ SECONDS_EACH ?= 120
 # Linking the Swift standard library in keeps resident memory and start time small and needs no Swift where
 # the program runs.
 RELEASE = -c release --static-swift-stdlib --product fairlead
-# A warning, or an import that Package.swift does not declare, is an error.
-STRICT = -Xswiftc -warnings-as-errors -Xcc -Wall -Xcc -Werror=all --explicit-target-dependency-import-check error
+# A warning, or an import that Package.swift does not declare, is an error. In a folder of its own: other flags
+# would build everything anew for `make test` and back.
+STRICT = --scratch-path .build/strict -Xswiftc -warnings-as-errors -Xcc -Wall -Xcc -Werror=all --explicit-target-dependency-import-check error
 SOURCES = Sources Tests Package.swift
 SCRIPTS = .ci/run .ci/packages
 
@@ -48,7 +49,7 @@ check: swift ## format, scripts, warnings as errors, imports, tidy tests, releas
 	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
 	shellcheck $(SCRIPTS)
 	$(SWIFT) build --build-tests $(STRICT)
-	$(SWIFT) test --skip-build --filter TidyTests
+	$(SWIFT) test --skip-build --scratch-path .build/strict --filter TidyTests
 	$(SWIFT) build $(RELEASE)
 
 format: swift ## rewrites Swift files as `make check` wants them
