@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 // libFuzzer targets for whatever reads bytes of peers. A package of its own, because coverage instrumentation
-// goes into every module, and built from the same sources (`Modules` links to them). How to run and what to do
-// with a crash: README.md.
+// goes into every module, and built from the same sources (`Modules` links to them). How to run and what to
+// do with a crash: README.md.
 import PackageDescription
 
 let language: [SwiftSetting] = [

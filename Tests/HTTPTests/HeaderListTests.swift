@@ -135,7 +135,8 @@ private func name(_ text: String) -> HeaderName {
         #expect(more == nil && under.list.overflowed)
     }
 
-    /// Lines are copied in runs of neighbours; whichever are dropped, what is left is what a naive copy leaves.
+    /// Lines are copied in runs of neighbours; whichever are dropped, what is left is what a naive copy
+    /// leaves.
     @Test func everyPatternOfDroppedLines() {
         let lines = ["a: 1\r\n", "bb:22\r\n", "c:\r\n", "d:  4\r\n"]
         let added = ["e: 5\r\n", "f: 6\r\n"]

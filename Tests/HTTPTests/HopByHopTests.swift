@@ -54,7 +54,7 @@ import Testing
     /// Naming `transfer-encoding` changes nothing: framing is written anew by whoever sends the head.
     @Test func framingCannotBeNamedAway() throws {
         var bytes = Array(
-            "POST / HTTP/1.1\r\nHost: a\r\nConnection: transfer-encoding\r\nTransfer-Encoding: chunked\r\n\r\n"
+            "POST / HTTP/1.1\r\nHost: a\r\nConnection: transfer-encoding\r\nTransfer-Encoding:chunked\r\n\r\n"
                 .utf8)
         var headers = HeaderList()
         defer { headers.deallocate() }

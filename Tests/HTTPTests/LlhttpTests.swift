@@ -1,5 +1,5 @@
-// The requests and responses of llhttp's test suite (Tests/Fixtures/llhttp, MIT). llhttp has lenient modes; we
-// have none, so many are refused. What is accepted must read the same for a strict second reader.
+// The requests and responses of llhttp's test suite (Tests/Fixtures/llhttp, MIT). llhttp has lenient modes;
+// we have none, so many are refused. What is accepted must read the same for a strict second reader.
 import FuzzInvariants
 import HTTP
 import TestSupport
@@ -30,8 +30,8 @@ struct LlhttpCase: Sendable {
 }
 
 @Suite struct Llhttp {
-    /// The message with a Host, where it lacks nothing else that we ask of it: llhttp's cases rarely have one,
-    /// and what is behind a refusal for that would stay untested.
+    /// The message with a Host, where it lacks nothing else that we ask of it: llhttp's cases rarely have
+    /// one, and what is behind a refusal for that would stay untested.
     private func withHost(_ raw: [UInt8]) -> [UInt8] {
         // The request line's end; blank lines may come before it.
         guard HeadReader().read(.request, raw) == .refused(.missingHost),

@@ -23,7 +23,8 @@ import Testing
         #expect(head.values("x-feat-name") == ["lane"])
         #expect(
             head.linesText
-                == "host: Shop.Example:8080\r\nx-feat-name:\t lane \t\r\ncontent-length: 12\r\nexpect: 100-Continue\r\n"
+                == "host: Shop.Example:8080\r\nx-feat-name:\t lane \t\r\n"
+                + "content-length: 12\r\nexpect: 100-Continue\r\n"
         )
         try checkHead(.request, Array(raw.utf8))
     }

@@ -1,5 +1,5 @@
-// What is refused, and why: each row names a way in which two parsers could read one request differently, or a
-// rule of RFC 9112 that a sender broke. Every row is also read at every split.
+// What is refused, and why: each row names a way in which two parsers could read one request differently, or
+// a rule of RFC 9112 that a sender broke. Every row is also read at every split.
 import FuzzInvariants
 import HTTP
 import TestSupport
@@ -45,7 +45,8 @@ private let framing: [Strictness] = [
     .init("TE in any case", post("tRANSFER-eNCODING:\t CHUNKED \t"), nil),
     .init("TE_ is another field", post("Transfer_Encoding: chunked", "Content-Length: 1"), nil),
     .init(
-        "TE in 1.0", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", .badTransferEncoding),
+        "TE in 1.0", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        .badTransferEncoding),
     .init("CL twice, equal", post("Content-Length: 5", "Content-Length: 5"), nil),
     .init("CL twice, equal in number", post("Content-Length: 5", "Content-Length: 05"), nil),
     .init("CL twice, different", post("Content-Length: 5", "Content-Length: 6"), .badContentLength),

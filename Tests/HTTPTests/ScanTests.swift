@@ -1,5 +1,5 @@
-// The two vector scans against byte-by-byte references, at every length, place and alignment. Each input lies at
-// the very end of its memory, so that the address sanitizer sees a read past it.
+// The two vector scans against byte-by-byte references, at every length, place and alignment. Each input lies
+// at the very end of its memory, so that the address sanitizer sees a read past it.
 import CLinux
 import FuzzInvariants
 import TestSupport
@@ -64,8 +64,8 @@ import Testing
         return (end, bytes[..<end].map(StrictReader.lower) + bytes[end...])
     }
 
-    /// Names of every length, 15, 16 and 17 among them, with and without their colon at the very end, and with
-    /// a value behind whose capitals must stay.
+    /// Names of every length, 15, 16 and 17 among them, with and without their colon at the very end, and
+    /// with a value behind whose capitals must stay.
     @Test func namesOfEveryLength() {
         for offset in 0..<16 {
             for count in 0...40 {

@@ -12,7 +12,8 @@ import Testing
 
     private func watcher(_ paths: String...) throws -> TestWatcher { try TestWatcher(paths) }
 
-    /// A ConfigMap mount: `NAME` links to `..data/NAME`, `..data` links to a folder, and a change swaps `..data`.
+    /// A ConfigMap mount: `NAME` links to `..data/NAME`, `..data` links to a folder, and a change swaps
+    /// `..data`.
     private func mount(_ version: String, _ text: String) throws {
         try folder.write("map/..\(version)/a.yaml", text)
         unlink(folder.file("map/..data_tmp"))

@@ -15,7 +15,8 @@ package enum HeadInvariants {
         return shape(head) ?? secondReading(kind, bytes, head, reader) ?? limits(kind, bytes, head, reader)
     }
 
-    /// However the input arrives, each look at what is there so far asks for more or says what the whole says.
+    /// However the input arrives, each look at what is there so far asks for more or says what the whole
+    /// says.
     package static func growth(
         _ kind: HeadKind, _ bytes: [UInt8], _ whole: HeadOutcome, _ cuts: [Int], _ reader: HeadReader
     ) -> String? {

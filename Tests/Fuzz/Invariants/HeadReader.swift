@@ -1,5 +1,5 @@
-// Runs the head parsers over plain arrays and returns plain values that can be compared. Each look gets memory
-// of exactly its size, so that the address sanitizer sees a read past the end.
+// Runs the head parsers over plain arrays and returns plain values that can be compared. Each look gets
+// memory of exactly its size, so that the address sanitizer sees a read past the end.
 internal import Base
 package import HTTP
 

@@ -1,5 +1,5 @@
-// A second reader of HTTP/1 heads, written from RFC 9112 with arrays and nothing else and sharing no code with
-// the parser. What the parser accepts must read the same here: a request that two strict readers take
+// A second reader of HTTP/1 heads, written from RFC 9112 with arrays and nothing else and sharing no code
+// with the parser. What the parser accepts must read the same here: a request that two strict readers take
 // differently is a smuggling hole.
 
 /// How a strict reader finds the end of the body.

@@ -1,5 +1,5 @@
-// Cookies, baggage, tracestate and query strings: our piece is found, taken out and put in as a naive reading of
-// the text has it, and the bytes of all other pieces stay.
+// Cookies, baggage, tracestate and query strings: our piece is found, taken out and put in as a naive reading
+// of the text has it, and the bytes of all other pieces stay.
 internal import Base
 internal import HTTP
 
