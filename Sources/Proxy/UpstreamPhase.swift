@@ -105,9 +105,24 @@ extension Worker {
         } else {
             setTimeout(own.pointee.downstream, settings.requestBodyIdleTimeoutMs)
         }
-        // It may have answered before it closed. Read later in this turn: the client's bytes behind this request
-        // may still lie in the space that reads use.
-        if !alive { enqueue(slot) }
+        if alive { return }
+        if connection(slot).pointee.flags.contains(.reused) {
+            resend(number)
+        } else {
+            // It may have answered before it closed. Read later in this turn: the client's bytes behind this
+            // request may still lie in the space that reads use.
+            enqueue(slot)
+        }
+    }
+
+    /// A pooled connection took no byte of the request: whatever its method, it goes out again; and whatever lies
+    /// there to be read (a 408 for idleness, say) is no answer to it.
+    private mutating func resend(_ number: UInt32) {
+        abandonUpstream(number)
+        exchange(number).pointee.flags.insert(.retried)
+        meter.add(.staleRetries)
+        rewriteAttemptCount(number)
+        startUpstream(number)
     }
 
     /// The route's timeout runs from the moment the request is complete (istio-semantics.md 7).

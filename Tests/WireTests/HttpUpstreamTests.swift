@@ -1,4 +1,5 @@
 // Upstreams that fail, lie, are stale, or switch protocols.
+import Glibc
 import TestSupport
 import Testing
 
@@ -40,6 +41,44 @@ struct HttpUpstream {
         #expect(answer.status == 503 && answer.value("x-fairlead-reason") == "upstream-reset")
         #expect(upstream.connections == 1)
         #expect(try client.get("/").text == "again", "the client's connection lives on")
+    }
+
+    /// Serves one request on the first connection and waits; when the gate opens it says something that nobody
+    /// asked for and goes, by reset or in order. Other connections echo.
+    private func leaving(_ gate: Gate, _ gone: Gate, reset: Bool) throws -> RawUpstream {
+        try RawUpstream { connection, number in
+            while let request = try? connection.request() {
+                let body = String(decoding: request.body, as: UTF8.self)
+                try? connection.send(okResponse("\(request.startLine) \(body) on \(number)"))
+                if number > 0 { continue }
+                try? waitUntil("the gate") { gate.isOpen }
+                if reset { try? connection.send(okResponse("evil")) }
+                if reset { connection.reset() } else { connection.close() }
+                return gone.open()
+            }
+        }
+    }
+
+    /// The proxy is stopped while the client asks and then the upstream goes, so that it sees both at once, the
+    /// request first.
+    @Test(arguments: [true, false])
+    func connectionThatGoesAtTheMomentOfItsReuse(_ reset: Bool) throws {
+        let gate = Gate()
+        let gone = Gate()
+        let upstream = try leaving(gate, gone, reset: reset)
+        let proxy = try HttpProxy(to: [upstream.port])
+        let client = try proxy.connect()
+        #expect(try client.get("/first").status == 200)
+        kill(proxy.process.pid, SIGSTOP)
+        let first = reset ? post : get
+        try client.send(first + "GET /b HTTP/1.1\r\nHost: h\r\n\r\n")
+        gate.open()
+        try waitUntil("the upstream to be gone") { gone.isOpen }
+        kill(proxy.process.pid, SIGCONT)
+        let answer = try client.response()
+        #expect(answer.text == (reset ? "POST / HTTP/1.1 hi on 1" : "GET / HTTP/1.1  on 1"))
+        #expect(try client.response().text == "GET /b HTTP/1.1  on 1")
+        try proxy.expectMetric(1, "fairlead_upstream_stale_retries_total")
     }
 
     @Test func retryIsNotRepeated() throws {
