@@ -1,5 +1,5 @@
-// A client's connection: reading requests from it, one exchange at a time (pipelined requests wait in its input),
-// its deadlines, its end.
+// A client's connection: reading requests from it, one exchange at a time (pipelined requests wait in its
+// input), its deadlines, its end.
 internal import Base
 internal import CLinux
 internal import HTTP
@@ -10,8 +10,8 @@ internal import Telemetry
 extension Worker {
     mutating func downstreamEvent(_ slot: UInt32, _ event: PollEvent) {
         let own = connection(slot)
-        // A reset client takes no answer, whatever it sent before. (A hang-up alone means that both sides have
-        // shut their writing; what was sent before is still to be read.)
+        // A reset client takes no answer, whatever it sent before. (A hang-up alone means that both sides
+        // have shut their writing; what was sent before is still to be read.)
         if event.failed || (event.broken && !event.readable) {
             if own.pointee.exchange != noSlot { meter.add(.downstreamResets) }
             closeDownstream(slot)
@@ -156,8 +156,8 @@ extension Worker {
         buffers.release(&waiting)
     }
 
-    /// Takes bytes apart: heads become exchanges, bodies go to their upstream, what must wait is kept. The bytes
-    /// may be written over.
+    /// Takes bytes apart: heads become exchanges, bodies go to their upstream, what must wait is kept. The
+    /// bytes may be written over.
     private mutating func useInput(_ slot: UInt32, _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int) {
         let own = connection(slot)
         let generation = own.pointee.generation
@@ -279,13 +279,14 @@ extension Worker {
 
     // MARK: the end
 
-    /// Whether the connection must end after its current response: the worker drains, or its listener is gone.
+    /// Whether the connection must end after its current response: the worker drains, or its listener is
+    /// gone.
     func isRetired(_ slot: UInt32) -> Bool {
         isDraining || listeners[Int(connection(slot).pointee.listener)].fd < 0
     }
 
-    /// Ends a connection as far as nothing is lost by it: at once without a request, else after the response. A
-    /// request that arrived already is served first: a close with unread bytes would reset it.
+    /// Ends a connection as far as nothing is lost by it: at once without a request, else after the response.
+    /// A request that arrived already is served first: a close with unread bytes would reset it.
     mutating func retireDownstream(_ slot: UInt32, dropPartialHead: Bool) {
         let own = connection(slot)
         let generation = own.pointee.generation
@@ -308,8 +309,8 @@ extension Worker {
         }
     }
 
-    /// Our last word is out (or will be when the output is): shut writing, and throw away for a moment what still
-    /// comes.
+    /// Our last word is out (or will be when the output is): shut writing, and throw away for a moment what
+    /// still comes.
     mutating func linger(_ slot: UInt32) {
         let own = connection(slot)
         if own.pointee.flags.contains(.ended) {
@@ -335,8 +336,8 @@ extension Worker {
         }
     }
 
-    /// Closes at once, and cancels the exchange if there is one. The client must not take what it has for a whole
-    /// response, so a response under way ends with a reset.
+    /// Closes at once, and cancels the exchange if there is one. The client must not take what it has for a
+    /// whole response, so a response under way ends with a reset.
     mutating func closeDownstream(_ slot: UInt32) {
         let own = connection(slot)
         let exchangeSlot = own.pointee.exchange

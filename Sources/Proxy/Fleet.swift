@@ -72,11 +72,13 @@ package final class Fleet: Sendable {
         }
     }
 
-    /// For one worker: slots, no more than the process may have descriptors; and at how many connections accepting
-    /// stops, so that clients leave a quarter of the descriptors to what serves them.
+    /// For one worker: slots, no more than the process may have descriptors; and at how many connections
+    /// accepting stops, so that clients leave a quarter of the descriptors to what serves them.
     private static func connectionBounds(_ workers: Int) -> (slots: Int, accepting: Int) {
         var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return (65_536, 65_536) }
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+            return (65_536, 65_536)
+        }
         // The soft limit protects programs that use select(2); this is none.
         limit.rlim_cur = limit.rlim_max
         if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) != 0 {

@@ -158,8 +158,8 @@ extension Worker {
         return nil
     }
 
-    /// Takes what already waits in the queue first: closing would reset it. Its connections end as soon as nothing
-    /// is lost by that.
+    /// Takes what already waits in the queue first: closing would reset it. Its connections end as soon as
+    /// nothing is lost by that.
     private mutating func closeListener(_ index: Int) {
         if listeners[index].fd < 0 { return }
         var before = downstreamCount - 1

@@ -1,5 +1,5 @@
-// The middle of an exchange's life: an endpoint is chosen, a connection is found or made, the request goes out;
-// and what happens when that fails.
+// The middle of an exchange's life: an endpoint is chosen, a connection is found or made, the request goes
+// out; and what happens when that fails.
 internal import Base
 internal import CLinux
 internal import Glibc
@@ -29,7 +29,8 @@ extension Worker {
             forget(endpoint.pointee.id, endpoint.pointee.idGeneration)
         }
         let idle = pool.state(endpoint.pointee.id).pointee.idleHead
-        // What pooled connections to a peer are worth after one was found dead is unknown: the retry makes its own.
+        // What pooled connections to a peer are worth after one was found dead is unknown: the retry makes
+        // its own.
         if idle != noSlot, own.pointee.flags.isDisjoint(with: [.connect, .retried]) {
             pool.remove(idle) { [base = connections.at(0)] in base + Int($0) }
             meter.add(.poolHits)
@@ -105,9 +106,24 @@ extension Worker {
         } else {
             setTimeout(own.pointee.downstream, settings.requestBodyIdleTimeoutMs)
         }
-        // It may have answered before it closed. Read later in this turn: the client's bytes behind this request
-        // may still lie in the space that reads use.
-        if !alive { enqueue(slot) }
+        if alive { return }
+        if connection(slot).pointee.flags.contains(.reused) {
+            resend(number)
+        } else {
+            // It may have answered before it closed. Read later in this turn: the client's bytes behind this
+            // request may still lie in the space that reads use.
+            enqueue(slot)
+        }
+    }
+
+    /// A pooled connection took no byte of the request: whatever its method, it goes out again; and whatever
+    /// lies there to be read (a 408 for idleness, say) is no answer to it.
+    private mutating func resend(_ number: UInt32) {
+        abandonUpstream(number)
+        exchange(number).pointee.flags.insert(.retried)
+        meter.add(.staleRetries)
+        rewriteAttemptCount(number)
+        startUpstream(number)
     }
 
     /// The route's timeout runs from the moment the request is complete (istio-semantics.md 7).
@@ -254,8 +270,8 @@ extension Worker {
         reply(number, answer)
     }
 
-    /// A pooled connection may have died while nobody looked. A request that cannot change anything twice, and of
-    /// which all that was sent is still at hand, goes out once more (RFC 9110 9.2.2, RFC 9112 9.3.1).
+    /// A pooled connection may have died while nobody looked. A request that cannot change anything twice,
+    /// and of which all that was sent is still at hand, goes out once more (RFC 9110 9.2.2, RFC 9112 9.3.1).
     private func mayReplay(_ own: UnsafeMutablePointer<Exchange>) -> Bool {
         own.pointee.flags.contains(.replayable) && !own.pointee.flags.contains(.retried)
             && own.pointee.method.isIdempotent

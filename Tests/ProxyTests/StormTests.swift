@@ -1,5 +1,5 @@
-// Storms: clients and upstreams that do random things, legal and not, for a bounded number of steps. Afterwards
-// every gauge is back at nothing: no exchange, buffer, connection or tunnel was lost on any path.
+// Storms: clients and upstreams that do random things, legal and not, for a bounded number of steps.
+// Afterwards every gauge is back at nothing: no exchange, buffer, connection or tunnel was lost on any path.
 import Synchronization
 import Telemetry
 import TestSupport
@@ -36,7 +36,8 @@ struct Storms {
                     try connection.send(Array("HTTP/1.1 200 OK\r\n\r\n".utf8) + (isHead ? [] : body))
                     return
                 case 11:
-                    try connection.send(Array("HTTP/1.1 200 OK\r\n\(length)".utf8) + body.prefix(body.count / 2))
+                    try connection.send(
+                        Array("HTTP/1.1 200 OK\r\n\(length)".utf8) + body.prefix(body.count / 2))
                     return
                 case 12: try connection.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No\r\n\r\n")
                 case 13: try connection.send(random.bytes(random.int(1...100)))
@@ -64,7 +65,8 @@ struct Storms {
 
     /// One client's life: a few requests, good and bad, read or left unread, and an end of some kind.
     private static func live(_ port: UInt16, _ random: inout SeededRandom) {
-        guard let client = try? RawConnection(port: port, receiveBytes: random.chance(20) ? 4_096 : nil) else {
+        guard let client = try? RawConnection(port: port, receiveBytes: random.chance(20) ? 4_096 : nil)
+        else {
             return
         }
         do {
@@ -92,7 +94,8 @@ struct Storms {
     }
 
     private static func request(_ random: inout SeededRandom) -> [UInt8] {
-        let body = [UInt8](repeating: 0x61, count: random.chance(15) ? random.int(1...400_000) : random.int(1...50))
+        let body = [UInt8](
+            repeating: 0x61, count: random.chance(15) ? random.int(1...400_000) : random.int(1...50))
         let path = random.chance(10) ? "/direct" : "/x"
         var bytes: [UInt8]
         switch random.int(0...11) {
@@ -100,12 +103,14 @@ struct Storms {
         case 4: bytes = Array("HEAD \(path) HTTP/1.1\r\nHost: h\r\n\r\n".utf8)
         case 5: bytes = Array("GET \(path) HTTP/1.0\r\nHost: h\r\n\r\n".utf8)
         case 6, 7:
-            bytes = Array("POST \(path) HTTP/1.1\r\nHost: h\r\nContent-Length: \(body.count)\r\n\r\n".utf8) + body
+            bytes =
+                Array("POST \(path) HTTP/1.1\r\nHost: h\r\nContent-Length: \(body.count)\r\n\r\n".utf8) + body
         case 8, 9:
             bytes = Array("PUT \(path) HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".utf8)
             bytes += random.chunked(body) + Array("0\r\n\r\n".utf8)
         case 10:
-            bytes = Array("GET \(path) HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n".utf8)
+            bytes = Array(
+                "GET \(path) HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n".utf8)
             bytes += random.chance(50) ? body : []
         default: bytes = Array("GET \(path) HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nab".utf8)
         }
@@ -172,8 +177,8 @@ struct Storms {
         try proxy.stop()
     }
 
-    /// Every kind of early end of a client, many at once in each turn of the loop: events of closed connections and
-    /// used-again slots must hit nobody.
+    /// Every kind of early end of a client, many at once in each turn of the loop: events of closed
+    /// connections and used-again slots must hit nobody.
     @Test func slotsUsedAgainWithinATurn() throws {
         let upstream = try EchoUpstream("a")
         let proxy = try Workers(to: [upstream.port])

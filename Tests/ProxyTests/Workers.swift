@@ -77,8 +77,8 @@ final class Workers: Sendable {
 
     func open(_ opened: Counter, _ closed: Counter) -> Int { value(opened) - value(closed) }
 
-    /// Waits until nothing is left of whatever was done: no request, no client, no tunnel, no buffer; upstream
-    /// connections only those that wait in the pool.
+    /// Waits until nothing is left of whatever was done: no request, no client, no tunnel, no buffer;
+    /// upstream connections only those that wait in the pool.
     func waitUntilQuiet() throws {
         func wait(_ what: String, _ left: () -> Int) throws {
             do { try waitUntil(what) { left() == 0 } } catch { throw TestFailure("\(what): \(left()) left") }

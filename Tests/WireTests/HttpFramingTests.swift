@@ -26,7 +26,8 @@ struct HttpFraming {
     }
 
     @Test func chunkedIsFramedAnew() throws {
-        let response = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n"
+        let response =
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n"
             + "3;name=\"v\"\r\nabc\r\n0004\r\ndefg\r\n0;last\r\nX-T: trailer\r\n\r\n"
         let upstream = try ScriptedUpstream(.readRequest, .send(response), .readToEnd)
         let proxy = try HttpProxy(to: [upstream.port])
@@ -80,10 +81,12 @@ struct HttpFraming {
     }
 
     @Test func closeDelimitedBodyBehindASplitHead() throws {
-        // The head comes in two pieces, so that head and body lie in a buffer of their own, filled to its end.
+        // The head comes in two pieces, so that head and body lie in a buffer of their own, filled to its
+        // end.
         let body = String(repeating: "x", count: 200_000)
         let upstream = try ScriptedUpstream(
-            .readRequest, .send("HTTP/1.1 200 OK\r\nX-"), .pause(ms: 60), .send("A: b\r\n\r\n" + body), .close)
+            .readRequest, .send("HTTP/1.1 200 OK\r\nX-"), .pause(ms: 60), .send("A: b\r\n\r\n" + body), .close
+        )
         let proxy = try HttpProxy(to: [upstream.port])
         for _ in 0..<5 {
             let answer = try proxy.connect().get("/")
@@ -112,7 +115,8 @@ struct HttpFraming {
             case 0: bytes += "GET /\(index) HTTP/1.1\r\nHost: h\r\n\r\n"
             case 1: bytes += "POST /\(index) HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
             case 2:
-                bytes += "PUT /\(index) HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                bytes +=
+                    "PUT /\(index) HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
                     + "3\r\nabc\r\n4\r\nGET \r\n0\r\n\r\n"
             default: bytes += "GET /direct/\(index) HTTP/1.1\r\nHost: h\r\n\r\n"
             }
@@ -174,7 +178,9 @@ struct HttpFraming {
     @Test func interimResponses() throws {
         let upstream = try ScriptedUpstream(
             .readRequest,
-            .send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x\r\n\r\n"),
+            .send(
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x\r\n\r\n"
+            ),
             .send(okResponse()), .readRequest, .send("HTTP/1.1 100 Continue\r\n\r\n" + okResponse("two")),
             .readToEnd)
         let proxy = try HttpProxy(to: [upstream.port])
@@ -241,7 +247,8 @@ struct HttpFraming {
 
     @Test func clientMayShutItsSideAfterTheRequest() throws {
         let gate = Gate()
-        let upstream = try ScriptedUpstream(.readRequest, .waitFor(gate), .send(okResponse("late")), .readToEnd)
+        let upstream = try ScriptedUpstream(
+            .readRequest, .waitFor(gate), .send(okResponse("late")), .readToEnd)
         let proxy = try HttpProxy(to: [upstream.port])
         let client = try proxy.connect()
         try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")

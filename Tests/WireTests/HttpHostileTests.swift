@@ -1,5 +1,5 @@
-// Input that means harm: whatever comes, an upstream gets whole well-formed requests or nothing it could take for
-// one, and the client a 4xx or 5xx and the end of its connection.
+// Input that means harm: whatever comes, an upstream gets whole well-formed requests or nothing it could take
+// for one, and the client a 4xx or 5xx and the end of its connection.
 import Foundation
 import TestSupport
 import Testing
@@ -35,7 +35,8 @@ struct HttpHostile {
                 answer = reset.received + ((try? client.receiveToEnd()) ?? [])
             }
             var outcome = Outcome(statuses: statuses(answer), forwarded: [])
-            // Whole requests were answered before the client's end, so they are recorded; parts may still come.
+            // Whole requests were answered before the client's end, so they are recorded; parts may still
+            // come.
             for bytes in upstream.take() {
                 let seen = StrictRequests(bytes)
                 #expect(seen.fault == nil, "\(name): \(seen.fault ?? "")")
@@ -72,8 +73,8 @@ struct HttpHostile {
         var cases: [Case]
     }
 
-    /// Cases of llhttp's own tests: as they are, and with a Host where they have none, so that more than that one
-    /// rule decides.
+    /// Cases of llhttp's own tests: as they are, and with a Host where they have none, so that more than that
+    /// one rule decides.
     @Test func corpusOfLlhttp() throws {
         let file = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
         let bytes = try #require(readFile("/\(file)/Fixtures/llhttp/requests.json"))
@@ -106,8 +107,8 @@ struct HttpHostile {
         return Array(raw[...end]) + Array("Host: h\r\n".utf8) + Array(raw[(end + 1)...])
     }
 
-    /// Requests that two parsers may read differently, with what becomes of them. The tail, a request that must
-    /// never be seen by itself, is what an attacker would smuggle.
+    /// Requests that two parsers may read differently, with what becomes of them. The tail, a request that
+    /// must never be seen by itself, is what an attacker would smuggle.
     private static let smuggling: [(name: String, status: Int, raw: String)] = {
         let tail = "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
         func post(_ lines: String..., body: String = "") -> String {
@@ -173,7 +174,10 @@ struct HttpHostile {
             ("extension with LF", 400, post(chunked, body: "5;a\nb\r\nhello\r\n0\r\n\r\n")),
             ("endless extension", 400, post(chunked, body: "5;" + String(repeating: "x", count: 1_000))),
             ("bad trailer", 400, post(chunked, body: "0\r\nbad trailer\r\n\r\n")),
-            ("endless trailers", 400, post(chunked, body: "0\r\n" + String(repeating: "a: b\r\n", count: 3_000))),
+            (
+                "endless trailers", 400,
+                post(chunked, body: "0\r\n" + String(repeating: "a: b\r\n", count: 3_000))
+            ),
         ]
     }()
 
@@ -201,18 +205,29 @@ struct HttpHostile {
         let probe = try Probe()
         let next = "GET /next HTTP/1.1\r\nHost: h\r\n\r\n"
         let odd = [
-            ("CL twice the same", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc"),
+            (
+                "CL twice the same",
+                "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc"
+            ),
             ("GET with a body", "GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nGET /"),
             ("blank lines first", "\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n"),
-            ("connection names fields", "GET / HTTP/1.1\r\nHost: h\r\nConnection: x-a, host\r\nX-A: 1\r\n\r\n"),
-            ("chunked in capitals", "PUT / HTTP/1.1\r\nhOST: h\r\nTRANSFER-ENCODING: CHUNKED\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
+            (
+                "connection names fields",
+                "GET / HTTP/1.1\r\nHost: h\r\nConnection: x-a, host\r\nX-A: 1\r\n\r\n"
+            ),
+            (
+                "chunked in capitals",
+                "PUT / HTTP/1.1\r\nhOST: h\r\nTRANSFER-ENCODING: CHUNKED\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+            ),
             ("high bytes", "GET /\u{E9} HTTP/1.1\r\nHost: h\r\nX: \u{E9}\r\n\r\n"),
         ]
         for (name, raw) in odd {
             for pieces in [[Array((raw + next).utf8)], Array((raw + next).utf8).map { [$0] }] {
                 let outcome = try probe.run(pieces, name)
                 #expect(outcome.statuses == [200, 200], "\(name): \(outcome)")
-                #expect(outcome.forwarded.count == 2 && outcome.forwarded.last == "GET /next ", "\(name): \(outcome)")
+                #expect(
+                    outcome.forwarded.count == 2 && outcome.forwarded.last == "GET /next ",
+                    "\(name): \(outcome)")
             }
         }
     }
@@ -224,7 +239,8 @@ struct HttpHostile {
         let valid = [
             "GET /a?b HTTP/1.1\r\nHost: h\r\nAccept: */*\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
-            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;x\r\nhello\r\n0\r\nT: v\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                + "5;x\r\nhello\r\n0\r\nT: v\r\n\r\n",
         ].map { Array($0.utf8) }
         for round in 0..<400 {
             let bytes = random.mutated(random.pick(valid)) + (random.chance(30) ? random.pick(valid) : [])

@@ -16,7 +16,9 @@ struct HttpLimits {
             guard (try? client.send([byte])) != nil else { break }
             if !client.isQuiet(forMs: 10) { break }
         }
-        do { answer = String(decoding: try client.receiveToEnd(), as: UTF8.self) } catch let end as ConnectionReset {
+        do { answer = String(decoding: try client.receiveToEnd(), as: UTF8.self) } catch let end
+            as ConnectionReset
+        {
             answer = String(decoding: end.received, as: UTF8.self)
         }
         #expect(answer.hasPrefix("HTTP/1.1 408 "), "\(answer)")
@@ -95,7 +97,9 @@ struct HttpLimits {
         let usual = try HttpProxy(to: [upstream.port])
         let big = String(repeating: "y", count: 60_000)
         #expect(try usual.connect().get("/", ["X-Big: \(big)"]).status == 200)
-        #expect(try usual.exchange("GET / HTTP/1.1\r\nHost: h\r\nX: \(big)\(long)\r\n\r\n").hasPrefix("HTTP/1.1 431"))
+        #expect(
+            try usual.exchange("GET / HTTP/1.1\r\nHost: h\r\nX: \(big)\(long)\r\n\r\n").hasPrefix(
+                "HTTP/1.1 431"))
         try proxy.expectMetric(3, "fairlead_bad_requests_total", "431")
     }
 

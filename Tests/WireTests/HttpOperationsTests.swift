@@ -97,7 +97,10 @@ struct HttpOperations {
         symlink("..data/edge.yaml", folder.file("mount/edge.yaml"))
         let port = try freeLoopbackPort()
         let process = try Programs.runFairlead(
-            [folder.file("mount/edge.yaml"), "--admin", "127.0.0.1:0", "--port", "80=\(port)", "--workers", "1"])
+            [
+                folder.file("mount/edge.yaml"), "--admin", "127.0.0.1:0", "--port", "80=\(port)", "--workers",
+                "1",
+            ])
         let client = try RawConnection(port: port)
         #expect(try client.get("/").value("x-upstream") == "first")
         symlink("..2", folder.file("mount/..data_tmp"))
@@ -115,7 +118,9 @@ struct HttpOperations {
         let extra = try freeLoopbackPort()
         let added = base.replacing(
             "bind: 127.0.0.1\n    hosts: [\"*\"]\n",
-            with: "bind: 127.0.0.1\n    hosts: [\"*\"]\n  - port: {number: \(extra), name: more, protocol: HTTP}\n"
+            with:
+                "bind: 127.0.0.1\n    hosts: [\"*\"]\n  - port: {number: \(extra), name: more, protocol: HTTP}"
+                + "\n"
                 + "    bind: 127.0.0.1\n    hosts: [\"*\"]\n")
         #expect(added != base)
         // More often than there are places for listeners.
@@ -134,7 +139,9 @@ struct HttpOperations {
         let taken = try RawUpstream { _, _ in }
         let before = try proxy.metric("fairlead_config_reload_total", "result=\"refused\"")
         try proxy.folder.replace("conf/edge.yaml", added.replacing("\(extra)", with: "\(taken.port)"))
-        try waitUntil("the refusal") { proxy.process.stderr.contains("cannot listen on 127.0.0.1:\(taken.port)") }
+        try waitUntil("the refusal") {
+            proxy.process.stderr.contains("cannot listen on 127.0.0.1:\(taken.port)")
+        }
         #expect(try proxy.metric("fairlead_config_reload_total", "result=\"refused\"") > before)
         #expect(try proxy.connect().get("/").status == 200)
     }
@@ -142,7 +149,8 @@ struct HttpOperations {
     @Test func responseUnderWayOutlivesItsListener() throws {
         let gate = Gate()
         let upstream = try ScriptedUpstream(
-            .readRequest, .send("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf"), .waitFor(gate), .send("half"),
+            .readRequest, .send("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf"), .waitFor(gate),
+            .send("half"),
             .readToEnd)
         let proxy = try HttpProxy(to: [upstream.port])
         let client = try proxy.connect()
@@ -162,10 +170,16 @@ struct HttpOperations {
     @Test func termDrains() throws {
         let gate = Gate()
         let upstream = try ScriptedUpstream([
-            [.readRequest, .send(okResponse("first")), .readRequest, .waitFor(gate), .send(okResponse("last")),
-                .readToEnd],
-            [.readRequest, .send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nha"), .waitFor(gate), .send("lf"),
-                .readToEnd],
+            [
+                .readRequest, .send(okResponse("first")), .readRequest, .waitFor(gate),
+                .send(okResponse("last")),
+                .readToEnd,
+            ],
+            [
+                .readRequest, .send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nha"), .waitFor(gate),
+                .send("lf"),
+                .readToEnd,
+            ],
         ])
         let proxy = try HttpProxy(to: [upstream.port])
         let busy = try proxy.connect()
@@ -256,7 +270,8 @@ struct HttpOperations {
     @Test func accessLogInTextAndReopened() throws {
         let upstream = try EchoUpstream("a")
         let folder = try TemporaryDirectory()
-        let proxy = try HttpProxy(to: [upstream.port], arguments: ["--access-log", folder.file("access.log")])
+        let proxy = try HttpProxy(
+            to: [upstream.port], arguments: ["--access-log", folder.file("access.log")])
         let client = try proxy.connect()
         func lines(_ name: String) -> [Substring] {
             String(decoding: readFile(folder.file(name)) ?? [], as: UTF8.self).split(separator: "\n")
@@ -276,11 +291,13 @@ struct HttpOperations {
 
     @Test func accessLogInJSON() throws {
         let upstream = try EchoUpstream("a")
-        let proxy = try HttpProxy(to: [upstream.port], arguments: ["--access-log", "-", "--log-format", "json"])
+        let proxy = try HttpProxy(
+            to: [upstream.port], arguments: ["--access-log", "-", "--log-format", "json"])
         #expect(try proxy.connect().get("/j").status == 200)
         #expect(try proxy.exchange("BAD\r\n\r\n").hasPrefix("HTTP/1.1 400"))
         let line = try proxy.process.waitForLine("{")
-        #expect(line.hasSuffix("}") && line.contains("\"path\":\"/j\"") && line.contains("\"response_code\":200"))
+        #expect(
+            line.hasSuffix("}") && line.contains("\"path\":\"/j\"") && line.contains("\"response_code\":200"))
         try waitUntil("the refusal's line") { proxy.process.stdout.contains("\"response_code\":400") }
     }
 

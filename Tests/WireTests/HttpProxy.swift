@@ -27,7 +27,8 @@ final class HttpProxy: Sendable {
         adminPort = line.split(separator: ":").last.flatMap { UInt16($0) } ?? 0
     }
 
-    static func documents(_ upstreams: [UInt16], _ spec: [String] = [], bind: String = "127.0.0.1") -> String {
+    static func documents(_ upstreams: [UInt16], _ spec: [String] = [], bind: String = "127.0.0.1") -> String
+    {
         let endpoints = upstreams.map { "  - {address: 127.0.0.1, ports: {http: \($0)}}\n" }.joined()
         let lines = spec.map { "  \($0)\n" }.joined()
         return """
@@ -78,8 +79,8 @@ final class HttpProxy: Sendable {
         try RawConnection(port: port, receiveBytes: receiveBytes)
     }
 
-    /// Sends raw bytes on a fresh connection, half-closes, and returns all that comes back; a reset at the end
-    /// counts as an end.
+    /// Sends raw bytes on a fresh connection, half-closes, and returns all that comes back; a reset at the
+    /// end counts as an end.
     func exchange(_ bytes: [UInt8], halfClose: Bool = true) throws -> String {
         let client = try connect()
         do {

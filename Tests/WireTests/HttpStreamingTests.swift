@@ -1,4 +1,5 @@
-// Bodies larger than any buffer, peers that are slow, early or gone: nothing is lost, mixed up or kept in memory.
+// Bodies larger than any buffer, peers that are slow, early or gone: nothing is lost, mixed up or kept in
+// memory.
 import TestSupport
 import Testing
 

@@ -1,5 +1,5 @@
-// A second opinion on what leaves the proxy: reads the raw bytes an upstream got, by the letter of RFC 9112, and
-// shares no code with the product or with the lenient helpers.
+// A second opinion on what leaves the proxy: reads the raw bytes an upstream got, by the letter of RFC 9112,
+// and shares no code with the product or with the lenient helpers.
 import Synchronization
 import TestSupport
 
@@ -54,7 +54,8 @@ struct StrictRequests {
         guard lengths.count + codings.count <= 1 else { throw Fault(description: "two framings") }
         var body: [UInt8] = []
         if let length = lengths.first {
-            guard !length.isEmpty, length.allSatisfy({ "0123456789".contains($0) }), let count = Int(length) else {
+            guard !length.isEmpty, length.allSatisfy({ "0123456789".contains($0) }), let count = Int(length)
+            else {
                 throw Fault(description: "content-length \(length)")
             }
             guard bytes.count - at >= count else { return nil }

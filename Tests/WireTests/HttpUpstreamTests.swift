@@ -1,4 +1,5 @@
 // Upstreams that fail, lie, are stale, or switch protocols.
+import Glibc
 import TestSupport
 import Testing
 
@@ -40,6 +41,44 @@ struct HttpUpstream {
         #expect(answer.status == 503 && answer.value("x-fairlead-reason") == "upstream-reset")
         #expect(upstream.connections == 1)
         #expect(try client.get("/").text == "again", "the client's connection lives on")
+    }
+
+    /// Serves one request on the first connection and waits; when the gate opens it says something that
+    /// nobody asked for and goes, by reset or in order. Other connections echo.
+    private func leaving(_ gate: Gate, _ gone: Gate, reset: Bool) throws -> RawUpstream {
+        try RawUpstream { connection, number in
+            while let request = try? connection.request() {
+                let body = String(decoding: request.body, as: UTF8.self)
+                try? connection.send(okResponse("\(request.startLine) \(body) on \(number)"))
+                if number > 0 { continue }
+                try? waitUntil("the gate") { gate.isOpen }
+                if reset { try? connection.send(okResponse("evil")) }
+                if reset { connection.reset() } else { connection.close() }
+                return gone.open()
+            }
+        }
+    }
+
+    /// The proxy is stopped while the client asks and then the upstream goes, so that it sees both at once,
+    /// the request first.
+    @Test(arguments: [true, false])
+    func connectionThatGoesAtTheMomentOfItsReuse(_ reset: Bool) throws {
+        let gate = Gate()
+        let gone = Gate()
+        let upstream = try leaving(gate, gone, reset: reset)
+        let proxy = try HttpProxy(to: [upstream.port])
+        let client = try proxy.connect()
+        #expect(try client.get("/first").status == 200)
+        kill(proxy.process.pid, SIGSTOP)
+        let first = reset ? post : get
+        try client.send(first + "GET /b HTTP/1.1\r\nHost: h\r\n\r\n")
+        gate.open()
+        try waitUntil("the upstream to be gone") { gone.isOpen }
+        kill(proxy.process.pid, SIGCONT)
+        let answer = try client.response()
+        #expect(answer.text == (reset ? "POST / HTTP/1.1 hi on 1" : "GET / HTTP/1.1  on 1"))
+        #expect(try client.response().text == "GET /b HTTP/1.1  on 1")
+        try proxy.expectMetric(1, "fairlead_upstream_stale_retries_total")
     }
 
     @Test func retryIsNotRepeated() throws {
@@ -157,7 +196,10 @@ struct HttpUpstream {
 
     /// Refused before anything of it went to the client.
     private static let refused: [(name: String, bytes: String)] = [
-        ("both lengths", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+        (
+            "both lengths",
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+        ),
         ("different lengths", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nabc"),
         ("length list", "HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\n\r\nab"),
         ("negative length", "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n"),
@@ -242,8 +284,9 @@ struct HttpUpstream {
     @Test func upgradeMakesATunnel() throws {
         let upstream = try ScriptedUpstream(
             .readHead,
-            .send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                + "Sec-WebSocket-Accept: x\r\n\r\nserver first"),
+            .send(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                    + "Sec-WebSocket-Accept: x\r\n\r\nserver first"),
             .readBytes(5), .send("answer"), .halfClose, .readToEnd)
         let proxy = try HttpProxy(to: [upstream.port])
         let client = try proxy.connect()
@@ -268,7 +311,8 @@ struct HttpUpstream {
     @Test func pendingBytesOfATunnelOutliveBothEnds() throws {
         let gate = Gate()
         let upstream = try ScriptedUpstream(
-            .readHead, .send("HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"), .halfClose,
+            .readHead, .send("HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"),
+            .halfClose,
             .waitFor(gate), .readToEnd)
         let proxy = try HttpProxy(to: [upstream.port])
         let client = try proxy.connect()

@@ -1,4 +1,5 @@
-// WebSocket with a library that real applications use: PyPI's websockets, in a virtual environment of the build.
+// WebSocket with a library that real applications use: PyPI's websockets, in a virtual environment of the
+// build.
 import TestSupport
 import Testing
 
@@ -18,7 +19,10 @@ struct HttpWebSocket {
             throw TestFailure("cannot make a virtual environment (Debian: python3-venv): \(made.stderr)")
         }
         let installed = try RunningProcess(
-            [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "websockets==\(Self.version)"])
+            [
+                python, "-m", "pip", "install", "-q", "--disable-pip-version-check",
+                "websockets==\(Self.version)",
+            ])
         guard try installed.waitForExit(.seconds(90)) == 0 else {
             throw TestFailure("cannot install websockets \(Self.version) from PyPI: \(installed.stderr)")
         }
