@@ -19,6 +19,8 @@ package struct ExplainQuery: Sendable, Equatable {
     package var url: String
     /// In the order given; names as written.
     package var headers: [Header]
+    /// For people instead of programs.
+    package var asText = false
 
     package init(method: String, url: String, headers: [Header]) {
         self.method = method
@@ -49,7 +51,7 @@ package struct AdminActions: Sendable {
     package var reload: @Sendable () -> AdminOutcome
     /// Starts draining; returns at once.
     package var drain: @Sendable () -> Void
-    /// The decision for one request as JSON.
+    /// The decision for one request, as JSON or as text.
     package var explain: @Sendable (ExplainQuery) -> AdminOutcome
     /// Requests that lane members were handed.
     package var laneReceipts: @Sendable () -> [LaneReceipt] = { [] }

@@ -107,6 +107,8 @@ struct AdminRoutes: Sendable {
         }
     }
 
+    private var textType: String { "text/plain; charset=utf-8" }
+
     private var metricsType: String { "text/plain; version=0.0.4; charset=utf-8" }
 
     private func lanesView(_ model: RoutingModel) -> LanesJSON {
@@ -123,7 +125,11 @@ struct AdminRoutes: Sendable {
         case .explain:
             switch ExplainBody.read(request.body) {
             case .failure(let problem): return .error(400, problem.message)
-            case .success(let query): return answer(actions.explain(query))
+            case .success(var query):
+                query.asText = request.parameter("format") == "text"
+                let outcome = actions.explain(query)
+                guard query.asText, case .done(let text) = outcome else { return answer(outcome) }
+                return AdminResponse(200, textType, text)
             }
         case .reload: return answer(actions.reload())
         case .drain:

@@ -137,19 +137,23 @@ extension Worker {
     }
 
     /// `x-fairlead-debug: 1` from an address that may ask: the decision in words goes back with the response.
+    /// `received` is the head as it came: it is read again, for the decision has edited its fields.
     mutating func explainIfAsked(
-        _ number: UInt32, _ own: UnsafeMutablePointer<Connection>, _ head: RequestHead, _ target: Request
+        _ number: UInt32, _ own: UnsafeMutablePointer<Connection>,
+        _ received: UnsafeMutableBufferPointer<UInt8>, _ target: Request
     ) {
         let x = exchange(number)
         guard x.pointee.decision.pointee.debugRequested, settings.mayDebug(own.pointee.peer),
-            let snapshot = held[Int(current)].snapshot
+            let snapshot = held[Int(current)].snapshot, let bytes = received.baseAddress
         else { return }
-        var fields: [(String, String)] = []
-        for index in 0..<requestHeaders.pointee.count {
-            let field = requestHeaders.pointee.fields + index
-            // Lines that edits added come after those that were read, and speak of the outcome.
-            if index >= receivedFields { break }
-            fields.append((field.pointee.name.string, field.pointee.value.string))
+        var head = RequestHead()
+        var list = HeaderList()
+        defer { list.deallocate() }
+        _ = H1Parser.readRequest(
+            bytes, received.count, &head, &list, maxBytes: received.count,
+            maxFields: Int(settings.headerCount))
+        let fields = (0..<list.count).map { index in
+            (list.fields[index].name.string, list.fields[index].value.string)
         }
         var url = "\(target.scheme.string)://\(target.authority.string)\(target.path.string)"
         if target.hasQuery { url += "?\(target.query.string)" }

@@ -33,7 +33,6 @@ extension Worker {
         ConnectionRules.removeHopByHop(&requestHeaders.pointee, head.connection)
         if head.request.scheme.isEmpty { head.request.scheme = RequestRules.http }
         let target = head.request
-        receivedFields = requestHeaders.pointee.count
         let fields = forwardFields(own, role)
         let context = DecisionContext(
             random: random.next(), nowSeconds: Int64((nowNs &+ realtimeOffsetNs) / 1_000_000_000),
@@ -65,7 +64,8 @@ extension Worker {
         own.pointee.flags.insert(.served)
         setTimeout(slot, settings.streamIdleTimeoutMs)
         noteLane(number)
-        explainIfAsked(number, own, head, target)
+        explainIfAsked(
+            number, own, UnsafeMutableBufferPointer(start: body - headLength, count: headLength), target)
         return route(number, &head, fields, body, bodyCount)
     }
 

@@ -93,8 +93,6 @@ struct Worker: ~Copyable {
 
     /// Of the request that is being started; valid in that call only.
     var currentRequest = Request()
-    /// Field lines that came with it, before edits added theirs.
-    var receivedFields = 0
 
     var nowNs: UInt64
     var nowMs: UInt64 { nowNs / 1_000_000 }

@@ -29,8 +29,9 @@ enum Actions {
             explain: { query in
                 guard let snapshot = control.snapshot else { return .invalid("no configuration yet") }
                 let fields = query.headers.map { ($0.name, $0.value) }
-                return .done(
-                    Lanes.explain(snapshot, method: query.method, url: query.url, headers: fields).json())
+                let explanation = Lanes.explain(
+                    snapshot, method: query.method, url: query.url, headers: fields)
+                return .done(query.asText ? Array(explanation.text().utf8) : explanation.json())
             })
         actions.laneReceipts = { laneReceipts(fleet.memories, names) }
         actions.connections = { ConnectionStats(fleet.memories) }

@@ -32,7 +32,9 @@ enum Documents {
         ])
     }
 
-    static func sidecar(_ spec: String = "", labels: String = "{app: caller}", name: String = "caller") -> String {
+    static func sidecar(_ spec: String = "", labels: String = "{app: caller}", name: String = "caller")
+        -> String
+    {
         """
         apiVersion: fairlead.dev/v1alpha1
         kind: Proxy
@@ -83,7 +85,7 @@ enum Documents {
             kind: ServiceEntry
             metadata: {name: \(dashed(host)), namespace: shop}
             spec:
-              hosts: [\(host)]
+              hosts: ["\(host)"]
               location: MESH_INTERNAL
               resolution: STATIC
               ports: [{number: \(port), name: http, protocol: HTTP}]
@@ -103,7 +105,7 @@ enum Documents {
             kind: VirtualService
             metadata: {name: \(name ?? dashed(host)), namespace: shop\(time)}
             spec:
-              hosts: [\(host)]
+              hosts: ["\(host)"]
               gateways: \(gateways)
               http:
             \(indented(http))
@@ -115,7 +117,9 @@ enum Documents {
         virtualService(host, "- route: [{destination: {host: \(host)}}]")
     }
 
-    static func subsets(_ host: String, _ subsets: String, name: String? = nil, created: String? = nil) -> String {
+    static func subsets(_ host: String, _ subsets: String, name: String? = nil, created: String? = nil)
+        -> String
+    {
         let time = created.map { ", creationTimestamp: \"\($0)\"" } ?? ""
         return """
             apiVersion: networking.istio.io/v1

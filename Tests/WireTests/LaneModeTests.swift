@@ -8,15 +8,16 @@ import Testing
 
     init() throws { edge = try LaneEdge.shared.get() }
 
-    @Test(arguments: [
-        ("foo", 200, "foo", nil), ("bar", 200, "bar", nil),
-        // A lane that does not list the service: stable, and nothing to tell.
-        ("elsewhere", 200, "stable", nil),
-        ("empty", 200, "stable", "lane-empty"), ("empty-fail", 503, nil, "lane-empty"),
-        ("empty-strict", 503, nil, "lane-empty"), ("gone", 200, "stable", "lane-unreachable"),
-        ("gone-strict", 503, nil, "lane-unreachable"), ("gone-fail", 503, nil, "lane-unreachable"),
-        ("watched", 200, "stable", nil),
-    ] as [(String, Int, String?, String?)])
+    @Test(
+        arguments: [
+            ("foo", 200, "foo", nil), ("bar", 200, "bar", nil),
+            // A lane that does not list the service: stable, and nothing to tell.
+            ("elsewhere", 200, "stable", nil),
+            ("empty", 200, "stable", "lane-empty"), ("empty-fail", 503, nil, "lane-empty"),
+            ("empty-strict", 503, nil, "lane-empty"), ("gone", 200, "stable", "lane-unreachable"),
+            ("gone-strict", 503, nil, "lane-unreachable"), ("gone-fail", 503, nil, "lane-unreachable"),
+            ("watched", 200, "stable", nil),
+        ] as [(String, Int, String?, String?)])
     func outcomes(_ lane: String, _ status: Int, _ upstream: String?, _ reason: String?) throws {
         let answer = try edge.get("/", ["x-feat-name: \(lane)"])
         #expect(answer.status == status && answer.upstream == upstream, "\(answer)")
@@ -63,7 +64,8 @@ import Testing
     @Test func nothingFallsBackAfterBytesWereSent() throws {
         let before = edge.silent.connections
         let answer = try edge.get("/", ["x-feat-name: silent"])
-        #expect(answer.status == 503 && answer.upstream == nil && answer.reason == "upstream-reset", "\(answer)")
+        #expect(
+            answer.status == 503 && answer.upstream == nil && answer.reason == "upstream-reset", "\(answer)")
         #expect(edge.silent.connections == before + 1)
     }
 

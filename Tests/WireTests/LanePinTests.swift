@@ -12,9 +12,12 @@ import Testing
 
     /// Attributes in any order, the pair first.
     private func isPin(_ cookie: String?, _ expected: String) -> Bool {
-        func parts(_ text: String) -> [String] { text.split(separator: ";").map { String($0.trimmingPrefix(" ")) } }
+        func parts(_ text: String) -> [String] {
+            text.split(separator: ";").map { String($0.trimmingPrefix(" ")) }
+        }
         guard let cookie else { return false }
-        return parts(cookie).first == parts(expected).first && parts(cookie).sorted() == parts(expected).sorted()
+        return parts(cookie).first == parts(expected).first
+            && parts(cookie).sorted() == parts(expected).sorted()
     }
 
     // MARK: written
@@ -174,7 +177,8 @@ import Testing
     @Test func theKeyIsAddedWhereTheOriginIsAllowed() throws {
         let origin = "access-control-allow-origin: *"
         func allowed(_ ask: String, _ allow: String) throws -> String {
-            try preflight(ask, allow: allow).response.values("access-control-allow-headers").joined(separator: ", ")
+            try preflight(ask, allow: allow).response.values("access-control-allow-headers").joined(
+                separator: ", ")
         }
         #expect(
             try allowed("a, X-Feat-Name", "\(origin)|access-control-allow-headers: a") == "a, x-feat-name")

@@ -50,9 +50,13 @@ import Testing
 
     @Test func unknownLanesAreRefused() throws {
         let edge = try PolicyEdge.rejecting.get()
-        for (target, line) in [("/?x-feat-name=nobody", ""), ("/", "x-feat-name: nobody"), ("/", "Cookie: x-feat-name=nobody")] {
+        for (target, line) in [
+            ("/?x-feat-name=nobody", ""), ("/", "x-feat-name: nobody"), ("/", "Cookie: x-feat-name=nobody"),
+        ] {
             let answer = try edge.get(target, line.isEmpty ? [] : [line])
-            #expect(answer.status == 404 && answer.upstream == nil && answer.reason == "lane-unknown", "\(answer)")
+            #expect(
+                answer.status == 404 && answer.upstream == nil && answer.reason == "lane-unknown", "\(answer)"
+            )
             #expect(!answer.response.text.contains("nobody"), "a name from outside is not echoed")
         }
         #expect(try edge.get("/", ["x-feat-name: foo"]).upstream == "foo")
@@ -105,7 +109,9 @@ import Testing
 
     private let farFuture: UInt64 = 4_000_000_000
 
-    private func signed(_ name: String, _ expires: UInt64? = nil, secret: String = PolicyEdge.secret) -> String {
+    private func signed(_ name: String, _ expires: UInt64? = nil, secret: String = PolicyEdge.secret)
+        -> String
+    {
         signedLane(name, expires: expires ?? farFuture, secret: secret)
     }
 

@@ -13,7 +13,8 @@ import Testing
         ("/?x-feat-name=foo#x-feat-name=bar", "foo"), ("/p?x=%zz&x-feat-name=foo", "foo"),
         ("/?x-feat-name=ba%72&", "bar"), ("/?%78-feat-name=foo", "foo"), ("/?a?x-feat-name=foo", "stable"),
         ("/?X-Feat-Name=foo", "stable"), ("/?x-feat-name", "stable"), ("/?x-feat-name=Foo", "stable"),
-        ("/?x-feat-name=f%6", "stable"), ("/?x-feat-name=f%6goo", "stable"), ("/?x-feat-name=foo%0a", "stable"),
+        ("/?x-feat-name=f%6", "stable"), ("/?x-feat-name=f%6goo", "stable"),
+        ("/?x-feat-name=foo%0a", "stable"),
         ("/?x-feat-name=%2566oo", "stable"), ("/?x-feat-name=foo=bar", "stable"),
         ("/?x-feat-name=+foo", "stable"), ("/?a=b;x-feat-name=foo", "stable"),
         ("/?a=x-feat-name=foo", "stable"), ("/x-feat-name=foo", "stable"), ("/?zx-feat-name=foo", "stable"),
@@ -26,14 +27,17 @@ import Testing
     }
 
     @Test(arguments: [
-        (["x-feat-name=foo"], "foo"), (["a=b; x-feat-name=foo; c=d"], "foo"), (["a=b;x-feat-name=foo"], "foo"),
+        (["x-feat-name=foo"], "foo"), (["a=b; x-feat-name=foo; c=d"], "foo"),
+        (["a=b;x-feat-name=foo"], "foo"),
         (["x-feat-name=\"foo\""], "foo"), (["  x-feat-name \t=  foo  ;;"], "foo"),
         (["x-feat-name=foo; x-feat-name=bar"], "foo"), (["junk; =x; x-feat-name=foo"], "foo"),
         (["a=b", "x-feat-name=foo"], "foo"), (["x-feat-name=bar", "x-feat-name=foo"], "bar"),
         (["a=\"x; x-feat-name=foo"], "foo"), (["X-Feat-Name=foo"], "stable"),
         (["zx-feat-name=foo"], "stable"), (["a=x-feat-name=foo"], "stable"), (["x-feat-name"], "stable"),
-        (["x-feat-name=f%6Fo"], "stable"), (["x-feat-name=\"foo"], "stable"), (["x-feat-name=foo,bar"], "stable"),
-        (["a=b, x-feat-name=foo"], "stable"), (["x-feat-name=foo=1"], "stable"), (["\"x-feat-name\"=foo"], "stable"),
+        (["x-feat-name=f%6Fo"], "stable"), (["x-feat-name=\"foo"], "stable"),
+        (["x-feat-name=foo,bar"], "stable"),
+        (["a=b, x-feat-name=foo"], "stable"), (["x-feat-name=foo=1"], "stable"),
+        (["\"x-feat-name\"=foo"], "stable"),
     ])
     func cookies(_ lines: [String], _ upstream: String) throws {
         #expect(try edge.get("/", lines.map { "Cookie: \($0)" }).upstream == upstream)
@@ -55,7 +59,8 @@ import Testing
 
     @Test func anEmptyValueLeavesTheLane() throws {
         let answer = try edge.get(
-            "/?x-feat-name=", ["Cookie: a=b; x-feat-name=foo", "x-feat-name: foo", "baggage: x-feat-name=foo,k=v"])
+            "/?x-feat-name=",
+            ["Cookie: a=b; x-feat-name=foo", "x-feat-name: foo", "baggage: x-feat-name=foo,k=v"])
         #expect(answer.upstream == "stable" && answer.reason == "lane-left", "\(answer)")
         #expect(answer.cookies.count == 1 && answer.cookies[0].contains("Max-Age=0"))
         let seen = try answer.seen
@@ -91,7 +96,8 @@ import Testing
             if random.chance(60) { lines.append("x-feat-name: \(noise(&random))") }
             let query = noise(&random).filter { !" \t\"".contains($0) }
             let answer = try connection.get("/?x-feat-name=\(query)", host: "app.test", lines)
-            #expect(answer.status == 200 && ["stable", "foo"].contains(answer.value("x-upstream")), "\(lines)")
+            #expect(
+                answer.status == 200 && ["stable", "foo"].contains(answer.value("x-upstream")), "\(lines)")
         }
     }
 }

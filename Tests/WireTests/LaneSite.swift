@@ -28,7 +28,7 @@ final class LaneSite: Sendable {
                     + bound.flatMap { ["--port", "\($0.key)=\($0.value)"] } + arguments)
             do {
                 try process.waitForLine("ready")
-            } catch where process.exitCode == 3 && attempt < 4 {
+            } catch  where process.exitCode == 3 && attempt < 4 {
                 // Somebody else took a port between our asking and its binding.
                 continue
             }

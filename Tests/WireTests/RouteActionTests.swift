@@ -14,7 +14,8 @@ import Testing
         let answer = try edge.get(
             "/",
             [
-                "x-both: client", "x-add: client", "x-gone: 1", "x-too: 1", "x-set: 1", "x-set: 2", "x-copy: old",
+                "x-both: client", "x-add: client", "x-gone: 1", "x-too: 1", "x-set: 1", "x-set: 2",
+                "x-copy: old",
                 "x-respond: 201|x-both: app|x-app: 1|x-app: 2|x-replace: a|x-replace: b|set-cookie: app=1",
             ], host: "single.test")
         let seen = try answer.seen
@@ -39,7 +40,8 @@ import Testing
         let answer = try edge.get("/p?q=1", ["x-a: value", "x-kept: client"], host: "formats.test")
         let seen = try answer.seen
         let expected = [
-            "x-req": "<value>", "x-alt": "value", "x-cut": "va", "x-proto": "HTTP/1.1", "x-client": "127.0.0.1",
+            "x-req": "<value>", "x-alt": "value", "x-cut": "va", "x-proto": "HTTP/1.1",
+            "x-client": "127.0.0.1",
             "x-path": "/p?q=1", "x-method": "GET", "x-percent": "100%", "x-kept": "client",
         ]
         for (name, value) in expected { #expect(seen.values(name) == [value], "\(name)") }
@@ -52,17 +54,23 @@ import Testing
         #expect(try edge.get("/", host: "host-set.test").seen("host") == ["set.test"])
     }
 
-    @Test(arguments: [("/known", 503, true), ("/refused", 503, true), ("/direct", 200, true), ("/moved", 301, true), ("/none", 404, false)])
+    @Test(arguments: [
+        ("/known", 503, true), ("/refused", 503, true), ("/direct", 200, true), ("/moved", 301, true),
+        ("/none", 404, false),
+    ])
     func responseOperationsOnOwnAnswers(_ target: String, _ status: Int, _ applied: Bool) throws {
         let answer = try edge.get(target, host: "local.test")
-        #expect(answer.status == status && answer.response.values("x-local") == (applied ? ["yes"] : []), "\(answer)")
+        #expect(
+            answer.status == status && answer.response.values("x-local") == (applied ? ["yes"] : []),
+            "\(answer)")
         if target == "/direct" { #expect(answer.response.values("content-type") == ["application/json"]) }
     }
 
     // MARK: rewrite
 
     @Test(arguments: [
-        ("/v1/a?q=1", "/a?q=1"), ("/v2/a", "//a"), ("/v2", "/"), ("/exact?q", "/whole?q"), ("/re/x/y", "/whole"),
+        ("/v1/a?q=1", "/a?q=1"), ("/v2/a", "//a"), ("/v2", "/"), ("/exact?q", "/whole?q"),
+        ("/re/x/y", "/whole"),
         ("/sub/ab-12/cd-34", "/sub/12/ab/34/cd"), ("/a", "/v9a"), ("/", "/v9"),
     ])
     func rewrittenPaths(_ target: String, _ expected: String) throws {
@@ -81,7 +89,8 @@ import Testing
     // MARK: answers of the route itself
 
     @Test(arguments: [
-        ("/uri/a?q=1", 301, "http://redirect.test/new?q=1"), ("/query?q=1", 301, "http://redirect.test/new?own=1"),
+        ("/uri/a?q=1", 301, "http://redirect.test/new?q=1"),
+        ("/query?q=1", 301, "http://redirect.test/new?own=1"),
         ("/code", 308, "http://redirect.test/new"), ("/host/a?b", 301, "http://new.test:8000/host/a?b"),
         ("/scheme", 301, "https://redirect.test/scheme"), ("/port", 301, "http://redirect.test:8443/port"),
         ("/web", 301, "http://redirect.test/web"), ("/tls", 301, "https://redirect.test/tls"),
@@ -112,11 +121,13 @@ import Testing
 
     // MARK: delegates
 
-    @Test(arguments: [
-        ("/shop/cart/1", ["x-root: 1"], "cart", "root"), ("/shop/pay?now", ["x-root: 1"], "pay", "delegate"),
-        ("/shop/cart", [], "rest", nil), ("/shop/pay", ["x-root: 1"], "rest", nil),
-        ("/elsewhere", ["x-root: 1"], "rest", nil), ("/shop", ["x-root: 1"], "rest", nil),
-    ] as [(String, [String], String, String?)])
+    @Test(
+        arguments: [
+            ("/shop/cart/1", ["x-root: 1"], "cart", "root"),
+            ("/shop/pay?now", ["x-root: 1"], "pay", "delegate"),
+            ("/shop/cart", [], "rest", nil), ("/shop/pay", ["x-root: 1"], "rest", nil),
+            ("/elsewhere", ["x-root: 1"], "rest", nil), ("/shop", ["x-root: 1"], "rest", nil),
+        ] as [(String, [String], String, String?)])
     func delegates(_ target: String, _ lines: [String], _ rule: String, _ from: String?) throws {
         let answer = try edge.get(target, lines, host: "delegating.test")
         #expect(answer.response.text == rule && answer.response.value("x-from") == from, "\(answer)")
@@ -129,7 +140,10 @@ import Testing
         ("/void", 503, "no-healthy-upstream", "UH", "no healthy upstream"),
         ("/subset-unknown", 503, "no-cluster", "NC", ""), ("/host-unknown", 503, "no-cluster", "NC", ""),
         ("/port-unknown", 503, "no-cluster", "NC", ""), ("/nothing", 404, "no-route", "NR", ""),
-        ("/refused", 503, "upstream-connect", "UF", "upstream connect error or disconnect/reset before headers"),
+        (
+            "/refused", 503, "upstream-connect", "UF",
+            "upstream connect error or disconnect/reset before headers"
+        ),
         ("/slow", 504, "upstream-timeout", "UT", "upstream request timeout"),
     ])
     func outcomes(_ target: String, _ status: Int, _ reason: String, _ flag: String, _ body: String) throws {

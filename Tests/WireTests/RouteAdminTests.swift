@@ -18,7 +18,8 @@ import Testing
         let all = try lanes.json("/lanes")["lanes"] as? [Object] ?? []
         func lane(_ name: String) -> Object? { all.first { $0["name"] as? String == name } }
         #expect(all.count == 13)
-        #expect(lane("foo")?["state"] as? String == "active" && lane("foo")?["namespace"] as? String == "shop")
+        #expect(
+            lane("foo")?["state"] as? String == "active" && lane("foo")?["namespace"] as? String == "shop")
         #expect(lane("over")?["state"] as? String == "expired")
         #expect(lane("over")?["expires"] as? String == "2020-01-01T00:00:00Z")
         #expect(lane("empty")?["state"] as? String == "empty")
@@ -39,7 +40,8 @@ import Testing
         #expect(v1["service"] as? String == "up.test" && v1["subset"] as? String == "v1")
         #expect(v1["port"] as? Int == 8080)
         let endpoints = v1["endpoints"] as? [Object] ?? []
-        #expect(endpoints.count == 1 && (endpoints.first?["address"] as? String)?.hasPrefix("127.0.0.1:") == true)
+        #expect(
+            endpoints.count == 1 && (endpoints.first?["address"] as? String)?.hasPrefix("127.0.0.1:") == true)
         #expect((endpoints.first?["labels"] as? [String: String])?["version"] == "v1")
         let split = try lanes.json("/clusters")["clusters"] as? [Object] ?? []
         let app = try #require(split.first { $0["service"] as? String == "app.test" })
@@ -59,7 +61,9 @@ import Testing
         #expect(rules.count == 9)
         let source = rules.first?["source"] as? Object
         #expect(source?["document"] as? String == "VirtualService shop/uri-test")
-        #expect((source?["file"] as? String)?.hasSuffix("site.yaml") == true && (source?["line"] as? Int ?? 0) > 1)
+        #expect(
+            (source?["file"] as? String)?.hasSuffix("site.yaml") == true && (source?["line"] as? Int ?? 0) > 1
+        )
     }
 
     @Test func configuration() throws {
@@ -74,7 +78,8 @@ import Testing
     }
 
     @Test func probesAndMetrics() throws {
-        #expect(try lanes.admin("GET", "/ready").status == 200 && lanes.admin("GET", "/healthz").status == 200)
+        #expect(
+            try lanes.admin("GET", "/ready").status == 200 && lanes.admin("GET", "/healthz").status == 200)
         for path in ["/metrics", "/stats/prometheus"] {
             let page = try lanes.admin("GET", path)
             #expect(page.status == 200 && page.text.contains("fairlead_overhead_seconds_count"))
@@ -92,7 +97,8 @@ import Testing
 
     @Test func exitCodesOfCheck() throws {
         #expect(try check(Self.clean).exit == 0)
-        let warned = Self.clean.replacing("kind: Proxy", with: "kind: Proxy\nstrange: 1")
+        let matched = "- match: [{headers: {a: {exact: b}}}]\n  route: [{destination: {host: app.test}}]"
+        let warned = Documents.join([Self.clean, Documents.virtualService("matched.test", matched)])
         let warning = try check(warned)
         #expect(warning.exit == 0 && warning.lines.contains { $0.contains(" warning [") }, "\(warning)")
         #expect(try check(warned, "--strict").exit == 1)
@@ -101,12 +107,14 @@ import Testing
         #expect(error.exit == 1, "\(error)")
         let unreadable = try Programs.result([Programs.fairlead(), "check", "no/such/file.yaml"])
         #expect(unreadable.exit == 2)
-        #expect(try Programs.result([Programs.fairlead(), "check", "-"], input: Array(Self.clean.utf8)).exit == 0)
+        #expect(
+            try Programs.result([Programs.fairlead(), "check", "-"], input: Array(Self.clean.utf8)).exit == 0)
     }
 
     @Test func findingsHaveAPlace() throws {
         let text = Self.clean.replacing("host: app.test}", with: "host: ap.test}")
-        let line = text.split(separator: "\n", omittingEmptySubsequences: false)
+        let line =
+            text.split(separator: "\n", omittingEmptySubsequences: false)
             .firstIndex { $0.contains("host: ap.test") }.map { $0 + 1 } ?? 0
         let found = try check(text)
         #expect(found.lines.contains { $0.hasPrefix("site.yaml:\(line): error [IST0101] ") }, "\(found)")

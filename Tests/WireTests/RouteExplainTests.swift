@@ -99,7 +99,9 @@ import Testing
         #expect(offline["reason"] as? String == live.reason)
         #expect(offline["decision"] as? String == request.decision)
         let told = try jsonObject(live.response.value("x-fairlead-explain") ?? "{}") as NSDictionary
-        for key in ["lane", "rules", "destination", "decision", "reason", "status", "virtualHost", "listener"] {
+        for key in [
+            "lane", "rules", "destination", "decision", "reason", "status", "virtualHost", "listener",
+        ] {
             #expect(told[key] as? NSObject == offline[key] as? NSObject, "\(key): \(told) \(offline)")
         }
         if live.upstream != nil { try expectEdits(offline, live) }
@@ -145,7 +147,8 @@ import Testing
             #expect(ended.stdout.contains(word), "\(word) in \(ended.stdout)")
         }
         let asked = try Programs.result([
-            Programs.fairlead(), "explain", "--admin", "127.0.0.1:\(site.admin)", "-H", "Cookie: x-feat-name=foo",
+            Programs.fairlead(), "explain", "--admin", "127.0.0.1:\(site.admin)", "-H",
+            "Cookie: x-feat-name=foo",
             "http://app.test/p",
         ])
         #expect(asked.exit == 0)

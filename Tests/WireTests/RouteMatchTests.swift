@@ -13,17 +13,20 @@ import Testing
     }
 
     @Test(arguments: [
-        ("/exact", "exact"), ("/exact?q=1", "exact"), ("/exact/", "rest"), ("/Exact", "rest"), ("/pre", "prefix"),
+        ("/exact", "exact"), ("/exact?q=1", "exact"), ("/exact/", "rest"), ("/Exact", "rest"),
+        ("/pre", "prefix"),
         ("/prefixed", "prefix"), ("/prefix", "prefix"), ("/v12/a", "regex"), ("/v12/ab", "rest"),
         ("/x/v1/a", "rest"), ("/case", "exact-any-case"), ("/CASE", "exact-any-case"), ("/cases", "rest"),
-        ("/dIR/x", "prefix-any-case"), ("/LOUD/er", "regex-any-case"), ("/a%2Fb", "escaped"), ("/a/b", "rest"),
+        ("/dIR/x", "prefix-any-case"), ("/LOUD/er", "regex-any-case"), ("/a%2Fb", "escaped"),
+        ("/a/b", "rest"),
         ("/x/../exact", "exact"), ("/./pre/x", "prefix"), ("/%65xact", "exact"), ("/exact#part", "exact"),
         ("/?/exact", "rest"),
     ])
     func uris(_ target: String, _ rule: String) throws { try expect("uri.test", target, [], rule) }
 
     @Test(arguments: [
-        ("PUT", "/", "put"), ("POST", "/", "p"), ("PATCH", "/", "p"), ("DELETE", "/", "other"), ("GET", "/", "rest"),
+        ("PUT", "/", "put"), ("POST", "/", "p"), ("PATCH", "/", "p"), ("DELETE", "/", "other"),
+        ("GET", "/", "rest"),
         ("put", "/", "rest"), ("GET", "/scheme", "http"),
     ])
     func methodsAndSchemes(_ method: String, _ target: String, _ rule: String) throws {
@@ -40,9 +43,11 @@ import Testing
     func authorities(_ host: String, _ rule: String) throws { try expect(host, "/", [], rule) }
 
     @Test(arguments: [
-        (["x-a: one"], "exact"), (["X-A: one"], "exact"), (["x-a: One"], "rest"), (["x-a: prefixed"], "prefix"),
+        (["x-a: one"], "exact"), (["X-A: one"], "exact"), (["x-a: One"], "rest"),
+        (["x-a: prefixed"], "prefix"),
         (["x-a: r12"], "regex"), (["x-a: r12x"], "rest"), (["x-a: xr12"], "rest"), (["x-a:"], "empty"),
-        (["x-b: b", "x-c: c"], "both"), (["x-b: b"], "rest"), (["x-d: anything"], "present"), (["x-d:"], "present"),
+        (["x-b: b", "x-c: c"], "both"), (["x-b: b"], "rest"), (["x-d: anything"], "present"),
+        (["x-d:"], "present"),
         (["x-e:"], "star"), (["x-f: y"], "any"), ([], "rest"), (["x-upper: Yes"], "upper"),
         // Repeated lines are matched one by one.
         (["x-a: two", "x-a: one"], "exact"), (["x-a: one,two"], "rest"), (["x-a: r1", "x-a: one"], "exact"),
@@ -52,13 +57,16 @@ import Testing
     ])
     func headers(_ lines: [String], _ rule: String) throws { try expect("header.test", "/", lines, rule) }
 
-    @Test(arguments: [
-        ("/absent", [], "absent"), ("/absent", ["x-a:"], "rest"), ("/absent", ["x-a: v"], "rest"),
-        ("/exact", [], "not-foo"), ("/exact", ["x-a: bar"], "not-foo"), ("/exact", ["x-a: foo"], "rest"),
-        ("/exact", ["x-a: bar", "x-a: foo"], "rest"), ("/empty", [], "rest"), ("/empty", ["x-a: v"], "not-empty"),
-        ("/", ["x-b: 1"], "mixed"), ("/", ["x-b: 1", "x-a: food"], "rest"), ("/", ["x-b: 1", "x-a: good"], "mixed"),
-        ("/", ["x-a: good"], "rest"),
-    ] as [(String, [String], String)])
+    @Test(
+        arguments: [
+            ("/absent", [], "absent"), ("/absent", ["x-a:"], "rest"), ("/absent", ["x-a: v"], "rest"),
+            ("/exact", [], "not-foo"), ("/exact", ["x-a: bar"], "not-foo"), ("/exact", ["x-a: foo"], "rest"),
+            ("/exact", ["x-a: bar", "x-a: foo"], "rest"), ("/empty", [], "rest"),
+            ("/empty", ["x-a: v"], "not-empty"),
+            ("/", ["x-b: 1"], "mixed"), ("/", ["x-b: 1", "x-a: food"], "rest"),
+            ("/", ["x-b: 1", "x-a: good"], "mixed"),
+            ("/", ["x-a: good"], "rest"),
+        ] as [(String, [String], String)])
     func withoutHeaders(_ target: String, _ lines: [String], _ rule: String) throws {
         try expect("without.test", target, lines, rule)
     }
@@ -69,20 +77,25 @@ import Testing
         ("/?a=%6Fne", "rest"), ("/?a=two&a=one", "rest"), ("/?b", "present"), ("/?b=x", "present"),
         ("/?c=1&d=2", "both"), ("/?c=1", "rest"), ("/", "rest"), ("/?", "rest"), ("/?aa=one", "rest"),
     ])
-    func queryParameters(_ target: String, _ rule: String) throws { try expect("query.test", target, [], rule) }
+    func queryParameters(_ target: String, _ rule: String) throws {
+        try expect("query.test", target, [], rule)
+    }
 
-    @Test(arguments: [
-        (80, "/port", "front"), (8081, "/port", "back"), (80, "/gateway", "by-front"),
-        (8081, "/gateway", "by-back"), (80, "/labels", "edge"), (80, "/", "rest"), (8081, "/", "rest"),
-    ] as [(UInt16, String, String)])
+    @Test(
+        arguments: [
+            (80, "/port", "front"), (8081, "/port", "back"), (80, "/gateway", "by-front"),
+            (8081, "/gateway", "by-back"), (80, "/labels", "edge"), (80, "/", "rest"), (8081, "/", "rest"),
+        ] as [(UInt16, String, String)])
     func portsGatewaysAndLabels(_ port: UInt16, _ target: String, _ rule: String) throws {
         let answer = try edge.get(target, host: "ports.test", port: port)
         #expect(answer.response.text == rule, "\(answer)")
     }
 
-    @Test(arguments: [
-        ("/a", [], "first"), ("/a/b", [], "first"), ("/b", ["x-or: 1"], "first"), ("/b", [], "all"), ("/", [], "all"),
-    ] as [(String, [String], String)])
+    @Test(
+        arguments: [
+            ("/a", [], "first"), ("/a/b", [], "first"), ("/b", ["x-or: 1"], "first"), ("/b", [], "all"),
+            ("/", [], "all"),
+        ] as [(String, [String], String)])
     func theFirstRuleWins(_ target: String, _ lines: [String], _ rule: String) throws {
         try expect("order.test", target, lines, rule)
     }
@@ -93,6 +106,7 @@ import Testing
     @Test(arguments: ["nobody.test", "uri.test.", "xuri.test", "authority.test", "sub.uri.test"])
     func otherHostsHaveNoRoute(_ host: String) throws {
         let answer = try edge.get("/", host: host)
-        #expect(answer.status == 404 && answer.response.body.isEmpty && answer.reason == "no-route", "\(answer)")
+        #expect(
+            answer.status == 404 && answer.response.body.isEmpty && answer.reason == "no-route", "\(answer)")
     }
 }

@@ -57,7 +57,9 @@ struct RouteEdge: Sendable {
         "- match: [\(match)]\n  directResponse: {status: 200, body: {string: \(name)}}"
     }
 
-    private static func table(_ host: String, gateways: String = "[front]", _ rules: [(String, String)]) -> String {
+    private static func table(_ host: String, gateways: String = "[front]", _ rules: [(String, String)])
+        -> String
+    {
         Documents.virtualService(
             host, gateways: gateways,
             (rules.map { said($0.0, $0.1) } + ["- directResponse: {status: 200, body: {string: rest}}"])
@@ -88,16 +90,21 @@ struct RouteEdge: Sendable {
                 [
                     ("port", "{authority: {exact: \"a.authority.test:81\"}}"),
                     ("exact", "{authority: {exact: a.authority.test}}"),
-                    ("prefix", "{authority: {prefix: b.}}"), ("regex", "{authority: {regex: \"[cd]\\\\..*\"}}"),
+                    ("prefix", "{authority: {prefix: b.}}"),
+                    ("regex", "{authority: {regex: \"[cd]\\\\..*\"}}"),
                 ]),
             table(
                 "header.test",
                 [
-                    ("exact", "{headers: {x-a: {exact: one}}}"), ("prefix", "{headers: {x-a: {prefix: pre}}}"),
-                    ("regex", "{headers: {x-a: {regex: \"r[0-9]+\"}}}"), ("empty", "{headers: {x-a: {exact: \"\"}}}"),
-                    ("both", "{headers: {x-b: {exact: b}, x-c: {exact: c}}}"), ("present", "{headers: {x-d: {}}}"),
-                    ("star", "{headers: {x-e: {regex: \"*\"}}}"), ("any", "{headers: {x-f: {regex: \".*\"}}}"),
-                    ("upper", "{headers: {X-Upper: {exact: Yes}}}"),
+                    ("exact", "{headers: {x-a: {exact: one}}}"),
+                    ("prefix", "{headers: {x-a: {prefix: pre}}}"),
+                    ("regex", "{headers: {x-a: {regex: \"r[0-9]+\"}}}"),
+                    ("empty", "{headers: {x-a: {exact: \"\"}}}"),
+                    ("both", "{headers: {x-b: {exact: b}, x-c: {exact: c}}}"),
+                    ("present", "{headers: {x-d: {}}}"),
+                    ("star", "{headers: {x-e: {regex: \"*\"}}}"),
+                    ("any", "{headers: {x-f: {regex: \".*\"}}}"),
+                    ("upper", "{headers: {X-Upper: {exact: \"Yes\"}}}"),
                     ("cookie", "{headers: {cookie: {regex: \"^(.*?;)?\\\\s*(user=jason)(;.*)?$\"}}}"),
                 ]),
             table(
@@ -111,7 +118,8 @@ struct RouteEdge: Sendable {
             table(
                 "query.test",
                 [
-                    ("exact", "{queryParams: {a: {exact: one}}}"), ("prefix", "{queryParams: {a: {prefix: pre}}}"),
+                    ("exact", "{queryParams: {a: {exact: one}}}"),
+                    ("prefix", "{queryParams: {a: {prefix: pre}}}"),
                     ("regex", "{queryParams: {a: {regex: \"[0-9]+\"}}}"),
                     ("empty", "{queryParams: {a: {exact: \"\"}}}"), ("present", "{queryParams: {b: {}}}"),
                     ("both", "{queryParams: {c: {exact: \"1\"}, d: {exact: \"2\"}}}"),
@@ -119,7 +127,8 @@ struct RouteEdge: Sendable {
             table(
                 "ports.test", gateways: "[front, back]",
                 [
-                    ("front", "{port: 80, uri: {prefix: /port}}"), ("back", "{port: 8081, uri: {prefix: /port}}"),
+                    ("front", "{port: 80, uri: {prefix: /port}}"),
+                    ("back", "{port: 8081, uri: {prefix: /port}}"),
                     ("by-front", "{gateways: [front], uri: {prefix: /gateway}}"),
                     ("by-back", "{gateways: [shop/back], uri: {prefix: /gateway}}"),
                     ("mesh", "{gateways: [mesh]}"), ("labels", "{sourceLabels: {app: nobody}}"),
@@ -196,7 +205,8 @@ struct RouteEdge: Sendable {
                 """),
             Documents.virtualService(
                 "host-set.test",
-                "- headers: {request: {set: {host: set.test}, add: {\":authority\": added.test}}}\n  route: [\(up)]"),
+                "- headers: {request: {set: {host: set.test}, add: {\":authority\": added.test}}}\n  route: [\(up)]"
+            ),
             Documents.virtualService(
                 "local.test",
                 """
@@ -223,9 +233,12 @@ struct RouteEdge: Sendable {
     // MARK: actions
 
     private static func actions() -> [String] {
-        func rule(_ match: String, _ action: String) -> String { "- match: [\(match)]\n  \(action)\n  route: [\(up)]" }
+        func rule(_ match: String, _ action: String) -> String {
+            "- match: [\(match)]\n  \(action)\n  route: [\(up)]"
+        }
         let rewrites = [
-            rule("{uri: {prefix: /v1/}}", "rewrite: {uri: /}"), rule("{uri: {prefix: /v2}}", "rewrite: {uri: /}"),
+            rule("{uri: {prefix: /v1/}}", "rewrite: {uri: /}"),
+            rule("{uri: {prefix: /v2}}", "rewrite: {uri: /}"),
             rule("{uri: {exact: /exact}}", "rewrite: {uri: /whole}"),
             rule("{uri: {regex: \"/re/.*\"}}", "rewrite: {uri: /whole}"),
             rule(
@@ -250,7 +263,8 @@ struct RouteEdge: Sendable {
                 to("/uri", "{uri: /new}"), to("/query", "{uri: \"/new?own=1\"}"),
                 to("/code", "{uri: /new, redirectCode: 308}"), to("/host", "{authority: \"new.test:8000\"}"),
                 to("/scheme", "{scheme: https}"), to("/port", "{port: 8443}"), to("/web", "{port: 80}"),
-                to("/tls", "{scheme: https, port: 443}"), to("/derive", "{derivePort: FROM_PROTOCOL_DEFAULT}"),
+                to("/tls", "{scheme: https, port: 443}"),
+                to("/derive", "{derivePort: FROM_PROTOCOL_DEFAULT}"),
                 to("/old/", "{prefixRewrite: /fresh/}"),
             ].joined(separator: "\n"))
     }
@@ -296,7 +310,8 @@ struct RouteEdge: Sendable {
             [
                 to("/subset-empty", "host: up.test, subset: nobody"),
                 to("/subset-unknown", "host: up.test, subset: nowhere"),
-                to("/host-unknown", "host: nowhere.test"), to("/port-unknown", "host: up.test, port: {number: 81}"),
+                to("/host-unknown", "host: nowhere.test"),
+                to("/port-unknown", "host: up.test, port: {number: 81}"),
                 to("/void", "host: void.test"), to("/refused", "host: gone.test"),
                 to("/slow", "host: mute.test", "\n  timeout: 300ms"),
                 to("/in-time", "host: up.test", "\n  timeout: 20s"),

@@ -47,7 +47,8 @@ struct Sidecar: Sendable {
         let mesh = "[mesh]"
         func direct(_ text: String) -> String { "directResponse: {status: 200, body: {string: \(text)}}" }
         return [
-            Documents.sidecar(spec, labels: "{app: caller, version: v2}"), Documents.policy("pin: {maxAge: 1h}"),
+            Documents.sidecar(spec, labels: "{app: caller, version: v2}"),
+            Documents.policy("pin: {maxAge: 1h}"),
             Documents.service("app.test", [(stable, "{version: stable}")]),
             Documents.service("web.test", [(stable, "{version: stable}")], port: 80),
             Documents.lane("foo", "app.test", [foo]),

@@ -131,14 +131,18 @@ import Testing
     }
 
     @Test func anUnknownLaneIsCarriedOn() throws {
-        let lines = ["x-feat-name: abroad", "baggage: a=1,x-feat-name=abroad", "tracestate: x-feat-name=abroad"]
+        let lines = [
+            "x-feat-name: abroad", "baggage: a=1,x-feat-name=abroad", "tracestate: x-feat-name=abroad",
+        ]
         let answer = try member.out("app.test", lines)
         #expect(answer.upstream == "stable", "\(answer)")
         #expect(try answer.seen("x-feat-name") == ["abroad"])
         #expect(try answer.seen("baggage") == ["a=1,x-feat-name=abroad"])
         #expect(try answer.seen("tracestate") == ["x-feat-name=abroad"])
         let inside = try member.enter(lines)
-        #expect(try inside.seen("x-feat-name") == ["abroad"] && inside.seen("baggage") == ["a=1,x-feat-name=abroad"])
+        #expect(
+            try inside.seen("x-feat-name") == ["abroad"]
+                && inside.seen("baggage") == ["a=1,x-feat-name=abroad"])
     }
 
     @Test func injectedHeaders() throws {
@@ -172,7 +176,9 @@ import Testing
         #expect(try answer.seen("x-feat-name") == ["foo"])
         try strict.site.waitForMetric(
             "fairlead_lane_restored_total", "carrier=\"\(carrier)\"", atLeast: 1)
-        #expect(try strict.site.metric("fairlead_lane_restored_total", "lane=\"foo\"", "service=\"app.test\"") >= 1)
+        #expect(
+            try strict.site.metric("fairlead_lane_restored_total", "lane=\"foo\"", "service=\"app.test\"")
+                >= 1)
     }
 
     @Test func egressWithoutALaneWhileOneIsInside() throws {
@@ -189,35 +195,31 @@ import Testing
         #expect(line.contains("baggage"), "the remedy is told: \(line)")
     }
 
-    /// A TLS 1.2 record that begins a ClientHello; then bytes of no protocol; then HTTP, which is no loss.
-    @Test(arguments: [
-        ("opaque-tls", [0x16, 0x03, 0x01, 0x00, 0x05, 0x01, 0x00, 0x00, 0x01, 0x03]),
-        ("not-http", [0x00, 0x01, 0x02, 0xFF, 0x20, 0x0D, 0x0A, 0x00, 0x00, 0x01]),
-    ] as [(String, [UInt8])])
+    /// A TLS record that begins a ClientHello; bytes of no protocol. HTTP in a tunnel is no loss.
+    @Test(
+        arguments: [
+            ("opaque-tls", [0x16, 0x03, 0x01, 0x00, 0x05, 0x01, 0x00, 0x00, 0x01, 0x03]),
+            ("not-http", [0x00, 0x01, 0x02, 0xFF, 0x20, 0x0D, 0x0A, 0x00, 0x00, 0x01]),
+        ] as [(String, [UInt8])])
     func tunnelsThatHideTheLane(_ reason: String, _ bytes: [UInt8]) throws {
         let before = try member.lost(reason)
+        let (plain, _) = try member.tunnel("127.0.0.1:\(member.abroad.port)")
+        #expect(try plain.get("/", host: "abroad.test").value("x-upstream") == "abroad")
         let peer = try ScriptedUpstream([[.readBytes(10), .close]])
         let (connection, _) = try member.tunnel("127.0.0.1:\(peer.port)")
         try connection.send(bytes)
         #expect(try connection.receiveToEnd() == [])
         #expect(peer.received() == bytes)
-        try waitUntil(reason) { try member.lost(reason) == before + 1 }
+        try waitUntil(reason) { try member.lost(reason) > before }
+        #expect(try member.lost(reason) == before + 1)
         try waitUntil("its log line") { member.site.process.stderr.contains("lane \(reason)") }
-    }
-
-    @Test func httpInATunnelIsNoLoss() throws {
-        let before = try member.lost("not-http") + member.lost("opaque-tls")
-        let (connection, _) = try member.tunnel("127.0.0.1:\(member.abroad.port)")
-        let plain = try connection.get("/", host: "abroad.test")
-        #expect(plain.value("x-upstream") == "abroad")
-        // Other tests of this suite lose lanes in tunnels of their own; TLS in this one would be one more at once.
-        #expect(try member.lost("not-http") + member.lost("opaque-tls") - before <= 2)
     }
 
     // MARK: inbound
 
     @Test func inboundReachesTheApplication() throws {
-        let answer = try member.enter(["X-Forwarded-For: 1.2.3.4", "Cookie: a=b", "x-feat-name: foo"], "/p?q=%20")
+        let answer = try member.enter(
+            ["X-Forwarded-For: 1.2.3.4", "Cookie: a=b", "x-feat-name: foo"], "/p?q=%20")
         #expect(answer.upstream == "app" && answer.cookies.isEmpty, "\(answer)")
         let seen = try answer.seen
         #expect(seen.target == "/p?q=%20" && seen.values("x-forwarded-for") == ["1.2.3.4"])
