@@ -57,7 +57,7 @@ package struct AdminActions: Sendable {
     package var laneReceipts: @Sendable () -> [LaneReceipt] = { [] }
     /// What is open at the moment.
     package var connections: @Sendable () -> ConnectionStats = { ConnectionStats() }
-    /// The JSON object of `/audit`; nil: nothing correlates inbound with outbound requests, and `/audit` says so.
+    /// The JSON object of `/audit`; nil: nothing correlates inbound with outbound yet, and `/audit` says so.
     package var audit: @Sendable () -> [UInt8]? = { nil }
 
     package init(
