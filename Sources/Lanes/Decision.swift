@@ -32,6 +32,8 @@ public struct LaneReading: BitwiseCopyable {
     /// A carrier had no room for our member.
     public var limit = false
 
+    var lines: UnsafePointer<LaneLines>?
+
     public init() {}
 
     public var conflict: Bool { !conflicts.isEmpty }

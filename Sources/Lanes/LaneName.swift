@@ -31,11 +31,11 @@ public enum SignedLane {
     static func read(
         _ value: ByteView, secret: ByteView, required: Bool, nowSeconds: Int64, _ name: inout ByteView
     ) -> NameVerdict {
-        guard let mark = value.firstIndex(of: 0x7E) else {
-            guard isLaneName(value) else { return .invalid }
+        if isLaneName(value) {
             name = value
             return required ? .refused : .valid
         }
+        guard let mark = value.firstIndex(of: 0x7E) else { return .invalid }
         let plain = value.slice(0, mark)
         guard !secret.isEmpty, isLaneName(plain) else { return .invalid }
         guard let second = value.firstIndex(of: 0x7E, from: mark &+ 1),

@@ -265,9 +265,18 @@ extension TableBuilder {
             }
             sources.append(
                 RouteIndex.Source(
-                    isQuery: group.isQuery, name: group.name, automaton: builder.build(arena)))
+                    kind: sourceKind(group.isQuery, group.name), name: group.name,
+                    automaton: UnsafePointer(arena.store(builder.build(arena)))))
         }
         return UnsafePointer(
             arena.store(RouteIndex(sources: arena.store(sources), always: arena.store(always.sorted()))))
+    }
+
+    private func sourceKind(_ isQuery: Bool, _ name: HeaderName) -> RouteIndex.Kind {
+        if isQuery { return .query }
+        // Without a policy nobody notes these lines.
+        guard let policy = model.policy else { return .header }
+        if name.bytes.string == policy.key.lowercased() { return .key }
+        return name.id == HeaderID.cookie.rawValue ? .cookie : .header
     }
 }

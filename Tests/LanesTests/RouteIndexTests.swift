@@ -125,7 +125,7 @@ import Testing
         var request = Request()
         request.path = "/"
         if let index = host.pointee.index {
-            return index.pointee.choose(host.pointee.routes, request, list)?.pointee.name.string
+            return index.pointee.choose(host.pointee.routes, request, list, LineNotes())?.pointee.name.string
         }
         var trace = NoTrace()
         for position in 0..<host.pointee.routes.count {
