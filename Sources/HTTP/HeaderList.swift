@@ -216,8 +216,8 @@ public struct HeaderList {
         return line + nameLength + 2
     }
 
-    /// Room for `count` bytes that belong to no line and hold as long as the head's edits; nil when they do not
-    /// fit (`overflowed` is set).
+    /// Room for `count` bytes that belong to no line and hold as long as the head's edits; nil when they do
+    /// not fit (`overflowed` is set).
     public mutating func scratch(_ count: Int) -> UnsafeMutablePointer<UInt8>? {
         guard editUsed + count <= editCapacity else {
             overflowed = true

@@ -3,8 +3,9 @@
 internal import Base
 public import HTTP
 
-/// Decides where a request goes and edits its carriers on the way. Views and pointers of the result hold as long
-/// as the table and the request's head. No allocation, no locks; cost does not grow with the number of lanes.
+/// Decides where a request goes and edits its carriers on the way. Views and pointers of the result hold as
+/// long as the table and the request's head. No allocation, no locks; cost does not grow with the number of
+/// lanes.
 public func decide(
     _ table: UnsafePointer<Table>, _ listener: UnsafePointer<Listener>, _ request: inout Request,
     _ headers: inout HeaderList, _ context: DecisionContext
@@ -51,8 +52,8 @@ func decide<Trace: DecisionTrace>(
     return decision
 }
 
-/// `Proxy.spec.headers`: as if the application had sent them, so that routes and lanes see them; where a value
-/// needs what only the worker knows it waits for `applyRequestEdits`.
+/// `Proxy.spec.headers`: as if the application had sent them, so that routes and lanes see them; where a
+/// value needs what only the worker knows it waits for `applyRequestEdits`.
 private func inject(
     _ table: UnsafePointer<Table>, _ headers: inout HeaderList, _ decision: inout Decision
 ) {
@@ -184,8 +185,8 @@ private func chooseEndpoints(_ cluster: UnsafePointer<Cluster>, _ decision: inou
     }
 }
 
-/// On an outbound listener the Host's port chooses the routes; without one it is 80, or the service's only HTTP
-/// port where it has no 80 (interface.md 3).
+/// On an outbound listener the Host's port chooses the routes; without one it is 80, or the service's only
+/// HTTP port where it has no 80 (interface.md 3).
 func findVirtualHost(
     _ listener: UnsafePointer<Listener>, _ authority: ByteView
 ) -> UnsafePointer<VirtualHost>? {

@@ -1,5 +1,5 @@
-// The lane stage of a decision: read the carriers, settle on one lane, find out whether it is known, and leave
-// the request with the carriers that it should go on with (lanes.md 2 to 4).
+// The lane stage of a decision: read the carriers, settle on one lane, find out whether it is known, and
+// leave the request with the carriers that it should go on with (lanes.md 2 to 4).
 internal import Base
 internal import HTTP
 

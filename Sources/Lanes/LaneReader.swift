@@ -1,5 +1,5 @@
-// Which lane a request is in (lanes.md 2 and 3): every carrier is looked at once, the first that speaks in the
-// fixed order wins, and the others are only compared with it.
+// Which lane a request is in (lanes.md 2 and 3): every carrier is looked at once, the first that speaks in
+// the fixed order wins, and the others are only compared with it.
 internal import Base
 internal import HTTP
 

@@ -1,5 +1,6 @@
-// Lists in text: query parameters, cookies, baggage and tracestate members. One cursor over the pieces between
-// separators, so that each reader sees them alike, and edits that leave the bytes of other pieces alone.
+// Lists in text: query parameters, cookies, baggage and tracestate members. One cursor over the pieces
+// between separators, so that each reader sees them alike, and edits that leave the bytes of other pieces
+// alone.
 internal import Base
 internal import HTTP
 
@@ -100,8 +101,8 @@ enum Placement {
     case first
 }
 
-/// One line of a list with our pieces taken out and, where asked, `text` put in. Other pieces keep their bytes
-/// and order. With `out` nil it only counts. Returns the length of the new value.
+/// One line of a list with our pieces taken out and, where asked, `text` put in. Other pieces keep their
+/// bytes and order. With `out` nil it only counts. Returns the length of the new value.
 func rewrite(
     _ line: ByteView, _ kind: ListKind, _ key: ByteView, _ placement: Placement, _ text: (ByteView, ByteView),
     to out: UnsafeMutablePointer<UInt8>?

@@ -50,8 +50,8 @@ struct LiteralAutomaton: BitwiseCopyable {
         var row: UInt32 = 0
     }
 
-    /// Goes on to the next place where some literal ends; false at the end of the value. Not inlined: the loop
-    /// needs every register.
+    /// Goes on to the next place where some literal ends; false at the end of the value. Not inlined: the
+    /// loop needs every register.
     @inline(never)
     static func advance(
         _ automaton: UnsafePointer<LiteralAutomaton>, _ cursor: inout Cursor, _ value: ByteView

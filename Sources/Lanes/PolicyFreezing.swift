@@ -17,7 +17,8 @@ extension TableBuilder {
             signingSecret: arena.store(policy.signingSecret ?? []),
             signingRequired: policy.signingRequired,
             pin: policy.pin.map { UnsafePointer(arena.store(freeze($0))) }, knownNames: known.names,
-            known: known.list, knownByValue: known.byValue, knownByPair: known.byPair, lineKinds: lineKinds(header),
+            known: known.list, knownByValue: known.byValue, knownByPair: known.byPair,
+            lineKinds: lineKinds(header),
             cacheLine: line("cache-control", policy.cache == .none ? "no-store" : "private"),
             varyLine: line("vary", "\(policy.key), Cookie"))
         return UnsafePointer(arena.store(frozen))

@@ -199,7 +199,8 @@ extension TableBuilder {
             let isListed = fields[index].field == .header || fields[index].field == .query
             return isListed && !fields[index].inverted && fields[index].matcher.isIndexable
         }
-        conditions.indexed = indexable.max { fields[$0].matcher.text.count < fields[$1].matcher.text.count }
+        conditions.indexed =
+            indexable.max { fields[$0].matcher.text.count < fields[$1].matcher.text.count }
             ?? -1
         conditions.fields = arena.store(fields)
         return conditions
@@ -261,7 +262,9 @@ extension TableBuilder {
             }
             var builder = LiteralAutomatonBuilder(matchers.map(\.text.bytes))
             for (position, matcher) in zip(group.routes, matchers) {
-                if !builder.add(matcher.text.bytes, matcher.entry(position)) { always.append(UInt32(position)) }
+                if !builder.add(matcher.text.bytes, matcher.entry(position)) {
+                    always.append(UInt32(position))
+                }
             }
             sources.append(
                 RouteIndex.Source(

@@ -1,6 +1,6 @@
 // Which of many routes can match at all: those whose literal occurs in the header they look at, and those
-// without such a literal. Candidates are tried in the order of the routes, so that the first rule wins exactly
-// as if every rule had been tried.
+// without such a literal. Candidates are tried in the order of the routes, so that the first rule wins
+// exactly as if every rule had been tried.
 internal import Base
 internal import HTTP
 
@@ -143,8 +143,8 @@ struct LineNotes {
     var firstCookie = 0
 }
 
-/// Routes whose literal was found, ascending and each once. Bounded: of more, the first are kept, and what comes
-/// after them is tried one by one.
+/// Routes whose literal was found, ascending and each once. Bounded: of more, the first are kept, and what
+/// comes after them is tried one by one.
 private struct Candidates {
     static let capacity = 64
     /// Rule times two, plus one where the condition is not proven.

@@ -1,5 +1,5 @@
-// The property that lanes rest on: the indexed choice of a route is the one that trying every rule in order by
-// RE2 gives, for random rule sets and values.
+// The property that lanes rest on: the indexed choice of a route is the one that trying every rule in order
+// by RE2 gives, for random rule sets and values.
 import Base
 import HTTP
 import TestSupport
