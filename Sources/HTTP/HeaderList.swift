@@ -67,6 +67,8 @@ public struct HeaderList {
     public var count = 0
     private let editBytes: UnsafeMutablePointer<UInt8>
     private var editUsed = 0
+    /// Bytes of lines that somebody else owns.
+    private var lentBytes = 0
     /// Bit n: a line with `HeaderID` n was there, dropped or not. Most look-ups are for fields that most heads do
     /// not have, and end here.
     var present: (UInt64, UInt64) = (0, 0)
@@ -91,6 +93,7 @@ public struct HeaderList {
     public mutating func reset() {
         count = 0
         editUsed = 0
+        lentBytes = 0
         overflowed = false
         present = (0, 0)
     }
@@ -106,26 +109,35 @@ public struct HeaderList {
     }
 
     /// At most the bytes that the lines still going on take, for a head of `headLength` bytes.
-    public func lineBytesMax(headLength: Int) -> Int { headLength &+ editUsed }
+    public func lineBytesMax(headLength: Int) -> Int { headLength &+ editUsed &+ lentBytes }
 
     /// First line with this name that still goes on, at or after index `from`.
     public func find(_ name: HeaderName, from: Int = 0) -> UnsafeMutablePointer<HeaderField>? {
-        if name.id != 0, !mayHave(name.id) { return nil }
-        var index = from
-        while index < count {
-            if !fields[index].dropped, name.matches(fields + index) { return fields + index }
-            index &+= 1
+        if name.id != 0 { return find(id: name.id, from) }
+        let end = fields + count
+        let length = UInt16(truncatingIfNeeded: name.bytes.count)
+        var field = fields + from
+        while field < end {
+            if field.pointee.nameLength == length, !field.pointee.dropped, name.matches(field) {
+                return field
+            }
+            field += 1
         }
         return nil
     }
 
     /// First line with this known name that still goes on, at or after index `from`.
     public func find(_ id: HeaderID, from: Int = 0) -> UnsafeMutablePointer<HeaderField>? {
-        if !mayHave(id.rawValue) { return nil }
-        var index = from
-        while index < count {
-            if fields[index].id == id.rawValue, !fields[index].dropped { return fields + index }
-            index &+= 1
+        find(id: id.rawValue, from)
+    }
+
+    private func find(id: UInt8, _ from: Int) -> UnsafeMutablePointer<HeaderField>? {
+        if !mayHave(id) { return nil }
+        let end = fields + count
+        var field = fields + from
+        while field < end {
+            if field.pointee.id == id, !field.pointee.dropped { return field }
+            field += 1
         }
         return nil
     }
@@ -165,6 +177,18 @@ public struct HeaderList {
         memcpy(room, value.start, value.count)
     }
 
+    /// Adds a whole line that somebody else owns; it must hold as long as the head.
+    public mutating func append(_ field: HeaderField) {
+        guard count < capacity else {
+            overflowed = true
+            return
+        }
+        (fields + count).initialize(to: field)
+        count &+= 1
+        lentBytes &+= Int(field.lineLength)
+        note(field.id)
+    }
+
     /// Adds a line whose value the caller writes: room for exactly `count` bytes, or nil when it does not fit
     /// (`overflowed` is set).
     public mutating func reserve(_ name: HeaderName, _ count: Int) -> UnsafeMutablePointer<UInt8>? {
@@ -192,8 +216,8 @@ public struct HeaderList {
         return line + nameLength + 2
     }
 
-    /// Room for `count` bytes that belong to no line and hold as long as the head's edits; nil when they do not
-    /// fit (`overflowed` is set).
+    /// Room for `count` bytes that belong to no line and hold as long as the head's edits; nil when they do
+    /// not fit (`overflowed` is set).
     public mutating func scratch(_ count: Int) -> UnsafeMutablePointer<UInt8>? {
         guard editUsed + count <= editCapacity else {
             overflowed = true

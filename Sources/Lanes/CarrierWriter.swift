@@ -19,26 +19,40 @@ struct CarrierWriter {
 
     /// Returns false where a carrier had no room for our member.
     func write(
-        _ name: ByteView, _ scan: LineScan, _ reading: CarrierReading, _ headers: inout HeaderList
+        _ lane: LaneReading, _ scan: LineScan, _ reading: CarrierReading, _ headers: inout HeaderList
     ) -> Bool {
         var fits = true
-        if policy.pointee.propagate.contains(.header) {
+        let propagate = policy.pointee.propagate
+        let name = lane.name
+        if propagate.contains(.header) {
             let isThere =
                 reading.headerLines == 1 && headers.fields[scan.firstKey].value.equals(name)
             if !isThere {
                 if scan.firstKey >= 0 { headers.remove(policy.pointee.header) }
-                headers.append(policy.pointee.header, name)
+                if let lines = lane.lines {
+                    headers.append(lines.pointee.header)
+                } else {
+                    headers.append(policy.pointee.header, name)
+                }
             }
         }
-        if policy.pointee.propagate.contains(.baggage), !says(reading.baggageMembers, name) {
-            fits = writeMember(
-                .baggage, .baggage, scan.firstBaggage, policy.pointee.key, name, .baggage, &headers)
+        if propagate.contains(.baggage), !says(reading.baggageMembers, name) {
+            if scan.firstBaggage < 0, let lines = lane.lines {
+                headers.append(lines.pointee.baggage)
+            } else {
+                fits = writeMember(
+                    .baggage, .baggage, scan.firstBaggage, policy.pointee.key, name, .baggage, &headers)
+            }
         }
-        if policy.pointee.propagate.contains(.tracestate), !says(reading.tracestateMembers, name) {
-            let written = writeMember(
-                .tracestate, .tracestate, scan.firstTracestate, policy.pointee.tracestateKey, name,
-                .tracestate, &headers)
-            fits = fits && written
+        if propagate.contains(.tracestate), !says(reading.tracestateMembers, name) {
+            if scan.firstTracestate < 0, let lines = lane.lines {
+                headers.append(lines.pointee.tracestate)
+            } else {
+                let written = writeMember(
+                    .tracestate, .tracestate, scan.firstTracestate, policy.pointee.tracestateKey, name,
+                    .tracestate, &headers)
+                fits = fits && written
+            }
         }
         return fits
     }

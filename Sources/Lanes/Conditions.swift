@@ -1,5 +1,5 @@
-// Whether one route's conditions hold for a request (istio-semantics.md 4, 4.1, 4.2 and 29: repeated lines are
-// matched line by line).
+// Whether one route's conditions hold for a request (istio-semantics.md 4, 4.1, 4.2 and 29: repeated lines
+// are matched line by line).
 internal import Base
 internal import HTTP
 

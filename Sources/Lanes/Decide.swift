@@ -3,8 +3,9 @@
 internal import Base
 public import HTTP
 
-/// Decides where a request goes and edits its carriers on the way. Views and pointers of the result hold as long
-/// as the table and the request's head. No allocation, no locks; cost does not grow with the number of lanes.
+/// Decides where a request goes and edits its carriers on the way. Views and pointers of the result hold as
+/// long as the table and the request's head. No allocation, no locks; cost does not grow with the number of
+/// lanes.
 public func decide(
     _ table: UnsafePointer<Table>, _ listener: UnsafePointer<Listener>, _ request: inout Request,
     _ headers: inout HeaderList, _ context: DecisionContext
@@ -24,6 +25,7 @@ func decide<Trace: DecisionTrace>(
     if role == .outbound, !table.pointee.injected.isEmpty {
         inject(table, &headers, &decision)
     }
+    let received = headers.count
     let scan = scanLines(table.pointee.policy, role == .edge, &headers)
     decision.debugRequested = scan.debugRequested
     if let policy = table.pointee.policy {
@@ -36,7 +38,10 @@ func decide<Trace: DecisionTrace>(
         decision.response.pinSeconds = context.nowSeconds
     }
     if decision.outcome != .laneRejected {
-        route(table, listener, request, headers, context, &decision, &trace)
+        // The lane's own line may have been added behind those that were received.
+        var notes = LineNotes(firstKey: scan.firstKey, firstCookie: scan.firstCookie)
+        if scan.firstKey < 0, headers.count > received { notes.firstKey = received }
+        route(table, listener, request, headers, notes, context, &decision, &trace)
     }
     if let policy = decision.response.policy, policy.pointee.stripQuery, role == .edge,
         decision.outcome == .forward || decision.outcome == .passthrough
@@ -47,8 +52,8 @@ func decide<Trace: DecisionTrace>(
     return decision
 }
 
-/// `Proxy.spec.headers`: as if the application had sent them, so that routes and lanes see them; where a value
-/// needs what only the worker knows it waits for `applyRequestEdits`.
+/// `Proxy.spec.headers`: as if the application had sent them, so that routes and lanes see them; where a
+/// value needs what only the worker knows it waits for `applyRequestEdits`.
 private func inject(
     _ table: UnsafePointer<Table>, _ headers: inout HeaderList, _ decision: inout Decision
 ) {
@@ -64,7 +69,8 @@ private func inject(
 
 private func route<Trace: DecisionTrace>(
     _ table: UnsafePointer<Table>, _ listener: UnsafePointer<Listener>, _ request: Request,
-    _ headers: HeaderList, _ context: DecisionContext, _ decision: inout Decision, _ trace: inout Trace
+    _ headers: HeaderList, _ notes: LineNotes, _ context: DecisionContext, _ decision: inout Decision,
+    _ trace: inout Trace
 ) {
     let inLane = decision.lane.known
     if inLane { decision.laneDecision = .stable }
@@ -80,7 +86,7 @@ private func route<Trace: DecisionTrace>(
         decision.outcome = .httpsRedirect
         return
     }
-    guard let route = findRoute(host, request, headers, &trace) else {
+    guard let route = findRoute(host, request, headers, notes, &trace) else {
         decision.outcome = .noRoute
         decision.reason = .noRoute
         return
@@ -100,11 +106,12 @@ private func route<Trace: DecisionTrace>(
 }
 
 private func findRoute<Trace: DecisionTrace>(
-    _ host: UnsafePointer<VirtualHost>, _ request: Request, _ headers: HeaderList, _ trace: inout Trace
+    _ host: UnsafePointer<VirtualHost>, _ request: Request, _ headers: HeaderList, _ notes: LineNotes,
+    _ trace: inout Trace
 ) -> UnsafePointer<Route>? {
     let routes = host.pointee.routes
     if !Trace.isRecording, let index = host.pointee.index {
-        return index.pointee.choose(routes, request, headers)
+        return index.pointee.choose(routes, request, headers, notes)
     }
     var at = 0
     while at < routes.count {
@@ -178,8 +185,8 @@ private func chooseEndpoints(_ cluster: UnsafePointer<Cluster>, _ decision: inou
     }
 }
 
-/// On an outbound listener the Host's port chooses the routes; without one it is 80, or the service's only HTTP
-/// port where it has no 80 (interface.md 3).
+/// On an outbound listener the Host's port chooses the routes; without one it is 80, or the service's only
+/// HTTP port where it has no 80 (interface.md 3).
 func findVirtualHost(
     _ listener: UnsafePointer<Listener>, _ authority: ByteView
 ) -> UnsafePointer<VirtualHost>? {

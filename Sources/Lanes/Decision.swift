@@ -5,8 +5,8 @@ internal import HTTP
 
 /// The lane of a request and how it was found.
 public struct LaneReading: BitwiseCopyable {
-    /// Of the table where the lane is known by name, else of the request head or its header list: valid as long
-    /// as those. Empty: no lane.
+    /// Of the table where the lane is known by name, else of the request head or its header list: valid as
+    /// long as those. Empty: no lane.
     public var name: ByteView = .empty
     /// The `Lane` document; nil for lanes that only routes know.
     public var lane: UnsafePointer<Lane>?
@@ -31,6 +31,8 @@ public struct LaneReading: BitwiseCopyable {
     public var restored = false
     /// A carrier had no room for our member.
     public var limit = false
+
+    var lines: UnsafePointer<LaneLines>?
 
     public init() {}
 

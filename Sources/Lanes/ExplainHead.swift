@@ -67,13 +67,12 @@ struct ExplainHead {
     private mutating func add(_ line: (name: String, value: String), _ bytes: ByteView) {
         let nameLength = line.name.utf8.count
         let value = bytes.slice(nameLength + 1, bytes.count - 2).trimmed
-        (headers.fields + headers.count).initialize(
-            to: HeaderField(
+        headers.append(
+            HeaderField(
                 line: bytes.start, lineLength: UInt32(bytes.count),
                 nameLength: UInt16(truncatingIfNeeded: nameLength),
                 valueOffset: UInt32(value.start - bytes.start), valueLength: UInt32(value.count),
                 id: HeaderNames.id(bytes.slice(0, nameLength))))
-        headers.count += 1
     }
 
     func deallocate() {

@@ -40,8 +40,8 @@ public struct FormatContext: BitwiseCopyable {
     public var upstreamHost = ByteView.empty
     public var upstreamCluster = ByteView.empty
     public var routeName = ByteView.empty
-    /// For responses: the request head as it was written upstream (start line, lines, lower-case names), which
-    /// `%REQ(x)%` reads. Empty: unknown.
+    /// For responses: the request head as it was written upstream (start line, lines, lower-case names),
+    /// which `%REQ(x)%` reads. Empty: unknown.
     public var requestHead = ByteView.empty
     /// For responses made before a request head was written: its lines.
     public var requestHeaders: UnsafePointer<HeaderList>?
@@ -49,9 +49,9 @@ public struct FormatContext: BitwiseCopyable {
     public init() {}
 }
 
-/// Room for bytes that edits make and that are no header lines: rewritten paths, locations, formatted values.
-/// One per worker, its memory allocated once; each function that takes it starts afresh, so what an earlier one
-/// returned is gone then.
+/// Room for bytes that edits make and that are no header lines: rewritten paths, locations, formatted
+/// values. One per worker, its memory allocated once; each function that takes it starts afresh, so what an
+/// earlier one returned is gone then.
 public struct EditScratch {
     /// A path may be rewritten to the length of the longest target, and its old form be kept beside it.
     static let capacity = Limits.editBytes + 2 * Limits.targetBytes
@@ -100,7 +100,6 @@ public struct EditScratch {
         bytes[used] = byte
         used &+= 1
     }
-
 
     /// In decimal, with at least `width` digits.
     mutating func append(decimal value: UInt64, width: Int = 1) {
@@ -266,7 +265,9 @@ private var hostName: ByteView {
 /// `10.0.0.1` of `10.0.0.1:80`, `::1` of `[::1]:80`.
 private func hostPart(_ address: ByteView) -> ByteView {
     let host = address.slice(0, hostLength(address))
-    if host.count > 1, host[0] == 0x5B, host[host.count &- 1] == 0x5D { return host.slice(1, host.count &- 1) }
+    if host.count > 1, host[0] == 0x5B, host[host.count &- 1] == 0x5D {
+        return host.slice(1, host.count &- 1)
+    }
     return host
 }
 

@@ -54,10 +54,32 @@ extension TableBuilder {
         for part in parts {
             if case .literal(let text) = part { literal += text } else { isLiteral = false }
         }
+        let whole = line(name.lowercased(), isLiteral ? literal : "")
         return HeaderOperation(
-            name: header, isLiteral: isLiteral, literal: isLiteral ? arena.store(literal) : .empty,
+            name: header, isLiteral: isLiteral, literal: whole.value, line: whole,
             pieces: isLiteral ? .empty : arena.store(parts.map(piece)),
             joins: isSingleSlot(header, isRequest))
+    }
+
+    /// A whole field line in the arena.
+    func line(_ name: String, _ value: String) -> HeaderField {
+        let bytes = arena.store("\(name): \(value)\r\n")
+        let nameLength = name.utf8.count
+        return HeaderField(
+            line: bytes.start, lineLength: UInt32(clamping: bytes.count),
+            nameLength: UInt16(clamping: nameLength), valueOffset: UInt32(clamping: nameLength + 2),
+            valueLength: UInt32(clamping: value.utf8.count),
+            id: HeaderNames.id(bytes.slice(0, nameLength)))
+    }
+
+    /// The carriers of a lane under the policy; nil without one.
+    func laneLines(_ name: String) -> UnsafePointer<LaneLines>? {
+        guard let key = model.policy?.key else { return nil }
+        return UnsafePointer(
+            arena.store(
+                LaneLines(
+                    header: line(key.lowercased(), name), baggage: line("baggage", "\(key)=\(name)"),
+                    tracestate: line("tracestate", "\(key.lowercased())=\(name)"))))
     }
 
     private func piece(_ part: HeaderValue.Part) -> ValuePiece {

@@ -17,6 +17,8 @@ struct HeaderOperation: BitwiseCopyable {
     var name: HeaderName
     var isLiteral: Bool
     var literal: ByteView
+    /// The whole line of a literal value.
+    var line: HeaderField
     var pieces: Frozen<ValuePiece>
     /// Envoy keeps one line of this header: another value is joined with a comma.
     var joins: Bool
@@ -58,8 +60,7 @@ func apply(
     }
     index = 0
     while index < adds.count {
-        let value = scratch.value(sets.count &+ index)
-        if !value.isEmpty { append(adds[index], value, &headers) }
+        append(adds[index], scratch.value(sets.count &+ index), &headers)
         index &+= 1
     }
 }
@@ -75,14 +76,19 @@ func applyLiteral(_ level: UnsafePointer<HeaderLevel>, _ headers: inout HeaderLi
     while index < level.pointee.set.count {
         let operation = level.pointee.set[index]
         if !operation.pointee.literal.isEmpty {
-            headers.set(operation.pointee.name, operation.pointee.literal)
+            headers.remove(operation.pointee.name)
+            headers.append(operation.pointee.line)
         }
         index &+= 1
     }
     index = 0
     while index < level.pointee.add.count {
         let operation = level.pointee.add[index]
-        if !operation.pointee.literal.isEmpty { append(operation, operation.pointee.literal, &headers) }
+        if operation.pointee.joins {
+            append(operation, operation.pointee.literal, &headers)
+        } else if !operation.pointee.literal.isEmpty {
+            headers.append(operation.pointee.line)
+        }
         index &+= 1
     }
 }
@@ -91,6 +97,7 @@ private func append(
     _ operation: UnsafePointer<HeaderOperation>, _ value: ByteView, _ headers: inout HeaderList
 ) {
     let name = operation.pointee.name
+    if value.isEmpty { return }
     guard operation.pointee.joins, let line = headers.find(name) else {
         headers.append(name, value)
         return

@@ -71,8 +71,8 @@ func portNumber(_ authority: ByteView) -> UInt16? {
     return UInt16(exactly: value)
 }
 
-/// The host of an authority in lower case, in `room` only where a letter has to be changed. nil: longer than any
-/// domain name (RFC 1035 2.3.4).
+/// The host of an authority in lower case, in `room` only where a letter has to be changed. nil: longer than
+/// any domain name (RFC 1035 2.3.4).
 func lowerHost(_ authority: ByteView, _ room: UnsafeMutablePointer<UInt8>) -> ByteView? {
     let length = hostLength(authority)
     guard length <= hostBytes else { return nil }

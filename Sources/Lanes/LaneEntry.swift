@@ -1,5 +1,5 @@
-// The lane stage of a decision: read the carriers, settle on one lane, find out whether it is known, and leave
-// the request with the carriers that it should go on with (lanes.md 2 to 4).
+// The lane stage of a decision: read the carriers, settle on one lane, find out whether it is known, and
+// leave the request with the carriers that it should go on with (lanes.md 2 to 4).
 internal import Base
 internal import HTTP
 
@@ -22,26 +22,44 @@ struct LaneEntry<Trace: DecisionTrace> {
             guardStrip(scan, &request, &headers, &decision)
             return
         }
+        if isSilent(scan, request) { return }
         let reading = read(scan, &request, &headers)
         if Trace.isRecording { tell(reading, &trace) }
         choose(reading, &decision.lane)
-        let lane = decision.lane
-        if lane.known || (lane.carrier == .proxy && !lane.expired) {
-            let fits = writer.write(lane.name, scan, reading, &headers)
+        if decision.lane.known || (decision.lane.carrier == .proxy && !decision.lane.expired) {
+            let fits = writer.write(decision.lane, scan, reading, &headers)
             decision.lane.limit = !fits
             decision.lane.restored =
                 role == .outbound && scan.firstKey < 0
-                && (lane.carrier == .baggage || lane.carrier == .tracestate)
+                && (decision.lane.carrier == .baggage || decision.lane.carrier == .tracestate)
         }
         decision.reason = reason(decision.lane)
-        if lane.carrier != .none, !lane.left { decision.response.lane = InlineName(lane.name) }
-        if isEdge {
-            cleanEdge(scan, reading, &headers, decision.lane)
-            pin(reading, &decision)
-            decision.response.isLaneResponse = lane.known
-            if lane.carrier != .none, !lane.known, !lane.expired, policy.pointee.unknownLane == .reject {
-                decision.outcome = .laneRejected
-            }
+        if decision.lane.carrier != .none, !decision.lane.left {
+            decision.response.lane = InlineName(decision.lane.name)
+        }
+        if isEdge { finishEdge(scan, reading, &headers, &decision) }
+    }
+
+    /// Nothing that could carry a lane: most requests of most proxies.
+    private func isSilent(_ scan: LineScan, _ request: Request) -> Bool {
+        if scan.hasCarriers { return false }
+        switch role {
+        case .edge: return !request.hasQuery && policy.pointee.previewHosts.isEmpty
+        case .outbound: return table.pointee.proxy.memberLane.isEmpty
+        case .inbound: return true
+        }
+    }
+
+    private func finishEdge(
+        _ scan: LineScan, _ reading: CarrierReading, _ headers: inout HeaderList, _ decision: inout Decision
+    ) {
+        cleanEdge(scan, reading, &headers, decision.lane)
+        pin(reading, &decision)
+        decision.response.isLaneResponse = decision.lane.known
+        if decision.lane.carrier != .none, !decision.lane.known, !decision.lane.expired,
+            policy.pointee.unknownLane == .reject
+        {
+            decision.outcome = .laneRejected
         }
     }
 
@@ -148,6 +166,7 @@ struct LaneEntry<Trace: DecisionTrace> {
             lane.name = table.pointee.proxy.memberLane
             lane.carrier = .proxy
             lane.metricsID = table.pointee.proxy.memberLaneID
+            lane.lines = table.pointee.memberLines
         }
         if lane.carrier != .none { resolve(&lane) }
     }
@@ -172,13 +191,16 @@ struct LaneEntry<Trace: DecisionTrace> {
                 lane.expired = true
             } else {
                 lane.lane = document
+                lane.lines = document.pointee.lines
                 lane.known = true
             }
             return
         }
-        if let slot = policy.pointee.knownNames.slot(lane.name) {
-            lane.name = slot.pointee.key
-            lane.metricsID = slot.pointee.value
+        if let at = policy.pointee.knownNames.find(lane.name) {
+            let known = policy.pointee.known[Int(at)]
+            lane.name = known.pointee.name
+            lane.metricsID = known.pointee.metricsID
+            lane.lines = known.pointee.lines
             lane.known = true
             return
         }
@@ -225,6 +247,7 @@ struct LaneEntry<Trace: DecisionTrace> {
             removePieces(.cookie, .cookie, policy.pointee.key, &headers)
         }
         // A known lane has replaced these already, unless the policy does not propagate it that way.
+        if lane.invalidCarriers.isEmpty, lane.refusedCarriers.isEmpty { return }
         let propagate = policy.pointee.propagate
         if isRejected(.header, lane), !lane.known || !propagate.contains(.header) {
             headers.remove(policy.pointee.header)
@@ -244,19 +267,21 @@ struct LaneEntry<Trace: DecisionTrace> {
     /// A pin is written when the lane came by a link, and removed when it pins to nothing (lanes.md 4).
     private func pin(_ reading: CarrierReading, _ decision: inout Decision) {
         guard policy.pointee.pin != nil else { return }
-        let lane = decision.lane
-        let isPinned = reading.cookie.map { $0.equals(lane.name) } ?? false
-        if lane.known, lane.carrier == .query || lane.carrier == .previewHost {
-            if !isPinned {
-                decision.response.pin = .write
-            }
+        let carrier = decision.lane.carrier
+        if decision.lane.known, carrier == .query || carrier == .previewHost {
+            let isPinned = reading.cookie.map { $0.equals(decision.lane.name) } ?? false
+            if !isPinned { decision.response.pin = .write }
             return
         }
-        if lane.left {
+        if decision.lane.left {
             decision.response.pin = .clear
             return
         }
         guard reading.hasCookie else { return }
+        if carrier == .cookie {
+            if !decision.lane.known { decision.response.pin = .clear }
+            return
+        }
         var pinned = LaneReading()
         if let name = reading.cookie {
             pinned.name = name

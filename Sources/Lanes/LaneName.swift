@@ -17,8 +17,8 @@ public func isLaneName(_ name: ByteView) -> Bool {
 /// What a carrier's value turned out to be.
 enum NameVerdict: UInt8 { case valid, invalid, refused }
 
-/// `name~exp~mac` values: exp in decimal Unix seconds, mac the first 16 bytes of HMAC-SHA-256 over `name~exp`,
-/// base64url without padding.
+/// `name~exp~mac` values: exp in decimal Unix seconds, mac the first 16 bytes of HMAC-SHA-256 over
+/// `name~exp`, base64url without padding.
 public enum SignedLane {
     static let macBytes = 16
     static let macCharacters = 22
@@ -31,11 +31,11 @@ public enum SignedLane {
     static func read(
         _ value: ByteView, secret: ByteView, required: Bool, nowSeconds: Int64, _ name: inout ByteView
     ) -> NameVerdict {
-        guard let mark = value.firstIndex(of: 0x7E) else {
-            guard isLaneName(value) else { return .invalid }
+        if isLaneName(value) {
             name = value
             return required ? .refused : .valid
         }
+        guard let mark = value.firstIndex(of: 0x7E) else { return .invalid }
         let plain = value.slice(0, mark)
         guard !secret.isEmpty, isLaneName(plain) else { return .invalid }
         guard let second = value.firstIndex(of: 0x7E, from: mark &+ 1),
@@ -87,7 +87,8 @@ public enum SignedLane {
         var mac = [UInt8](repeating: 0, count: macCharacters)
         let made = signed.withView { text in
             String(decoding: secret, as: UTF8.self).isEmpty
-                ? false : secret.withUnsafeBufferPointer { key in
+                ? false
+                : secret.withUnsafeBufferPointer { key in
                     mac.withUnsafeMutableBufferPointer { out in
                         write(mac: text, ByteView(key.baseAddress!, key.count), to: out.baseAddress!)
                     }

@@ -1,5 +1,5 @@
-// Which lane a request is in (lanes.md 2 and 3): every carrier is looked at once, the first that speaks in the
-// fixed order wins, and the others are only compared with it.
+// Which lane a request is in (lanes.md 2 and 3): every carrier is looked at once, the first that speaks in
+// the fixed order wins, and the others are only compared with it.
 internal import Base
 internal import HTTP
 
@@ -19,6 +19,8 @@ struct LineScan {
     var firstBaggage = -1
     var firstTracestate = -1
     var debugRequested = false
+
+    var hasCarriers: Bool { firstKey & firstCookie & firstBaggage & firstTracestate >= 0 }
 }
 
 /// Our members of a list.
@@ -55,35 +57,42 @@ func scanLines(
 ) -> LineScan {
     var scan = LineScan()
     let kinds = policy?.pointee.lineKinds ?? fairleadKinds
-    let key = policy?.pointee.header.bytes ?? .empty
     let fields = headers.fields
     let count = headers.count
     var index = 0
     while index < count {
-        let field = fields + index
-        let kind = kinds[Int(field.pointee.id)]
-        index &+= 1
-        if kind == LineKind.nothing.rawValue || field.pointee.dropped { continue }
-        let at = index &- 1
-        switch LineKind(rawValue: kind).unsafelyUnwrapped {
-        case .nothing: break
-        case .key: if scan.firstKey < 0 { scan.firstKey = at }
-        case .cookie: if scan.firstCookie < 0 { scan.firstCookie = at }
-        case .baggage: if scan.firstBaggage < 0 { scan.firstBaggage = at }
-        case .tracestate: if scan.firstTracestate < 0 { scan.firstTracestate = at }
-        case .fairlead: if isEdge { field.pointee.dropped = true }
-        case .fairleadDebug:
-            if field.pointee.value.equals("1") { scan.debugRequested = true }
-            if isEdge { field.pointee.dropped = true }
-        case .other:
-            if Int(field.pointee.nameLength) == key.count, !key.isEmpty, field.pointee.name.equals(key) {
-                if scan.firstKey < 0 { scan.firstKey = at }
-            } else if isEdge, field.pointee.line[0] == 0x78, field.pointee.name.hasPrefix("x-fairlead-") {
-                field.pointee.dropped = true
-            }
+        let kind = kinds[Int(fields[index].id)]
+        if kind != LineKind.nothing.rawValue, !fields[index].dropped {
+            note(kind, index, fields + index, policy, isEdge, &scan)
         }
+        index &+= 1
     }
     return scan
+}
+
+@inline(__always)
+private func note(
+    _ kind: UInt8, _ index: Int, _ field: UnsafeMutablePointer<HeaderField>,
+    _ policy: UnsafePointer<LanePolicy>?, _ isEdge: Bool, _ scan: inout LineScan
+) {
+    switch kind {
+    case LineKind.key.rawValue: if scan.firstKey < 0 { scan.firstKey = index }
+    case LineKind.cookie.rawValue: if scan.firstCookie < 0 { scan.firstCookie = index }
+    case LineKind.baggage.rawValue: if scan.firstBaggage < 0 { scan.firstBaggage = index }
+    case LineKind.tracestate.rawValue: if scan.firstTracestate < 0 { scan.firstTracestate = index }
+    case LineKind.fairlead.rawValue: if isEdge { field.pointee.dropped = true }
+    case LineKind.fairleadDebug.rawValue:
+        if field.pointee.value.equals("1") { scan.debugRequested = true }
+        if isEdge { field.pointee.dropped = true }
+    default:
+        if let policy, Int(field.pointee.nameLength) == policy.pointee.header.bytes.count,
+            field.pointee.name.equals(policy.pointee.header.bytes)
+        {
+            if scan.firstKey < 0 { scan.firstKey = index }
+        } else if isEdge, field.pointee.line[0] == 0x78, field.pointee.name.hasPrefix("x-fairlead-") {
+            field.pointee.dropped = true
+        }
+    }
 }
 
 /// Kinds where there is no policy: only our own names count.
@@ -229,9 +238,8 @@ struct LaneReader {
             let field = headers.fields + index
             index &+= 1
             guard field.pointee.id == id.rawValue, !field.pointee.dropped else { continue }
-            var pieces = Pieces(field.pointee.value, separator: kind.separator)
-            while let piece = pieces.next() {
-                guard let value = kind.value(piece, key) else { continue }
+            var from = 0
+            while let value = nextOurs(field.pointee.value, kind, key, from: &from) {
                 if members.count == 0 { members.value = value }
                 members.count &+= 1
             }

@@ -1,5 +1,6 @@
-// Lists in text: query parameters, cookies, baggage and tracestate members. One cursor over the pieces between
-// separators, so that each reader sees them alike, and edits that leave the bytes of other pieces alone.
+// Lists in text: query parameters, cookies, baggage and tracestate members. One cursor over the pieces
+// between separators, so that each reader sees them alike, and edits that leave the bytes of other pieces
+// alone.
 internal import Base
 internal import HTTP
 
@@ -40,16 +41,48 @@ enum ListKind {
     /// Our value if the piece is ours: of a baggage member without its properties.
     func value(_ piece: ByteView, _ key: ByteView) -> ByteView? {
         let trimmed = withoutLeadingBlanks(piece)
-        // Most pieces are others': one byte tells.
-        guard trimmed.count > key.count, trimmed[0] == key[0], trimmed.hasPrefix(key) else { return nil }
-        let pair = splitPair(trimmed)
-        guard let raw = pair.value, pair.name.trimmed.equals(key) else { return nil }
+        guard trimmed.count > key.count, trimmed.hasPrefix(key) else { return nil }
+        return value(after: trimmed.slice(key.count, trimmed.count))
+    }
+
+    /// The value of a piece from what follows its name; nil: the name is longer than that.
+    func value(after name: ByteView) -> ByteView? {
+        var at = 0
+        while at < name.count, name[at] == 0x20 || name[at] == 0x09 { at &+= 1 }
+        guard at < name.count, name[at] == 0x3D else { return nil }
+        let raw = name.slice(at &+ 1, name.count)
         switch self {
-        case .cookie: return unquoted(raw.trimmed)
-        case .baggage: return raw.slice(0, raw.firstIndex(of: 0x3B) ?? raw.count).trimmed
-        case .tracestate: return raw.trimmed
+        case .cookie: return unquoted(withoutBlanks(raw))
+        case .baggage: return withoutBlanks(raw.slice(0, raw.firstIndex(of: 0x3B) ?? raw.count))
+        case .tracestate: return withoutBlanks(raw)
         }
     }
+}
+
+/// Our next piece of a list at or after `from`, which moves behind it. The same pieces as `Pieces` and
+/// `ListKind.value` tell, found by looking for the key: most lists hold much and nothing of ours.
+func nextOurs(_ text: ByteView, _ kind: ListKind, _ key: ByteView, from: inout Int) -> ByteView? {
+    var at = from
+    while let hit = text.firstIndex(of: key[0], from: at) {
+        at = hit &+ 1
+        guard hit &+ key.count < text.count, text.slice(hit, hit &+ key.count).equals(key),
+            begins(text, hit, kind.separator)
+        else { continue }
+        let end = text.firstIndex(of: kind.separator, from: hit) ?? text.count
+        if let value = kind.value(after: text.slice(hit &+ key.count, end)) {
+            from = end
+            return value
+        }
+    }
+    from = text.count
+    return nil
+}
+
+/// Only blanks stand between a place and the start of its piece.
+private func begins(_ text: ByteView, _ at: Int, _ separator: UInt8) -> Bool {
+    var before = at
+    while before > 0, text[before &- 1] == 0x20 || text[before &- 1] == 0x09 { before &-= 1 }
+    return before == 0 || text[before &- 1] == separator
 }
 
 /// A value in double quotes without them.
@@ -68,8 +101,8 @@ enum Placement {
     case first
 }
 
-/// One line of a list with our pieces taken out and, where asked, `text` put in. Other pieces keep their bytes
-/// and order. With `out` nil it only counts. Returns the length of the new value.
+/// One line of a list with our pieces taken out and, where asked, `text` put in. Other pieces keep their
+/// bytes and order. With `out` nil it only counts. Returns the length of the new value.
 func rewrite(
     _ line: ByteView, _ kind: ListKind, _ key: ByteView, _ placement: Placement, _ text: (ByteView, ByteView),
     to out: UnsafeMutablePointer<UInt8>?
@@ -105,10 +138,18 @@ func rewrite(
     return writer.count
 }
 
+@inline(__always)
 private func withoutLeadingBlanks(_ piece: ByteView) -> ByteView {
     var start = 0
     while start < piece.count, piece[start] == 0x20 || piece[start] == 0x09 { start &+= 1 }
     return piece.slice(start, piece.count)
+}
+
+@inline(__always)
+private func withoutBlanks(_ text: ByteView) -> ByteView {
+    var rest = withoutLeadingBlanks(text)
+    while rest.count > 0, rest[rest.count &- 1] == 0x20 || rest[rest.count &- 1] == 0x09 { rest.count &-= 1 }
+    return rest
 }
 
 private struct CountingWriter {
@@ -167,9 +208,6 @@ func removePieces(
 }
 
 func holdsOurs(_ line: ByteView, _ kind: ListKind, _ key: ByteView) -> Bool {
-    var pieces = Pieces(line, separator: kind.separator)
-    while let piece = pieces.next() {
-        if kind.value(piece, key) != nil { return true }
-    }
-    return false
+    var from = 0
+    return nextOurs(line, kind, key, from: &from) != nil
 }

@@ -12,6 +12,12 @@ struct LiteralEntry: BitwiseCopyable {
     var right: Boundary
     /// The occurrence proves the rule's condition for values that are not plain, too.
     var isProofForAnyBytes: Bool
+
+    /// Whether an occurrence that ends at `end` has the neighbours it needs.
+    func fits(_ value: ByteView, end: Int) -> Bool {
+        let length = Int(self.length)
+        return Lanes.fits(value, end &- length, length, left, right)
+    }
 }
 
 struct LiteralAutomaton: BitwiseCopyable {
@@ -33,41 +39,71 @@ struct LiteralAutomaton: BitwiseCopyable {
     var firstOutput: UInt32
     /// By row number, from `firstOutput / classCount`.
     var outputs: Frozen<Output>
-    /// All literals begin with this byte; 256: they differ.
-    var onlyFirst: UInt16
+    /// What all literals begin with; empty: nothing.
+    var prefix: ByteView
+    var rowAfterPrefix: UInt32
 
-    /// Calls `body` with the end of each occurrence and what it stands for.
-    @inline(__always)
-    func scan(_ value: ByteView, _ body: (Int, UnsafePointer<LiteralEntry>) -> Void) {
-        var row: UInt32 = 0
+    /// How far a scan has come.
+    struct Cursor {
+        /// Where the next byte is: just behind the occurrences that `row` stands for.
         var at = 0
-        while at < value.count {
-            if row == 0, onlyFirst < 256 {
-                guard let hit = value.firstIndex(of: UInt8(truncatingIfNeeded: onlyFirst), from: at) else {
-                    return
-                }
-                at = hit
-            }
-            row = next[Int(row) &+ Int(classes[Int(value[at])])]
-            at &+= 1
-            if row >= firstOutput { report(row, at, body) }
-        }
+        var row: UInt32 = 0
     }
 
-    @inline(__always)
-    private func report(
-        _ row: UInt32, _ end: Int, _ body: (Int, UnsafePointer<LiteralEntry>) -> Void
-    ) {
-        var row = row
-        while row != 0 {
-            let output = outputs[Int(row &- firstOutput) / classCount]
-            var index = 0
-            while index < output.pointee.entries.count {
-                body(end, output.pointee.entries[index])
-                index &+= 1
-            }
-            row = output.pointee.next
+    /// Goes on to the next place where some literal ends; false at the end of the value. Not inlined: the
+    /// loop needs every register.
+    @inline(never)
+    static func advance(
+        _ automaton: UnsafePointer<LiteralAutomaton>, _ cursor: inout Cursor, _ value: ByteView
+    ) -> Bool {
+        let classes = automaton.pointee.classes
+        let next = automaton.pointee.next
+        let firstOutput = automaton.pointee.firstOutput
+        // Rows that are neither the root nor an end are below it, one taken off.
+        let quiet = firstOutput &- 1
+        let count = value.count
+        let bytes = value.start
+        var row = cursor.row
+        var at = cursor.at
+        if row == 0, !automaton.pointee.skipToPrefix(value, &at, &row) { return false }
+        if row >= firstOutput, at > cursor.at {
+            cursor = Cursor(at: at, row: row)
+            return true
         }
+        while at < count {
+            row = next[Int(row) &+ Int(classes[Int(bytes[at])])]
+            at &+= 1
+            if row &- 1 < quiet { continue }
+            if row == 0 {
+                if !automaton.pointee.skipToPrefix(value, &at, &row) { return false }
+                if row < firstOutput { continue }
+            }
+            cursor = Cursor(at: at, row: row)
+            return true
+        }
+        return false
+    }
+
+    /// At the root nothing is begun: goes behind the next common prefix, wherever a literal can begin. False:
+    /// there is none.
+    @inline(__always)
+    private func skipToPrefix(_ value: ByteView, _ at: inout Int, _ row: inout UInt32) -> Bool {
+        if prefix.isEmpty { return true }
+        while let hit = value.firstIndex(of: prefix[0], from: at) {
+            if hit &+ prefix.count > value.count { return false }
+            if value.slice(hit, hit &+ prefix.count).equals(prefix) {
+                at = hit &+ prefix.count
+                row = rowAfterPrefix
+                return true
+            }
+            at = hit &+ 1
+        }
+        return false
+    }
+
+    /// What ends at a row; its `next` is the row to go on with, 0: none.
+    func output(_ row: UInt32) -> UnsafePointer<Output> {
+        outputs[Int(row &- firstOutput) / classCount]
     }
 }
 
@@ -78,7 +114,7 @@ struct LiteralAutomatonBuilder {
     /// children[state][byte class]
     private var children: [[UInt8: Int]] = [[:]]
     private var entries: [[LiteralEntry]] = [[]]
-    private var firstBytes: Set<UInt8> = []
+    private var prefix: [UInt8]?
 
     /// Which literals there will be: classes must be known before the first is added.
     init(_ literals: [[UInt8]]) {
@@ -93,7 +129,8 @@ struct LiteralAutomatonBuilder {
         guard classCount < 256, !literal.isEmpty, literal.count <= Int(UInt16.max),
             (children.count + literal.count) * classCount <= LiteralAutomaton.cellLimit
         else { return false }
-        firstBytes.insert(literal[0])
+        let common = zip(prefix ?? literal, literal).prefix { $0 == $1 }.map(\.0)
+        prefix = common
         var state = 0
         for byte in literal {
             let group = classes[Int(byte)]
@@ -122,6 +159,10 @@ struct LiteralAutomatonBuilder {
         var row = [UInt32](repeating: 0, count: children.count)
         for (number, state) in (silent + loud).enumerated() { row[state] = UInt32(number * classCount) }
 
+        let common = prefix ?? []
+        var afterPrefix = 0
+        for byte in common { afterPrefix = children[afterPrefix][classes[Int(byte)]] ?? 0 }
+
         let next = arena.allocate(UInt32.self, count: children.count * classCount)
         for state in order {
             for group in 0..<classCount {
@@ -140,7 +181,7 @@ struct LiteralAutomatonBuilder {
         return LiteralAutomaton(
             classes: arena.store(classes).start, classCount: classCount, next: UnsafePointer(next),
             firstOutput: UInt32(silent.count * classCount), outputs: arena.store(outputs),
-            onlyFirst: firstBytes.count == 1 ? UInt16(firstBytes.first!) : 256)
+            prefix: arena.store(common), rowAfterPrefix: row[afterPrefix])
     }
 
     private func breadthFirst() -> (order: [Int], fail: [Int]) {

@@ -81,6 +81,7 @@ func fullMatch(_ regex: OpaquePointer, _ value: ByteView) -> Bool {
 }
 
 /// Whether the occurrence of a literal at `at` has the neighbours that its shape asks for.
+@inline(never)
 func fits(_ value: ByteView, _ at: Int, _ length: Int, _ left: Boundary, _ right: Boundary) -> Bool {
     switch left {
     case .any: break
@@ -111,23 +112,18 @@ private func isRegexBlank(_ byte: UInt8) -> Bool {
 /// ASCII without a newline: what RE2's `.` takes byte by byte. Other bytes are RE2's to judge (a byte that is
 /// no valid UTF-8 and a newline are not matched by `.`).
 func isPlain(_ value: ByteView) -> Bool {
-    let high: UInt64 = 0x8080_8080_8080_8080
-    let low: UInt64 = 0x0101_0101_0101_0101
     var at = value.start
     var left = value.count
-    var bad: UInt64 = 0
+    var bits: UInt64 = 0
     while left >= 8 {
-        let word = UnsafeRawPointer(at).loadUnaligned(as: UInt64.self)
-        let newline = word ^ (low &* 0x0A)
-        bad |= (word | ((newline &- low) & ~newline)) & high
+        bits |= UnsafeRawPointer(at).loadUnaligned(as: UInt64.self)
         at += 8
         left &-= 8
     }
-    if bad != 0 { return false }
     while left > 0 {
-        if at[0] >= 0x80 || at[0] == 0x0A { return false }
+        bits |= UInt64(at[0])
         at += 1
         left &-= 1
     }
-    return true
+    return bits & 0x8080_8080_8080_8080 == 0 && value.firstIndex(of: 0x0A) == nil
 }

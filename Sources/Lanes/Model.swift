@@ -86,8 +86,8 @@ public struct ListenerModel: Sendable {
     public var name: String
     public var role: ListenerRole
     public var address: SocketAddress
-    /// Index into `routeTables`: the table of an edge port or an inbound port; on `outbound` the table of each
-    /// destination port.
+    /// Index into `routeTables`: the table of an edge port or an inbound port; on `outbound` the table of
+    /// each destination port.
     public var tables: [PortTable]
     /// Inbound only: the application.
     public var source: SourceRef
@@ -273,8 +273,8 @@ public struct ClusterModel: Sendable {
     public var loadBalancing = LoadBalancing.leastRequest
     public var connectTimeoutMs: UInt64 = 10_000
     public var endpoints: [EndpointModel] = []
-    /// Which endpoints each lane has here, by lane index, endpoint indexes into `endpoints`. A lane that lists
-    /// this service but selects nothing has an empty list.
+    /// Which endpoints each lane has here, by lane index, endpoint indexes into `endpoints`. A lane that
+    /// lists this service but selects nothing has an empty list.
     public var laneMembers: [(lane: Int, endpoints: [Int])] = []
     /// Endpoints minus every lane's.
     public var stable: [Int] = []

@@ -17,7 +17,10 @@ extension TableBuilder {
             signingSecret: arena.store(policy.signingSecret ?? []),
             signingRequired: policy.signingRequired,
             pin: policy.pin.map { UnsafePointer(arena.store(freeze($0))) }, knownNames: known.names,
-            knownByValue: known.byValue, knownByPair: known.byPair, lineKinds: lineKinds(header))
+            known: known.list, knownByValue: known.byValue, knownByPair: known.byPair,
+            lineKinds: lineKinds(header),
+            cacheLine: line("cache-control", policy.cache == .none ? "no-store" : "private"),
+            varyLine: line("vary", "\(policy.key), Cookie"))
         return UnsafePointer(arena.store(frozen))
     }
 
@@ -66,6 +69,7 @@ extension TableBuilder {
 
     private struct Known {
         var names: ByteTable
+        var list: Frozen<KnownName>
         var byValue: UnsafePointer<PatternSet>?
         var byPair: UnsafePointer<PatternSet>?
     }
@@ -98,9 +102,14 @@ extension TableBuilder {
                 }
             }
         }
-        let entries = names.sorted().map { (arena.store($0), registry.laneID($0)) }
+        let list = names.sorted().compactMap { name in
+            laneLines(name).map {
+                KnownName(name: arena.store(name), metricsID: registry.laneID(name), lines: $0)
+            }
+        }
+        let entries = list.enumerated().map { (key: $1.name, value: UInt32($0)) }
         return Known(
-            names: ByteTable(entries, arena), byValue: try freezePatterns(byValue),
+            names: ByteTable(entries, arena), list: arena.store(list), byValue: try freezePatterns(byValue),
             byPair: try freezePatterns(byPair))
     }
 

@@ -1,5 +1,5 @@
-// Numbers that stay the same across reloads, so that pools and counters survive a new configuration: endpoints
-// by address, metric labels by content, lanes by name. Control plane only.
+// Numbers that stay the same across reloads, so that pools and counters survive a new configuration:
+// endpoints by address, metric labels by content, lanes by name. Control plane only.
 internal import Base
 internal import Synchronization
 

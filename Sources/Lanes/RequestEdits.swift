@@ -4,8 +4,8 @@ internal import Base
 public import HTTP
 internal import CRE2
 
-/// Applies the edits of a forwarding decision. New path and authority bytes lie in `scratch` and hold until it is
-/// used again. `scratch.overflowed` or `headers.overflowed` afterwards: the request must not go on.
+/// Applies the edits of a forwarding decision. New path and authority bytes lie in `scratch` and hold until
+/// it is used again. `scratch.overflowed` or `headers.overflowed` afterwards: the request must not go on.
 public func applyRequestEdits(
     _ decision: UnsafePointer<Decision>, _ request: inout Request, _ headers: inout HeaderList,
     _ scratch: inout EditScratch, _ format: UnsafePointer<FormatContext>

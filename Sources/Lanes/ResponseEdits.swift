@@ -70,12 +70,22 @@ private func guardCaches(
     switch policy.pointee.cache {
     case .keep: break
     case .none:
-        headers.set(HeaderNames.name(.cacheControl), ByteView(literal: "no-store"))
-    case .private: makePrivate(&headers, &scratch)
+        headers.remove(.cacheControl)
+        headers.append(policy.pointee.cacheLine)
+    case .private:
+        if headers.find(.cacheControl) == nil {
+            headers.append(policy.pointee.cacheLine)
+        } else {
+            makePrivate(&headers, &scratch)
+        }
     }
-    if hasListToken(.vary, ByteView(literal: "*"), headers) { return }
+    if headers.find(.vary) == nil {
+        headers.append(policy.pointee.varyLine)
+        return
+    }
+    if hasListToken(.vary, "*", headers) { return }
     let hasKey = hasListToken(.vary, policy.pointee.header.bytes, headers)
-    let hasCookie = hasListToken(.vary, ByteView(literal: "cookie"), headers)
+    let hasCookie = hasListToken(.vary, "cookie", headers)
     if hasKey, hasCookie { return }
     let mark = scratch.mark
     appendLines(.vary, headers, &scratch)

@@ -199,7 +199,8 @@ extension TableBuilder {
             let isListed = fields[index].field == .header || fields[index].field == .query
             return isListed && !fields[index].inverted && fields[index].matcher.isIndexable
         }
-        conditions.indexed = indexable.max { fields[$0].matcher.text.count < fields[$1].matcher.text.count }
+        conditions.indexed =
+            indexable.max { fields[$0].matcher.text.count < fields[$1].matcher.text.count }
             ?? -1
         conditions.fields = arena.store(fields)
         return conditions
@@ -261,13 +262,24 @@ extension TableBuilder {
             }
             var builder = LiteralAutomatonBuilder(matchers.map(\.text.bytes))
             for (position, matcher) in zip(group.routes, matchers) {
-                if !builder.add(matcher.text.bytes, matcher.entry(position)) { always.append(UInt32(position)) }
+                if !builder.add(matcher.text.bytes, matcher.entry(position)) {
+                    always.append(UInt32(position))
+                }
             }
             sources.append(
                 RouteIndex.Source(
-                    isQuery: group.isQuery, name: group.name, automaton: builder.build(arena)))
+                    kind: sourceKind(group.isQuery, group.name), name: group.name,
+                    automaton: UnsafePointer(arena.store(builder.build(arena)))))
         }
         return UnsafePointer(
             arena.store(RouteIndex(sources: arena.store(sources), always: arena.store(always.sorted()))))
+    }
+
+    private func sourceKind(_ isQuery: Bool, _ name: HeaderName) -> RouteIndex.Kind {
+        if isQuery { return .query }
+        // Without a policy nobody notes these lines.
+        guard let policy = model.policy else { return .header }
+        if name.bytes.string == policy.key.lowercased() { return .key }
+        return name.id == HeaderID.cookie.rawValue ? .cookie : .header
     }
 }

@@ -1,6 +1,6 @@
 // Which of many routes can match at all: those whose literal occurs in the header they look at, and those
-// without such a literal. Candidates are tried in the order of the routes, so that the first rule wins exactly
-// as if every rule had been tried.
+// without such a literal. Candidates are tried in the order of the routes, so that the first rule wins
+// exactly as if every rule had been tried.
 internal import Base
 internal import HTTP
 
@@ -8,11 +8,18 @@ struct RouteIndex: BitwiseCopyable {
     /// Fewer indexable routes than this are tried one by one.
     static let minimumRoutes = 3
 
+    /// What routes look at.
+    enum Kind: UInt8 {
+        case header, query
+        /// Headers whose lines the lane stage has noted already.
+        case key, cookie
+    }
+
     /// One header or query parameter that routes look at.
     struct Source: BitwiseCopyable {
-        var isQuery: Bool
+        var kind: Kind
         var name: HeaderName
-        var automaton: LiteralAutomaton
+        var automaton: UnsafePointer<LiteralAutomaton>
     }
 
     var sources: Frozen<Source>
@@ -20,28 +27,35 @@ struct RouteIndex: BitwiseCopyable {
     var always: Frozen<UInt32>
 
     func choose(
-        _ routes: Frozen<Route>, _ request: Request, _ headers: HeaderList
+        _ routes: Frozen<Route>, _ request: Request, _ headers: HeaderList, _ notes: LineNotes
     ) -> UnsafePointer<Route>? {
         withUnsafeTemporaryAllocation(of: UInt32.self, capacity: Candidates.capacity) { room in
             var candidates = Candidates(room.baseAddress.unsafelyUnwrapped)
-            collect(request, headers, &candidates)
+            collect(request, headers, notes, &candidates)
             return first(routes, request, headers, candidates)
         }
     }
 
     @inline(__always)
-    private func collect(_ request: Request, _ headers: HeaderList, _ candidates: inout Candidates) {
+    private func collect(
+        _ request: Request, _ headers: HeaderList, _ notes: LineNotes, _ candidates: inout Candidates
+    ) {
         var index = 0
         while index < sources.count {
             let source = sources[index]
             index &+= 1
-            if source.pointee.isQuery {
+            var from = 0
+            switch source.pointee.kind {
+            case .query:
                 if request.hasQuery, let value = firstParameter(request.query, source.pointee.name.bytes) {
                     scan(source, value, &candidates)
                 }
                 continue
+            case .key: from = notes.firstKey
+            case .cookie: from = notes.firstCookie
+            case .header: break
             }
-            var from = 0
+            if from < 0 { continue }
             while let line = headers.find(source.pointee.name, from: from) {
                 scan(source, line.pointee.value, &candidates)
                 from = headers.index(of: line) &+ 1
@@ -49,29 +63,34 @@ struct RouteIndex: BitwiseCopyable {
         }
     }
 
+    @inline(never)
     private func scan(
         _ source: UnsafePointer<Source>, _ value: ByteView, _ candidates: inout Candidates
     ) {
-        var plain: Bool?
-        source.pointee.automaton.scan(value) { end, entry in
-            if entry.pointee.isProofForAnyBytes {
-                if fits(
-                    value, end &- Int(entry.pointee.length), Int(entry.pointee.length), entry.pointee.left,
-                    entry.pointee.right)
-                {
-                    candidates.insert(entry.pointee.rule, proven: true)
+        let automaton = source.pointee.automaton
+        var cursor = LiteralAutomaton.Cursor()
+        var isKnownPlain = false
+        var isPlainValue = false
+        while LiteralAutomaton.advance(automaton, &cursor, value) {
+            var row = cursor.row
+            while row != 0 {
+                let output = automaton.pointee.output(row)
+                var index = 0
+                while index < output.pointee.entries.count {
+                    let entry = output.pointee.entries[index]
+                    index &+= 1
+                    if !entry.pointee.isProofForAnyBytes, !isKnownPlain {
+                        isKnownPlain = true
+                        isPlainValue = isPlain(value)
+                    }
+                    if !entry.pointee.isProofForAnyBytes, !isPlainValue {
+                        // The literal must occur for the regex to match; the rest is RE2's verdict.
+                        candidates.insert(entry.pointee.rule, proven: false)
+                    } else if entry.pointee.fits(value, end: cursor.at) {
+                        candidates.insert(entry.pointee.rule, proven: true)
+                    }
                 }
-                return
-            }
-            if plain == nil { plain = isPlain(value) }
-            if plain == false {
-                // The literal must occur for the regex to match; the rest is RE2's verdict.
-                candidates.insert(entry.pointee.rule, proven: false)
-            } else if fits(
-                value, end &- Int(entry.pointee.length), Int(entry.pointee.length), entry.pointee.left,
-                entry.pointee.right)
-            {
-                candidates.insert(entry.pointee.rule, proven: true)
+                row = output.pointee.next
             }
         }
     }
@@ -118,8 +137,14 @@ struct RouteIndex: BitwiseCopyable {
     }
 }
 
-/// Routes whose literal was found, ascending and each once. Bounded: of more, the first are kept, and what comes
-/// after them is tried one by one.
+/// Where lines of the lane's carriers begin, after its stage; negative: there is none.
+struct LineNotes {
+    var firstKey = 0
+    var firstCookie = 0
+}
+
+/// Routes whose literal was found, ascending and each once. Bounded: of more, the first are kept, and what
+/// comes after them is tried one by one.
 private struct Candidates {
     static let capacity = 64
     /// Rule times two, plus one where the condition is not proven.

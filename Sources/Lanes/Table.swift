@@ -18,6 +18,8 @@ public struct Table: BitwiseCopyable {
     public var blackHoleLabelsID: UInt32
     /// Lane names to positions in `lanes`.
     var laneIndex: ByteTable
+    /// Of `Proxy.spec.lane`.
+    var memberLines: UnsafePointer<LaneLines>?
     var injected: HeaderLevel
     /// The injection needs what only the worker knows (`%DOWNSTREAM_REMOTE_ADDRESS%`): it cannot come before
     /// routing.
@@ -176,6 +178,22 @@ public struct Lane: BitwiseCopyable {
     public var expiresAtSeconds: Int64
     public var failWhenEmpty: Bool
     public var mode: LaneMode
+    /// nil: there is no policy to carry it by.
+    var lines: UnsafePointer<LaneLines>?
+}
+
+/// A lane's carriers as whole lines, made once: writing one costs no copy.
+struct LaneLines: BitwiseCopyable {
+    var header: HeaderField
+    var baggage: HeaderField
+    var tracestate: HeaderField
+}
+
+/// A name that some VirtualService match accepts as it stands.
+struct KnownName: BitwiseCopyable {
+    var name: ByteView
+    var metricsID: UInt32
+    var lines: UnsafePointer<LaneLines>
 }
 
 public struct LanePolicy: BitwiseCopyable {
@@ -196,13 +214,17 @@ public struct LanePolicy: BitwiseCopyable {
     var signingSecret: ByteView
     var signingRequired: Bool
     var pin: UnsafePointer<Pin>?
-    /// Literal names that routes accept, to their metric ids.
+    /// Literal names that routes accept, to positions in `known`.
     var knownNames: ByteTable
+    var known: Frozen<KnownName>
     /// Patterns that accept a bare name, and those written for a whole cookie pair.
     var knownByValue: UnsafePointer<PatternSet>?
     var knownByPair: UnsafePointer<PatternSet>?
     /// HeaderID to what the reader does with such a line.
     var lineKinds: UnsafePointer<UInt8>
+    /// `cache-control: private` (or `no-store`) and `vary: KEY, Cookie`.
+    var cacheLine: HeaderField
+    var varyLine: HeaderField
 }
 
 struct PreviewHost: BitwiseCopyable {

@@ -11,12 +11,14 @@ struct TableBuilder {
     /// Held in the registry for the snapshot's life.
     private(set) var addresses: [SocketAddress] = []
     var endpointIDs: [SocketAddress: Registry.EndpointID] = [:]
-    var regexes: [String: OpaquePointer] = [:]
+    private let regexes = RegexStore()
     var clusters = Frozen<Cluster>.empty
 
     init(_ model: RoutingModel, _ registry: Registry) {
         self.model = model
         self.registry = registry
+        let regexes = regexes
+        arena.whenFreed { regexes.free() }
     }
 
     mutating func build(_ generation: UInt64) throws(TableError) -> UnsafePointer<Table> {
@@ -58,6 +60,7 @@ struct TableBuilder {
             unknownLabelsID: registry.labelsID(unknown),
             passthroughLabelsID: registry.labelsID(passthrough),
             blackHoleLabelsID: registry.labelsID(blackHole), laneIndex: ByteTable(names, arena),
+            memberLines: laneLines(model.proxy.memberOfLane ?? ""),
             injected: injected, injectedIsFormatted: injected.isFormatted)
     }
 
@@ -82,7 +85,7 @@ struct TableBuilder {
         Lane(
             name: arena.store(lane.name), namespace: arena.store(lane.namespace), index: index,
             metricsID: registry.laneID(lane.name), expiresAtSeconds: lane.expiresAtSeconds ?? Int64.max,
-            failWhenEmpty: lane.failWhenEmpty, mode: lane.mode)
+            failWhenEmpty: lane.failWhenEmpty, mode: lane.mode, lines: laneLines(lane.name))
     }
 
     // MARK: listeners
@@ -177,17 +180,30 @@ struct TableBuilder {
 
     /// Compiled once per text, freed with the arena.
     mutating func regex(_ pattern: String) throws(TableError) -> OpaquePointer {
-        if let known = regexes[pattern] { return known }
+        if let known = regexes.handles[pattern] { return known }
         var error = [CChar](repeating: 0, count: 256)
-        var bytes = Array(pattern.utf8).map { CChar(bitPattern: $0) }
-        let count = bytes.count
-        bytes.append(0)
-        guard let made = fl_re2_new(bytes, count, Limits.regexMemoryBytes, &error, error.count) else {
-            let text = error.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
-            throw TableError.regex(pattern: pattern, problem: String(decoding: text, as: UTF8.self))
+        let text = arena.store(pattern)
+        let made = text.start.withMemoryRebound(to: CChar.self, capacity: text.count) { start in
+            fl_re2_new(start, text.count, Limits.regexMemoryBytes, &error, error.count)
         }
-        arena.whenFreed { fl_re2_free(made) }
-        regexes[pattern] = made
+        guard let made else {
+            let problem = error.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+            throw TableError.regex(pattern: pattern, problem: String(decoding: problem, as: UTF8.self))
+        }
+        regexes.handles[pattern] = made
+        return made
+    }
+
+    /// For patterns of a known shape, which always compile and only ever judge values that are not plain: a
+    /// compiled pattern takes some 4 KiB and 20 microseconds, and there may be thousands.
+    private mutating func lazyRegex(_ pattern: String) -> OpaquePointer {
+        if let known = regexes.handles[pattern] { return known }
+        let text = arena.store(pattern)
+        let made = text.start.withMemoryRebound(to: CChar.self, capacity: text.count) { start in
+            fl_re2_new_lazy(start, text.count, Limits.regexMemoryBytes)
+        }
+        guard let made else { preconditionFailure("a lazy pattern is always made") }
+        regexes.handles[pattern] = made
         return made
     }
 
@@ -203,16 +219,28 @@ struct TableBuilder {
             matcher.text = arena.store(text)
         case .present: matcher.kind = .present
         case .regex(let pattern):
-            matcher.regex = try regex(pattern)
-            matcher.kind = .regex
             matcher.pattern = arena.store(pattern)
             if let shape = RegexShape(pattern) {
                 matcher.kind = .shape
+                matcher.regex = lazyRegex(pattern)
                 matcher.text = arena.store(shape.literal)
                 matcher.left = shape.left
                 matcher.right = shape.right
+            } else {
+                matcher.kind = .regex
+                matcher.regex = try regex(pattern)
             }
         }
         return matcher
+    }
+}
+
+/// The compiled patterns of one table by their text.
+private final class RegexStore {
+    var handles: [String: OpaquePointer] = [:]
+
+    func free() {
+        for handle in handles.values { fl_re2_free(handle) }
+        handles = [:]
     }
 }

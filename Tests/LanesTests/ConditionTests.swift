@@ -75,7 +75,8 @@ import Testing
     @Test(arguments: [
         (StringMatch.exact("foo"), [String](), true), (.exact(""), [], false), (.regex(".*"), [], false),
         (.regex("f.*"), [], true), (.present, [], true), (.present, [""], false), (.prefix("f"), [], true),
-        (.exact("foo"), ["foo"], false), (.exact("foo"), ["bar"], true), (.exact("foo"), ["bar", "foo"], false),
+        (.exact("foo"), ["foo"], false), (.exact("foo"), ["bar"], true),
+        (.exact("foo"), ["bar", "foo"], false),
         (.regex(".*(foo).*"), ["a foo b"], false),
     ])
     func withoutHeaders(_ match: StringMatch, _ lines: [String], _ expected: Bool) throws {

@@ -167,7 +167,9 @@ import Testing
 
     @Test func weightsAreDrawnInListOrder() throws {
         let bench = try weighted([1, 3, 6])
-        let drawn = (0..<20).map { bench.send("/", random: UInt64($0)).decision.target?.pointee.clusterName.string }
+        let drawn = (0..<20).map {
+            bench.send("/", random: UInt64($0)).decision.target?.pointee.clusterName.string
+        }
         let once = ["s0"] + [String](repeating: "s1", count: 3) + [String](repeating: "s2", count: 6)
         #expect(drawn == once + once)
         #expect(bench.send("/", random: UInt64.max).decision.cluster != nil)

@@ -119,7 +119,9 @@ private func operations(
         }
     }
 
-    @Test(arguments: ["%", "a%b", "%REQ%", "%REQ()%", "%REQ(a%", "%NOPE%", "%REQ(a):x%", "a\r\nb", "a\0", "\u{7F}"])
+    @Test(arguments: [
+        "%", "a%b", "%REQ%", "%REQ()%", "%REQ(a%", "%NOPE%", "%REQ(a):x%", "a\r\nb", "a\0", "\u{7F}",
+    ])
     func valuesThatCannotBeWritten(_ value: String) {
         #expect(HeaderValue.problem(value) != nil)
         #expect(throws: TableError.self) { try send(entry: operations(set: [("a", value)])) }

@@ -1,4 +1,5 @@
-// Explain tells what decide does: the same choice for random requests, and the words and JSON of interface.md 3.
+// Explain tells what decide does: the same choice for random requests, and the words and JSON of
+// interface.md 3.
 import Base
 import TestSupport
 import Testing
@@ -125,9 +126,13 @@ import Testing
             let url = String(
                 decoding: random.mutated(Array("http://a.test:80/p?x-feat-name=a#b".utf8)), as: UTF8.self)
             let headers = (0..<random.int(0...120)).map { _ in
-                (random.text(random.int(0...8), of: "aX-:\r\n é"), random.text(random.int(0...8), of: "=;, \r\n\0é"))
+                (
+                    random.text(random.int(0...8), of: "aX-:\r\n é"),
+                    random.text(random.int(0...8), of: "=;, \r\n\0é")
+                )
             }
-            let told = explain(bench.snapshot, method: random.pick(["GET", "", "é"]), url: url, headers: headers)
+            let told = explain(
+                bench.snapshot, method: random.pick(["GET", "", "é"]), url: url, headers: headers)
             #expect(!told.json().isEmpty)
             #expect(!told.text().isEmpty)
         }

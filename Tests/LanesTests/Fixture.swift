@@ -1,5 +1,5 @@
-// Small models and single requests for the tests of this module: a request goes in as text, and what would leave
-// comes out as text.
+// Small models and single requests for the tests of this module: a request goes in as text, and what would
+// leave comes out as text.
 import Base
 import HTTP
 import TestSupport
@@ -161,7 +161,8 @@ func lane(_ name: String, _ change: (inout LaneModel) -> Void = { _ in }) -> Lan
 
 /// One listener whose one table has one virtual host for everything, with these routes over these clusters.
 func model(
-    _ routes: [RouteModel] = [forward("default")], clusters: [ClusterModel] = [cluster("a.ns.svc.cluster.local")],
+    _ routes: [RouteModel] = [forward("default")],
+    clusters: [ClusterModel] = [cluster("a.ns.svc.cluster.local")],
     policy: LanePolicyModel? = nil, lanes: [LaneModel] = [], role: ListenerRole = .edge
 ) -> RoutingModel {
     var model = RoutingModel()

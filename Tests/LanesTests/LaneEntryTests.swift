@@ -35,7 +35,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "%zz", "auth%", "auth%2", "a%00b", "a%0d%0aset-cookie:x", "Auth", "a%20b", "a_b", "a,b", "..%2f", "%ff",
+        "%zz", "auth%", "auth%2", "a%00b", "a%0d%0aset-cookie:x", "Auth", "a%20b", "a_b", "a,b", "..%2f",
+        "%ff",
         String(repeating: "a", count: 64), String(repeating: "%61", count: 500),
     ])
     func hostileQueryValuesAreNoLane(_ value: String) throws {
@@ -49,7 +50,9 @@ import Testing
     }
 
     @Test func carriersSpeakInTheirOrder() throws {
-        let bench = try edge { $0.previewHosts = [.init(prefix: "", suffix: ".preview.test", host: "a.test")] }
+        let bench = try edge {
+            $0.previewHosts = [.init(prefix: "", suffix: ".preview.test", host: "a.test")]
+        }
         let all: [(Carrier, String, (String, String)?)] = [
             (.header, "/", ("x-feat-name", "other")), (.cookie, "/", ("cookie", "x-feat-name=other")),
             (.baggage, "/", ("baggage", "x-feat-name=other")),
@@ -143,7 +146,8 @@ import Testing
 
     @Test func ourOwnHeadersGoAtTheEdgeEvenWithoutAPolicy() throws {
         let bench = try Bench(model())
-        let sent = bench.send("/", [("x-fairlead-reason", "x"), ("x-fairlead-zzz", "x"), ("x-feat-name", "a")])
+        let sent = bench.send(
+            "/", [("x-fairlead-reason", "x"), ("x-fairlead-zzz", "x"), ("x-feat-name", "a")])
         #expect(sent.headers.map(\.name) == ["host", "x-feat-name"])
         #expect(sent.decision.lane.carrier == .none)
     }
@@ -414,7 +418,8 @@ import Testing
 
     @Test func whatAlreadySaysItStaysUntouched() throws {
         let sent = try sidecar([
-            ("baggage", "a=1,x-feat-name=auth-refactor;prop=1"), ("tracestate", "c=3,x-feat-name=auth-refactor"),
+            ("baggage", "a=1,x-feat-name=auth-refactor;prop=1"),
+            ("tracestate", "c=3,x-feat-name=auth-refactor"),
         ])
         #expect(sent.values("baggage") == ["a=1,x-feat-name=auth-refactor;prop=1"])
         #expect(sent.values("tracestate") == ["c=3,x-feat-name=auth-refactor"])

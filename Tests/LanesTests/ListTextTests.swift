@@ -1,4 +1,5 @@
-// Lists in text: reading our piece of cookies, baggage and tracestate, and edits that leave others' bytes alone.
+// Lists in text: reading our piece of cookies, baggage and tracestate, and edits that leave others' bytes
+// alone.
 import Base
 import TestSupport
 import Testing
@@ -51,7 +52,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("k=v", "v"), ("a=1,k=v", "v"), ("k = v ; p=1;q", "v"), ("k=v;p=1,a=2", "v"), ("a=1 , k=v%20 ", "v%20"),
+        ("k=v", "v"), ("a=1,k=v", "v"), ("k = v ; p=1;q", "v"), ("k=v;p=1,a=2", "v"),
+        ("a=1 , k=v%20 ", "v%20"),
     ])
     func readsABaggageMember(_ text: String, _ expected: String) {
         #expect(first(.baggage, text) == expected)
@@ -115,7 +117,8 @@ import Testing
 
     @Test(arguments: [
         "", "a=1", "X-Feat-Name=foo", "x_feat_name=foo", "zx-feat-name=foo", "x-feat-name2=foo",
-        "a=?x-feat-name=foo", "a=1;x-feat-name=foo", "x-feat-name%=foo", "x-feat-nam%6=foo", "a#x-feat-name=foo",
+        "a=?x-feat-name=foo", "a=1;x-feat-name=foo", "x-feat-name%=foo", "x-feat-nam%6=foo",
+        "a#x-feat-name=foo",
         "a=x-feat-name=foo",
     ])
     func nothingElseIsOurs(_ query: String) {

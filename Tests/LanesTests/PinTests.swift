@@ -118,7 +118,9 @@ import Testing
             ("origin", "https://a.test"), ("access-control-request-method", "GET"),
             ("access-control-request-headers", "content-type, X-Feat-Name"),
         ]
-        func allowed(_ method: String, _ request: [(String, String)], _ answer: [(String, String)]) -> [String] {
+        func allowed(_ method: String, _ request: [(String, String)], _ answer: [(String, String)])
+            -> [String]
+        {
             bench.send("/", method: method, request, responseHeaders: answer)
                 .responseValues("access-control-allow-headers")
         }

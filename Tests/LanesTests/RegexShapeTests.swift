@@ -13,7 +13,9 @@ final class TestRegex {
     init?(_ pattern: String) {
         var error = [CChar](repeating: 0, count: 128)
         let bytes = Array(pattern.utf8).map { CChar(bitPattern: $0) }
-        guard let made = fl_re2_new(bytes + [0], bytes.count, 1 << 20, &error, error.count) else { return nil }
+        guard let made = fl_re2_new(bytes + [0], bytes.count, 1 << 20, &error, error.count) else {
+            return nil
+        }
         handle = made
     }
 
@@ -121,7 +123,8 @@ final class TestRegex {
 func randomValue(_ random: inout SeededRandom, around literal: [UInt8]) -> [UInt8] {
     let pieces: [[UInt8]] = [
         literal, Array(literal.dropLast()), Array(";".utf8), Array("; ".utf8), Array(" ".utf8),
-        Array("\t".utf8), Array("a".utf8), Array("=".utf8), Array("\n".utf8), [0x80], Array("é".utf8), [0x00],
+        Array("\t".utf8), Array("a".utf8), Array("=".utf8), Array("\n".utf8), [0x80], Array("é".utf8),
+        [0x00],
         Array("\r".utf8), Array("ab".utf8),
     ]
     var value: [UInt8] = []

@@ -1,5 +1,5 @@
-// The property that lanes rest on: the indexed choice of a route is the one that trying every rule in order by
-// RE2 gives, for random rule sets and values.
+// The property that lanes rest on: the indexed choice of a route is the one that trying every rule in order
+// by RE2 gives, for random rule sets and values.
 import Base
 import HTTP
 import TestSupport
@@ -125,7 +125,7 @@ import Testing
         var request = Request()
         request.path = "/"
         if let index = host.pointee.index {
-            return index.pointee.choose(host.pointee.routes, request, list)?.pointee.name.string
+            return index.pointee.choose(host.pointee.routes, request, list, LineNotes())?.pointee.name.string
         }
         var trace = NoTrace()
         for position in 0..<host.pointee.routes.count {

@@ -58,7 +58,9 @@ import Testing
         var built = model(clusters: [cluster("auth.ns.svc.cluster.local", subset: "v1", port: 8080)])
         built.clusters[0].endpoints[0].workload = "auth-v1"
         built.clusters[0].endpoints[0].namespace = "pods"
-        built.clusters[0].endpoints[0].labels = ["app": "auth", "version": "v1", "app.kubernetes.io/name": "n"]
+        built.clusters[0].endpoints[0].labels = [
+            "app": "auth", "version": "v1", "app.kubernetes.io/name": "n",
+        ]
         let snapshot = try Snapshot(model: built, generation: 1, registry: Registry())
         let cluster = snapshot.table.pointee.clusters[0].pointee
         let labels = snapshot.registry.labels(cluster.endpoints[0].pointee.labelsID)

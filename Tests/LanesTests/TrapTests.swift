@@ -40,7 +40,8 @@ import Testing
         #expect(cookie.decision.lane.carrier == .none)
         let raw = try Bench(
             model([
-                forward("lane", header("cookie", .regex(".*(x-feat-name=auth-refactor).*"))), forward("default"),
+                forward("lane", header("cookie", .regex(".*(x-feat-name=auth-refactor).*"))),
+                forward("default"),
             ]))
         #expect(raw.send("/", [("cookie", "zx-feat-name=auth-refactor-2")]).routeName == "lane")
     }

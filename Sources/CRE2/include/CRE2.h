@@ -14,7 +14,12 @@ typedef struct fl_re2 fl_re2;
 
 /// Compiles a pattern of `length` bytes; at most `max_memory` bytes of program. NULL on failure, with what
 /// RE2 said in `error` (NUL-terminated, cut to `error_capacity`).
-fl_re2 *fl_re2_new(const char *pattern, size_t length, int64_t max_memory, char *error, size_t error_capacity);
+fl_re2 *fl_re2_new(const char *pattern, size_t length, int64_t max_memory, char *error,
+                   size_t error_capacity);
+/// The same, but the pattern is compiled when it is first matched against, by whichever thread comes first:
+/// for patterns that are known to compile and are rarely asked. `pattern` must outlive the result. A pattern
+/// that does not compile matches nothing.
+fl_re2 *fl_re2_new_lazy(const char *pattern, size_t length, int64_t max_memory);
 void fl_re2_free(fl_re2 *re);
 /// 1 if the whole value matches (anchored at both ends), else 0.
 int fl_re2_full_match(const fl_re2 *re, const char *value, size_t length);
