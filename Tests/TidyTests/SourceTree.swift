@@ -52,6 +52,9 @@ enum SourceTree {
         "json", "bin", "png", "svg", "raw", "http", "txt", "lock", "resolved",
     ]
 
+    /// What builds, tools and interpreters leave behind, and inputs of fuzzing.
+    private static let notOurs: Set<Substring> = [".build", "__pycache__", "corpus", "crashes"]
+
     /// Every text file that people write.
     static let files: [SourceFile] = {
         var paths = listFolder(root).filter { !isFolder("\(root)/\($0)") && $0 != ".git" }
@@ -60,8 +63,7 @@ enum SourceTree {
         }
         return paths.compactMap { path in
             let parts = path.split(separator: "/")
-            // What builds, tools and interpreters leave behind is not ours.
-            if parts.contains(where: { $0 == ".build" || $0 == "__pycache__" || $0 == "corpus" }) {
+            if parts.contains(where: { notOurs.contains($0) }) {
                 return nil
             }
             guard let bytes = readFile("\(root)/\(path)") else { return nil }
