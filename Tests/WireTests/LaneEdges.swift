@@ -107,7 +107,7 @@ struct PolicyEdge: Sendable {
         try site.get(target, host: host, lines)
     }
 
-    /// Unknown lanes lose their carriers; only query and cookie are accepted; the parameter is taken off URLs.
+    /// Unknown lanes lose their carriers; only query and cookie are accepted; URLs lose the parameter.
     static let closed = Result {
         try PolicyEdge(
             """
@@ -119,7 +119,7 @@ struct PolicyEdge: Sendable {
             pin: {maxAge: 1h, path: /app, secure: always, sameSite: Strict, httpOnly: false}
             """)
     }
-    /// Unknown lanes are refused; no pin; caches keep what they like; only this machine may ask for explanations.
+    /// Unknown lanes are refused; no pin; caches keep what they like; nobody here may ask for explanations.
     static let rejecting = Result {
         try PolicyEdge("unknownLane: reject\ncache: keep", proxy: "debug: {allow: [10.0.0.0/8]}")
     }

@@ -75,8 +75,8 @@ final class LaneSite: Sendable {
         return try jsonObject(answer.text)
     }
 
-    /// The value of the sample with this name whose labels hold all of `labels` (`name="value"`), series added
-    /// up; 0 where there is none.
+    /// The value of the sample with this name whose labels hold all of `labels` (`name="value"`), series
+    /// added up; 0 where there is none.
     func metric(_ name: String, _ labels: String...) throws -> Int {
         let page = try admin("GET", "/metrics").text
         return page.split(separator: "\n").filter { line in

@@ -54,6 +54,7 @@ import Testing
         Request(host: "single.test", lines: ["x-gone: 1"], upstream: "v1"),
         Request(method: "POST", host: "method.test", lines: ["Content-Length: 0"]),
         Request(host: "header.test", lines: ["x-b: b", "x-c: c"]),
+        Request(host: "header.test", lines: ["Cookie: a=b; user=jason; c=d"]),
         Request(host: "redirect.test", target: "/old/a?b=c", status: 301),
         Request(host: "outcome.test", target: "/subset-empty", status: 503),
         Request(host: "outcome.test", target: "/subset-unknown", status: 503),

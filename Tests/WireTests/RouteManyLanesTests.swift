@@ -1,5 +1,5 @@
-// A thousand lanes, as the pattern's regular expressions and as native lanes: right answers at both ends of the
-// list and between.
+// A thousand lanes, as the pattern's regular expressions and as native lanes: right answers at both ends of
+// the list and between.
 import TestSupport
 import Testing
 

@@ -16,7 +16,9 @@ struct RouteEdge: Sendable {
         mute = try ScriptedUpstream(.readRequest, .readToEnd)
         site = try LaneSite(
             Documents.join(
-                try Self.services(v1: v1.port, v2: v2.port, mute: mute.port) + Self.matches() + Self.headers()
+                try Self.services(v1: v1.port, v2: v2.port, mute: mute.port) + Self.matches()
+                    + Self.moreMatches()
+                    + Self.headers()
                     + Self.actions() + Self.weights()), ports: [80, 8081])
     }
 
@@ -107,6 +109,11 @@ struct RouteEdge: Sendable {
                     ("upper", "{headers: {X-Upper: {exact: \"Yes\"}}}"),
                     ("cookie", "{headers: {cookie: {regex: \"^(.*?;)?\\\\s*(user=jason)(;.*)?$\"}}}"),
                 ]),
+        ]
+    }
+
+    private static func moreMatches() -> [String] {
+        [
             table(
                 "without.test",
                 [
@@ -205,7 +212,10 @@ struct RouteEdge: Sendable {
                 """),
             Documents.virtualService(
                 "host-set.test",
-                "- headers: {request: {set: {host: set.test}, add: {\":authority\": added.test}}}\n  route: [\(up)]"
+                """
+                - headers: {request: {set: {host: set.test}, add: {":authority": added.test}}}
+                  route: [\(up)]
+                """
             ),
             Documents.virtualService(
                 "local.test",

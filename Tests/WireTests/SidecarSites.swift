@@ -1,5 +1,5 @@
-// The sidecars of the wire tests: one of a lane's pod that lets everything out, one of a stable pod that knows
-// only the registry.
+// The sidecars of the wire tests: one of a lane's pod that lets everything out, one of a stable pod that
+// knows only the registry.
 import TestSupport
 
 struct Sidecar: Sendable {

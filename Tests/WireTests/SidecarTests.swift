@@ -1,5 +1,5 @@
-// A sidecar in explicit mode: which service a Host means, HTTP_PROXY and CONNECT clients, the lane of the pod,
-// and what it tells about lanes that get lost (lanes.md 2, 8; interface.md 2, 3).
+// A sidecar in explicit mode: which service a Host means, HTTP_PROXY and CONNECT clients, the lane of the
+// pod, and what it tells about lanes that get lost (lanes.md 2, 8; interface.md 2, 3).
 import TestSupport
 import Testing
 
