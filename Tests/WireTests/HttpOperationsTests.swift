@@ -119,11 +119,10 @@ struct HttpOperations {
         let added = base.replacing(
             "bind: 127.0.0.1\n    hosts: [\"*\"]\n",
             with:
-                "bind: 127.0.0.1\n    hosts: [\"*\"]\n  - port: {number: \(extra), name: more, protocol: HTTP}"
-                + "\n"
+                "bind: 127.0.0.1\n    hosts: [\"*\"]\n"
+                + "  - port: {number: \(extra), name: more, protocol: HTTP}\n"
                 + "    bind: 127.0.0.1\n    hosts: [\"*\"]\n")
         #expect(added != base)
-        // More often than there are places for listeners.
         for _ in 0..<3 {
             try proxy.folder.replace("conf/edge.yaml", added)
             try waitUntil("the new listener") { (try? RawConnection(port: extra).get("/").status) == 200 }

@@ -59,6 +59,18 @@ struct HttpUpstream {
         }
     }
 
+    /// Stops every thread of a process.
+    private func stop(_ process: RunningProcess) throws {
+        kill(process.pid, SIGSTOP)
+        let tasks = "/proc/\(process.pid)/task"
+        try waitUntil("all threads to be stopped") {
+            listFolder(tasks).allSatisfy { task in
+                let stat = String(decoding: readFile("\(tasks)/\(task)/stat") ?? [], as: UTF8.self)
+                return stat.firstRange(of: ") T ") != nil
+            }
+        }
+    }
+
     /// The proxy is stopped while the client asks and then the upstream goes, so that it sees both at once,
     /// the request first.
     @Test(arguments: [true, false])
@@ -69,7 +81,7 @@ struct HttpUpstream {
         let proxy = try HttpProxy(to: [upstream.port])
         let client = try proxy.connect()
         #expect(try client.get("/first").status == 200)
-        kill(proxy.process.pid, SIGSTOP)
+        try stop(proxy.process)
         let first = reset ? post : get
         try client.send(first + "GET /b HTTP/1.1\r\nHost: h\r\n\r\n")
         gate.open()
