@@ -73,7 +73,8 @@ public struct ByteView: BitwiseCopyable {
         return slice(from, to)
     }
 
-    /// A hash for tables keyed by bytes; its seed is random per process, so that peers cannot aim at collisions.
+    /// A hash for tables keyed by bytes; its seed is random per process, so that peers cannot aim at
+    /// collisions.
     @inlinable
     public var hash: UInt64 { fl_hash(start, count) }
 

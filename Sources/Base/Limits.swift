@@ -35,8 +35,8 @@ public enum Limits {
 
     // MARK: buffers
 
-    /// Shared by all connections of a worker: what one recv(2) can take. Large bodies pass through it; hot-path
-    /// measurements put the best size between 64 and 256 KiB.
+    /// Shared by all connections of a worker: what one recv(2) can take. Large bodies pass through it;
+    /// hot-path measurements put the best size between 64 and 256 KiB.
     public static let readBytes = 131_072
     /// What a connection may hold that its socket would not take yet; the other side is not read meanwhile.
     public static let pendingBytes = 262_144

@@ -1,4 +1,5 @@
-// Calendar time in UTC without Foundation: days since 1970 to year, month, day and back (proleptic Gregorian).
+// Calendar time in UTC without Foundation: days since 1970 to year, month, day and back (proleptic
+// Gregorian).
 
 /// An instant broken into calendar fields, UTC.
 public struct UTCTime: Equatable, Sendable {

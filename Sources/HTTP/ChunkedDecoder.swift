@@ -1,6 +1,6 @@
-// Decodes the chunked transfer coding (RFC 9112 7.1) in place, at any split of its input. Strict: sizes are hex
-// digits only, lines end with CRLF, extensions and trailers are checked, bounded and dropped. What is decoded is
-// framed anew for the other side, so no reading of a strange chunk can survive the proxy.
+// Decodes the chunked transfer coding (RFC 9112 7.1) in place, at any split of its input. Strict: sizes are
+// hex digits only, lines end with CRLF, extensions and trailers are checked, bounded and dropped. What is
+// decoded is framed anew for the other side, so no reading of a strange chunk can survive the proxy.
 internal import Base
 internal import CLinux
 
@@ -32,8 +32,8 @@ public struct ChunkedDecoder: BitwiseCopyable {
 
     public var isDone: Bool { state == .done }
 
-    /// Decodes `count` bytes at `bytes`; body bytes move to the front. After `done`, bytes past `consumed` belong
-    /// to the next message.
+    /// Decodes `count` bytes at `bytes`; body bytes move to the front. After `done`, bytes past `consumed`
+    /// belong to the next message.
     public mutating func decode(_ bytes: UnsafeMutablePointer<UInt8>, _ count: Int) -> Step {
         if state == .done { return Step(consumed: 0, produced: 0, status: .done) }
         var from = 0

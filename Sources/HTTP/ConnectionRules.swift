@@ -108,8 +108,8 @@ public enum ConnectionRules {
     }
 
     /// Marks what belongs to one hop only as not going on: `connection` and what it names, `keep-alive`,
-    /// `proxy-connection`, `transfer-encoding`, `te` but `trailers`, `upgrade` (RFC 9110 7.6.1). Whoever writes
-    /// the head adds its own framing and, for an upgrade, the two fields again.
+    /// `proxy-connection`, `transfer-encoding`, `te` but `trailers`, `upgrade` (RFC 9110 7.6.1). Whoever
+    /// writes the head adds its own framing and, for an upgrade, the two fields again.
     public static func removeHopByHop(_ headers: inout HeaderList, _ fields: ConnectionFields) {
         if fields.namesFields { removeNamed(&headers) }
         var index = 0

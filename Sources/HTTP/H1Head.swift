@@ -91,7 +91,8 @@ public enum MethodKind: UInt8, Sendable, BitwiseCopyable {
     }
 }
 
-/// What field lines say about framing and connection, gathered while they are read (RFC 9112 6, RFC 9110 7.6).
+/// What field lines say about framing and connection, gathered while they are read (RFC 9112 6, RFC 9110
+/// 7.6).
 public struct ConnectionFields: BitwiseCopyable {
     public var contentLength: UInt64 = 0
     public var hasContentLength = false

@@ -1,7 +1,7 @@
-// Reads HTTP/1 heads (RFC 9112) out of one contiguous buffer, strictly: what two parsers could read differently
-// is refused. Lines end with CRLF only, field names touch their colon, nothing is folded. Field names are
-// lower-cased in the buffer. Knows no sockets; a head that is not whole yet is read again when more came, and
-// what comes of it does not depend on how the bytes were cut.
+// Reads HTTP/1 heads (RFC 9112) out of one contiguous buffer, strictly: what two parsers could read
+// differently is refused. Lines end with CRLF only, field names touch their colon, nothing is folded. Field
+// names are lower-cased in the buffer. Knows no sockets; a head that is not whole yet is read again when
+// more came, and what comes of it does not depend on how the bytes were cut.
 internal import Base
 internal import CLinux
 

@@ -69,8 +69,8 @@ public struct HeaderList {
     private var editUsed = 0
     /// Bytes of lines that somebody else owns.
     private var lentBytes = 0
-    /// Bit n: a line with `HeaderID` n was there, dropped or not. Most look-ups are for fields that most heads do
-    /// not have, and end here.
+    /// Bit n: a line with `HeaderID` n was there, dropped or not. Most look-ups are for fields that most
+    /// heads do not have, and end here.
     var present: (UInt64, UInt64) = (0, 0)
     private let editCapacity: Int
     /// An edit did not fit (`Limits.editFields`, `Limits.editBytes`): the head must not go on.

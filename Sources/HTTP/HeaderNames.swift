@@ -25,8 +25,8 @@ public enum HeaderNames {
         }
     }
 
-    /// Built at the first use. Two threads that come first together build the same table twice, and one is never
-    /// freed.
+    /// Built at the first use. Two threads that come first together build the same table twice, and one is
+    /// never freed.
     @inline(__always)
     static var table: UnsafePointer<NameTable> {
         if let built = fl_header_names_now() {

@@ -1,5 +1,5 @@
-// Path normalisation as Istio has it (istio-semantics.md 22.4 and 29): what comes out is both matched and sent.
-// Most paths need nothing; they are recognised in one scan and not copied.
+// Path normalisation as Istio has it (istio-semantics.md 22.4 and 29): what comes out is both matched and
+// sent. Most paths need nothing; they are recognised in one scan and not copied.
 public import Base
 
 /// Mirrors `Proxy.spec.pathNormalization`.

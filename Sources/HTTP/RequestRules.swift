@@ -1,5 +1,5 @@
-// What a whole request head must satisfy before anything acts on it: one reading of its body's length, one Host,
-// a target in a form its method allows (RFC 9112 3.2, 6; istio-semantics.md 22.3 and 29).
+// What a whole request head must satisfy before anything acts on it: one reading of its body's length, one
+// Host, a target in a form its method allows (RFC 9112 3.2, 6; istio-semantics.md 22.3 and 29).
 public import Base
 internal import CLinux
 

@@ -145,6 +145,7 @@ extension UnsafeMutablePointer<Decision> {
     /// Where the plan of a decision lies: what `applyResponseEdits` reads.
     public var responsePlan: UnsafePointer<ResponsePlan> {
         let offset = MemoryLayout<Decision>.offset(of: \Decision.response).unsafelyUnwrapped
-        return UnsafePointer((UnsafeMutableRawPointer(self) + offset).assumingMemoryBound(to: ResponsePlan.self))
+        return UnsafePointer(
+            (UnsafeMutableRawPointer(self) + offset).assumingMemoryBound(to: ResponsePlan.self))
     }
 }

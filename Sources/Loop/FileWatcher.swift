@@ -21,8 +21,8 @@ public struct FileWatcher: ~Copyable {
 
     deinit { Syscalls.close(descriptor) }
 
-    /// Watches what the paths name now, instead of what was watched before: folders with all folders below, files by
-    /// the folder they are in, and both again where links lead.
+    /// Watches what the paths name now, instead of what was watched before: folders with all folders below,
+    /// files by the folder they are in, and both again where links lead.
     public mutating func watch(_ paths: [String]) {
         for watch in watches { _ = inotify_rm_watch(descriptor, watch) }
         watches.removeAll()
@@ -68,8 +68,8 @@ public struct FileWatcher: ~Copyable {
         return String(cString: resolved)
     }
 
-    /// A number that differs when a file behind the paths was changed, replaced, added or removed: folders are also
-    /// watched for files that are none of ours, a log beside the configuration among them.
+    /// A number that differs when a file behind the paths was changed, replaced, added or removed: folders
+    /// are also watched for files that are none of ours, a log beside the configuration among them.
     public static func fingerprint(_ paths: [String]) -> UInt64 {
         var hash: UInt64 = 14_695_981_039_346_656_037
         for path in paths where path != "-" {
@@ -114,8 +114,8 @@ public struct FileWatcher: ~Copyable {
         return names
     }
 
-    /// Takes what was reported; true if anything was. That a watch ended is no news: we ended it, or its folder went,
-    /// which is reported by itself.
+    /// Takes what was reported; true if anything was. That a watch ended is no news: we ended it, or its
+    /// folder went, which is reported by itself.
     public func drain() -> Bool {
         var any = false
         withUnsafeTemporaryAllocation(byteCount: 4_096, alignment: 8) { buffer in

@@ -1,5 +1,5 @@
-// The only door between threads: others put letters in, the loop that owns the box takes them out. A quiet turn
-// of the loop reads nothing: the eventfd wakes it through epoll.
+// The only door between threads: others put letters in, the loop that owns the box takes them out. A quiet
+// turn of the loop reads nothing: the eventfd wakes it through epoll.
 internal import CLinux
 internal import Synchronization
 

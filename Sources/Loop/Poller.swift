@@ -1,5 +1,5 @@
-// epoll, edge-triggered. A descriptor is registered once for everything; a round of events is read into memory
-// that the poller owns.
+// epoll, edge-triggered. A descriptor is registered once for everything; a round of events is read into
+// memory that the poller owns.
 internal import CLinux
 
 /// One event: what is ready, and the 64 bits given at registration.

@@ -1,5 +1,5 @@
-// Names to addresses, off the event loops: one thread asks the system's resolver, which may block for seconds.
-// Answers are remembered for a short while, since getaddrinfo(3) tells no time to live.
+// Names to addresses, off the event loops: one thread asks the system's resolver, which may block for
+// seconds. Answers are remembered for a short while, since getaddrinfo(3) tells no time to live.
 public import Base
 internal import CLinux
 internal import Glibc
@@ -16,8 +16,9 @@ public final class Resolver: Sendable {
 
     deinit { desk.stop() }
 
-    /// Asks for a name's addresses; `answer` is called once: on the resolver's thread, or at once with none when too
-    /// many questions wait already or the resolver was stopped. None also when the name cannot be resolved.
+    /// Asks for a name's addresses; `answer` is called once: on the resolver's thread, or at once with none
+    /// when too many questions wait already or the resolver was stopped. None also when the name cannot be
+    /// resolved.
     public func resolve(_ name: String, port: UInt16, _ answer: @escaping @Sendable ([SocketAddress]) -> Void)
     {
         if !desk.ask(ResolverDesk.Question(name: name, port: port, answer: answer)) { answer([]) }
@@ -27,8 +28,8 @@ public final class Resolver: Sendable {
     public func stop() { desk.stop() }
 }
 
-/// What the resolver and its thread share. Its descriptor lives as long as either, so that neither ever writes to
-/// or reads from a number that belongs to something else by then.
+/// What the resolver and its thread share. Its descriptor lives as long as either, so that neither ever
+/// writes to or reads from a number that belongs to something else by then.
 private final class ResolverDesk: Sendable {
     struct Question {
         var name: String

@@ -1,6 +1,6 @@
-// Deadlines of many connections, looked at rarely. A connection's deadline is a field of its own; the wheel only
-// knows when to look at it next, so moving a deadline later, as every request does, costs one store. Links are
-// slot numbers in the caller's storage; the wheel allocates once.
+// Deadlines of many connections, looked at rarely. A connection's deadline is a field of its own; the wheel
+// only knows when to look at it next, so moving a deadline later, as every request does, costs one store.
+// Links are slot numbers in the caller's storage; the wheel allocates once.
 
 /// What one timed thing holds for the wheel.
 public struct TimerLink: BitwiseCopyable {
@@ -93,8 +93,8 @@ public struct TimerWheel: ~Copyable {
         armed -= 1
     }
 
-    /// The next slot whose deadline has passed, taken out of the wheel; nil when none is left for now. Slots that
-    /// were only to be looked at are put off inside.
+    /// The next slot whose deadline has passed, taken out of the wheel; nil when none is left for now.
+    /// Slots that were only to be looked at are put off inside.
     public mutating func nextExpired(
         nowMs: UInt64, link: (UInt32) -> UnsafeMutablePointer<TimerLink>
     ) -> UInt32? {

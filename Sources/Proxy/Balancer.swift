@@ -1,5 +1,5 @@
-// Which endpoint of a set serves a request (istio-semantics.md 13). Sets hold healthy endpoints only; weights of
-// one everywhere, the usual case, cost nothing.
+// Which endpoint of a set serves a request (istio-semantics.md 13). Sets hold healthy endpoints only;
+// weights of one everywhere, the usual case, cost nothing.
 internal import Base
 internal import Lanes
 

@@ -1,5 +1,5 @@
-// One socket, downstream (a client's) or upstream (ours to an endpoint). An idle connection is this struct and
-// nothing else: buffers come when bytes are left over.
+// One socket, downstream (a client's) or upstream (ours to an endpoint). An idle connection is this struct
+// and nothing else: buffers come when bytes are left over.
 internal import Base
 internal import Loop
 

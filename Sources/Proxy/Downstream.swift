@@ -234,7 +234,9 @@ extension Worker {
         let exchangeSlot = own.pointee.exchange
         if exchangeSlot == noSlot {
             // Half a head is nothing that can be answered.
-            if own.pointee.output.isEmpty { dropDownstream(slot) } else {
+            if own.pointee.output.isEmpty {
+                dropDownstream(slot)
+            } else {
                 own.pointee.flags.insert(.closeAfterFlush)
             }
             return

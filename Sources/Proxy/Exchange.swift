@@ -86,8 +86,8 @@ struct Exchange: BitwiseCopyable {
     var downstreamFraming = BodyFraming.none
     var interimResponses: UInt8 = 0
 
-    /// The request as written for the upstream, head and what came with it of the body. Kept to the end: it may
-    /// be sent again, and logs and formatters of response fields read it.
+    /// The request as written for the upstream, head and what came with it of the body. Kept to the end: it
+    /// may be sent again, and logs and formatters of response fields read it.
     var head = Buffer()
     /// Bytes of `head` that are the head proper: what follows is body.
     var headBytes: UInt32 = 0

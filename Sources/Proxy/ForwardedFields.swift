@@ -1,5 +1,5 @@
-// What a request carries about its way here: believed, replaced or added by the rules of istio-semantics.md 22.2.
-// The edge trusts nobody it was not told to; a sidecar passes on what it got.
+// What a request carries about its way here: believed, replaced or added by the rules of istio-semantics.md
+// 22.2. The edge trusts nobody it was not told to; a sidecar passes on what it got.
 internal import Base
 internal import CLinux
 internal import HTTP
@@ -84,7 +84,8 @@ extension Worker {
         return result
     }
 
-    /// A proxy in front whose word is taken: any, where a number of hops is configured, else those in `cidrs`.
+    /// A proxy in front whose word is taken: any, where a number of hops is configured, else those in
+    /// `cidrs`.
     private func isTrusted(_ peer: SocketAddress) -> Bool {
         settings.trustedHops > 0 || settings.trusts(peer)
     }
@@ -127,7 +128,8 @@ extension Worker {
         }
     }
 
-    /// With N trusted hops the N-th entry from the right, before ours was appended; with trusted ranges the last.
+    /// With N trusted hops the N-th entry from the right, before ours was appended; with trusted ranges the
+    /// last.
     private func trustedAddress(_ index: Int) -> ByteView? {
         let value = requestHeaders.pointee.fields[index].value
         var hops = max(1, Int(settings.trustedHops))

@@ -1,5 +1,5 @@
-// Loss is loud (lanes.md 8): each event is a counter with lane and service, and one rate-limited log line with
-// the remedy.
+// Loss is loud (lanes.md 8): each event is a counter with lane and service, and one rate-limited log line
+// with the remedy.
 internal import Base
 internal import CLinux
 internal import HTTP
@@ -7,8 +7,8 @@ internal import Lanes
 internal import Loop
 internal import Telemetry
 
-/// Events of lanes.md 8. Raw values are what the meter stores; `LossNames` in Telemetry's rendering has the same
-/// order.
+/// Events of lanes.md 8. Raw values are what the meter stores; `LossNames` in Telemetry's rendering has the
+/// same order.
 package enum LaneLoss: UInt8, CaseIterable, Sendable {
     case suspect, opaqueTLS, notHTTP, conflict, invalid, unknown, expired, ambiguous, limit
 

@@ -1,5 +1,6 @@
-// Egress to a host that no document knows (ALLOW_ANY). There is no original address to go to without transparent
-// capture, so the Host is resolved: the address itself if it is one, else by the resolver, off the loop.
+// Egress to a host that no document knows (ALLOW_ANY). There is no original address to go to without
+// transparent capture, so the Host is resolved: the address itself if it is one, else by the resolver, off
+// the loop.
 internal import Base
 internal import CLinux
 internal import HTTP

@@ -1,4 +1,5 @@
-// What an exchange leaves behind when it is over: metrics and an access log record, read off its plain fields.
+// What an exchange leaves behind when it is over: metrics and an access log record, read off its plain
+// fields.
 internal import Base
 internal import CLinux
 internal import HTTP

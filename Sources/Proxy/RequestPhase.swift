@@ -8,8 +8,8 @@ internal import Loop
 internal import Telemetry
 
 extension Worker {
-    /// Starts the exchange of a head that is whole. `body` is what came behind it; returns how much of that was
-    /// used. Afterwards the connection may be gone.
+    /// Starts the exchange of a head that is whole. `body` is what came behind it; returns how much of that
+    /// was used. Afterwards the connection may be gone.
     mutating func startExchange(
         _ slot: UInt32, _ head: inout RequestHead, _ body: UnsafeMutablePointer<UInt8>, _ bodyCount: Int,
         _ headLength: Int, _ startNs: UInt64
@@ -27,7 +27,9 @@ extension Worker {
             return 0
         }
         if !normalizePath(&head) {
-            refuse(slot, Refusal(status: 400, reason: .badRequest, details: "path_normalization_failed"), startNs)
+            refuse(
+                slot, Refusal(status: 400, reason: .badRequest, details: "path_normalization_failed"), startNs
+            )
             return 0
         }
         ConnectionRules.removeHopByHop(&requestHeaders.pointee, head.connection)
@@ -100,7 +102,8 @@ extension Worker {
         if connection.hasUpgrade, connection.hasConnectionUpgrade, !connection.upgradesToWebSocket,
             !connection.upgradesToH2C
         {
-            // A proposal to speak h2c may be ignored (RFC 9110 7.8); other protocols would be cut off silently.
+            // A proposal to speak h2c may be ignored (RFC 9110 7.8); other protocols would be cut off
+            // silently.
             return Refusal(status: 403, reason: .badRequest, details: "upgrade_failed")
         }
         if head.isAbsoluteForm, role != .outbound, head.request.scheme.equals("https") {
@@ -138,7 +141,8 @@ extension Worker {
         switch own.pointee.decision.pointee.outcome {
         case .forward, .passthrough:
             if own.pointee.flags.contains(.connect), own.pointee.role != .outbound {
-                reply(number, LocalReply(status: 404, reason: .noRoute, details: "route_not_found", flags: .NR))
+                reply(
+                    number, LocalReply(status: 404, reason: .noRoute, details: "route_not_found", flags: .NR))
                 return 0
             }
             return forward(number, &head, body, bodyCount)
@@ -161,7 +165,8 @@ extension Worker {
         case .noRoute:
             reply(number, LocalReply(status: 404, reason: .noRoute, details: "route_not_found", flags: .NR))
         case .noCluster:
-            reply(number, LocalReply(status: 503, reason: .noCluster, details: "cluster_not_found", flags: .NC))
+            reply(
+                number, LocalReply(status: 503, reason: .noCluster, details: "cluster_not_found", flags: .NC))
         case .noHealthyUpstream:
             reply(number, LocalReply.noHealthyUpstream)
         case .laneEmpty:
@@ -193,7 +198,8 @@ extension Worker {
         if requestHeaders.pointee.overflowed {
             reply(
                 number,
-                LocalReply(status: 431, reason: .badRequest, details: "request_headers_too_large", flags: .DPE))
+                LocalReply(
+                    status: 431, reason: .badRequest, details: "request_headers_too_large", flags: .DPE))
             return 0
         }
         writeRequestHead(number, head)
@@ -259,8 +265,8 @@ extension Worker {
         at += bytes.count
     }
 
-    /// Puts what is at hand of the body behind the head, so that both leave in one call and can be sent again;
-    /// returns the bytes used, nil when the chunks cannot be read.
+    /// Puts what is at hand of the body behind the head, so that both leave in one call and can be sent
+    /// again; returns the bytes used, nil when the chunks cannot be read.
     private mutating func retainBody(
         _ number: UInt32, _ body: UnsafeMutablePointer<UInt8>, _ count: Int
     ) -> Int? {
@@ -322,8 +328,9 @@ extension Worker {
             if step.status == .done { requestCompleted(number) }
         }
         own.pointee.requestWireBytes += UInt64(used)
-        // A peer that takes no more may have answered: its answer counts, not our failure to send. It is read later
-        // in this turn, because the client's bytes behind these still lie in the space that reads use.
+        // A peer that takes no more may have answered: its answer counts, not our failure to send. It is
+        // read later in this turn, because the client's bytes behind these still lie in the space that
+        // reads use.
         if !alive { enqueue(upstream) }
         return used
     }

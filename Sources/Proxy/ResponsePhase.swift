@@ -1,5 +1,5 @@
-// The second half of an exchange's life: the upstream answers; its head is checked, edited and written for the
-// client, its body relayed, and the exchange ends.
+// The second half of an exchange's life: the upstream answers; its head is checked, edited and written for
+// the client, its body relayed, and the exchange ends.
 internal import Base
 internal import CLinux
 internal import HTTP

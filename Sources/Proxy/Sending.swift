@@ -1,5 +1,5 @@
-// Getting bytes out: at once if the socket takes them, else kept, and then nothing more is read from the other
-// side until they are out. So no direction ever holds more than one read's worth.
+// Getting bytes out: at once if the socket takes them, else kept, and then nothing more is read from the
+// other side until they are out. So no direction ever holds more than one read's worth.
 internal import Base
 internal import CLinux
 internal import Loop
@@ -56,9 +56,9 @@ extension Worker {
         return true
     }
 
-    /// Body bytes in the chunked coding: one chunk of what is at hand, then the last chunk if `last`. Writes the
-    /// framing around `bytes` in place: they must have `Worker.margin` bytes before and two behind that nobody
-    /// needs any more.
+    /// Body bytes in the chunked coding: one chunk of what is at hand, then the last chunk if `last`.
+    /// Writes the framing around `bytes` in place: they must have `Worker.margin` bytes before and two
+    /// behind that nobody needs any more.
     mutating func sendChunk(
         _ slot: UInt32, _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int, last: Bool
     ) -> Bool {

@@ -1,11 +1,13 @@
-// Storage for connections and exchanges: trivial structs at addresses that never move, named by slot numbers.
-// Address space for all slots is reserved once; memory comes as slots are first used. A freed slot is handed out
-// again only after the turn in which it was freed, so no event of that turn can reach its successor.
+// Storage for connections and exchanges: trivial structs at addresses that never move, named by slot
+// numbers. Address space for all slots is reserved once; memory comes as slots are first used. A freed slot
+// is handed out again only after the turn in which it was freed, so no event of that turn can reach its
+// successor.
 internal import CLinux
 
 struct Slab<Value: BitwiseCopyable>: ~Copyable {
     private let base: UnsafeMutablePointer<Value>
-    /// Free slots from the bottom, slots freed in this turn from the top; both together never pass `capacity`.
+    /// Free slots from the bottom, slots freed in this turn from the top; both together never pass
+    /// `capacity`.
     private let stack: UnsafeMutablePointer<UInt32>
     private let capacity: Int
     private var freeCount = 0

@@ -1,5 +1,5 @@
-// Bytes both ways that are not ours to read: a WebSocket after its 101, a CONNECT after its 200. Each side's end
-// is passed on as it comes; the tunnel is over when both have ended.
+// Bytes both ways that are not ours to read: a WebSocket after its 101, a CONNECT after its 200. Each
+// side's end is passed on as it comes; the tunnel is over when both have ended.
 internal import Base
 internal import CLinux
 internal import HTTP

@@ -229,7 +229,8 @@ extension Worker {
     private mutating func sendAgain(_ number: UInt32) {
         let own = exchange(number)
         rewriteAttemptCount(number)
-        // A pooled connection may take the request at once, and no event tells the rest of the body to follow.
+        // A pooled connection may take the request at once, and no event tells the rest of the body to
+        // follow.
         if !own.pointee.flags.contains(.requestComplete) { enqueue(own.pointee.downstream) }
         startUpstream(number)
     }

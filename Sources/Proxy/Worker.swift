@@ -232,7 +232,9 @@ struct Worker: ~Copyable {
     /// The loop's own deadlines, which are in no wheel.
     private var sleepMostMs: UInt64 {
         var most: UInt64 = 1_000
-        if acceptPausedUntilMs != 0 { most = min(most, acceptPausedUntilMs &- min(nowMs, acceptPausedUntilMs)) }
+        if acceptPausedUntilMs != 0 {
+            most = min(most, acceptPausedUntilMs &- min(nowMs, acceptPausedUntilMs))
+        }
         if isDraining { most = min(most, drainDeadlineMs &- min(nowMs, drainDeadlineMs)) }
         return most
     }

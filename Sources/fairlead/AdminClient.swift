@@ -57,7 +57,9 @@ struct AdminClient {
 
     /// The connection is closed after the answer, so its end is the body's.
     private func parse(_ bytes: [UInt8]) -> AdminAnswer? {
-        guard bytes.count > 12, let status = Int(String(decoding: bytes[9..<12], as: UTF8.self)) else { return nil }
+        guard bytes.count > 12, let status = Int(String(decoding: bytes[9..<12], as: UTF8.self)) else {
+            return nil
+        }
         var at = 0
         while at + 3 < bytes.count {
             if bytes[at] == 13, bytes[at + 1] == 10, bytes[at + 2] == 13, bytes[at + 3] == 10 {

@@ -7,8 +7,8 @@ struct CheckCommand: ParsableCommand {
         commandName: "check",
         abstract: "Load and analyse configuration without running it.",
         discussion: """
-            Prints one line a finding: FILE:LINE: error|warning [CODE] message. Exit 0 without errors, 1 with \
-            errors (with --strict also warnings), 2 when something cannot be read.
+            Prints one line a finding: FILE:LINE: error|warning [CODE] message. Exit 0 without errors, 1 \
+            with errors (with --strict also warnings), 2 when something cannot be read.
             """)
 
     @Argument(help: ArgumentHelp("Files and folders, or - for standard input.", valueName: "path"))

@@ -36,7 +36,8 @@ enum Configuration {
         } catch {
             loaded.findings.append(
                 Finding(
-                    .error, "FL0000", "the configuration cannot be compiled: \(error)", file: paths.first ?? "-",
+                    .error, "FL0000", "the configuration cannot be compiled: \(error)",
+                    file: paths.first ?? "-",
                     line: 0, refused: true))
         }
         return loaded

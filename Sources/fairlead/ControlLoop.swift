@@ -1,5 +1,5 @@
-// The control thread of `run`: loads configuration, starts the workers, takes signals, watches files, reloads,
-// drains. Requests never wait for anything that happens here.
+// The control thread of `run`: loads configuration, starts the workers, takes signals, watches files,
+// reloads, drains. Requests never wait for anything that happens here.
 internal import Admin
 internal import Base
 internal import CLinux
@@ -63,7 +63,8 @@ final class Control: Sendable {
                     listen = error
                     loaded.findings.append(
                         Finding(
-                            .error, "FL0001", error.message, file: paths.first ?? "-", line: 0, refused: true))
+                            .error, "FL0001", error.message, file: paths.first ?? "-", line: 0, refused: true)
+                    )
                 }
             }
             meter.configurationRefused()
@@ -93,13 +94,16 @@ struct ControlLoop {
     /// Runs until stopped. Throws the process's exit status.
     func run() throws(ExitStatus) {
         let signals = SignalSource()
-        guard signals.descriptor >= 0 else { throw fail("the system refused a descriptor for signals", .refused) }
+        guard signals.descriptor >= 0 else {
+            throw fail("the system refused a descriptor for signals", .refused)
+        }
         let stop = eventfd(0, Int32(EFD_NONBLOCK) | Int32(EFD_CLOEXEC))
         var log: AccessLog?
         if let target = AccessLogTarget(flag: options.accessLog) {
             do throws(AccessLogError) {
                 log = try AccessLog(
-                    target: target, format: options.logFormat == "json" ? .json : .text, workers: options.workers)
+                    target: target, format: options.logFormat == "json" ? .json : .text,
+                    workers: options.workers)
             } catch {
                 throw fail("\(error)", .refused)
             }

@@ -1,5 +1,5 @@
-// `fairlead explain`: the decision for one request, by the code that routes live traffic, or asked of a running
-// proxy.
+// `fairlead explain`: the decision for one request, by the code that routes live traffic, or asked of a
+// running proxy.
 internal import ArgumentParser
 internal import Base
 internal import Config
@@ -29,7 +29,9 @@ struct ExplainCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Which Proxy document decides.", valueName: "namespace/name"))
     var proxy: String?
 
-    @Option(help: ArgumentHelp("Which listener takes the request (default: the first that fits).", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "Which listener takes the request (default: the first that fits).", valueName: "name"))
     var listener: String?
 
     func run() throws {
@@ -48,7 +50,8 @@ struct ExplainCommand: ParsableCommand {
         let paths = Array(arguments.dropLast())
         if paths.isEmpty { throw ValidationError("name the configuration's PATHs before the URL") }
         let loaded = Configuration.load(
-            paths, proxy: flagOrEnvironment(proxy, "PROXY"), ports: [], generation: 1, registry: Lanes.Registry())
+            paths, proxy: flagOrEnvironment(proxy, "PROXY"), ports: [], generation: 1,
+            registry: Lanes.Registry())
         guard let snapshot = loaded.snapshot else {
             writeText(renderCheck(loaded.findings, json: false), to: 2)
             throw loaded.unreadable ? ExitStatus.unreadable : ExitStatus.refused

@@ -1,5 +1,5 @@
-// The command line: interface.md 1. Each command is a file of its own; this one joins them and maps every failure
-// to the exit codes that the interface promises.
+// The command line: interface.md 1. Each command is a file of its own; this one joins them and maps every
+// failure to the exit codes that the interface promises.
 internal import ArgumentParser
 internal import Base
 internal import Glibc
@@ -10,7 +10,8 @@ struct Fairlead: ParsableCommand {
         commandName: "fairlead",
         abstract: "An L7 proxy for feature lanes: edge and egress sidecar.",
         subcommands: [
-            RunCommand.self, CheckCommand.self, ExplainCommand.self, DemoCommand.self, HealthcheckCommand.self,
+            RunCommand.self, CheckCommand.self, ExplainCommand.self, DemoCommand.self,
+            HealthcheckCommand.self,
             VersionCommand.self,
         ])
 

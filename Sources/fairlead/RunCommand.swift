@@ -8,8 +8,8 @@ struct RunCommand: ParsableCommand {
         commandName: "run",
         abstract: "Run the proxy from YAML files and folders.",
         discussion: """
-            Folders are read recursively (*.yaml, *.yml); - is standard input. Prints one line a listener once it \
-            accepts, then ready. Each flag has an environment twin, FAIRLEAD_<FLAG>; a flag beats it.
+            Folders are read recursively (*.yaml, *.yml); - is standard input. Prints one line a listener \
+            once it accepts, then ready. Each flag has an environment twin, FAIRLEAD_<FLAG>; a flag beats it.
             """)
 
     @Argument(help: ArgumentHelp("Files and folders, or - for standard input.", valueName: "path"))
@@ -43,7 +43,9 @@ struct RunCommand: ParsableCommand {
 
     func run() throws {
         let paths = self.paths.isEmpty ? environmentPaths : self.paths
-        if paths.isEmpty { throw ValidationError("nothing to run: name a file, a folder, or - for standard input") }
+        if paths.isEmpty {
+            throw ValidationError("nothing to run: name a file, a folder, or - for standard input")
+        }
         try ControlLoop(options: try options(), paths: paths).run()
     }
 

@@ -18,7 +18,9 @@ struct PortMapping: Equatable {
 
     init?(_ text: String) {
         let parts = text.split(separator: "=", omittingEmptySubsequences: false)
-        guard parts.count == 2, let from = UInt16(parts[0]), let to = UInt16(parts[1]), from > 0 else { return nil }
+        guard parts.count == 2, let from = UInt16(parts[0]), let to = UInt16(parts[1]), from > 0 else {
+            return nil
+        }
         self.from = from
         self.to = to
     }
@@ -26,7 +28,9 @@ struct PortMapping: Equatable {
 
 /// `HOST:PORT`, the host an IP address or `localhost`, with brackets around IPv6; `:PORT` is every address.
 func parseAddress(_ text: String) -> SocketAddress? {
-    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
+    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+        return nil
+    }
     var host = String(text[..<colon])
     if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
     if host.isEmpty { host = "0.0.0.0" }

@@ -13,7 +13,9 @@ package final class SilentPort {
         // The kernel lets one more in than the backlog says; what comes later is left without an answer.
         for _ in 0..<3 {
             let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            guard client >= 0, fcntl(client, F_SETFL, O_NONBLOCK) == 0 else { throw TestFailure("socket: errno \(errno)") }
+            guard client >= 0, fcntl(client, F_SETFL, O_NONBLOCK) == 0 else {
+                throw TestFailure("socket: errno \(errno)")
+            }
             _ = withLoopback(port) { connect(client, $0, $1) }
             filling.append(client)
         }
