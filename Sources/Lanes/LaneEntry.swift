@@ -83,7 +83,7 @@ struct LaneEntry<Trace: DecisionTrace> {
         decision.response.policy = nil
     }
 
-    private var reader: LaneReader { LaneReader(policy: policy, isEdge: isEdge, nowSeconds: nowSeconds) }
+    private var reader: LaneReader { LaneReader(table: table, policy: policy, isEdge: isEdge, nowSeconds: nowSeconds) }
 
     /// Every carrier that this side reads; at the edge, those not accepted are taken away.
     private func read(
@@ -168,7 +168,7 @@ struct LaneEntry<Trace: DecisionTrace> {
             lane.metricsID = table.pointee.proxy.memberLaneID
             lane.lines = table.pointee.memberLines
         }
-        if lane.carrier != .none { resolve(&lane) }
+        if lane.carrier != .none { resolve(&lane, reading.found) }
     }
 
     private func take(_ carrier: Carrier, _ name: ByteView?, _ lane: inout LaneReading) {
@@ -182,9 +182,11 @@ struct LaneEntry<Trace: DecisionTrace> {
     }
 
     /// Whether anybody knows the lane; a known name becomes the table's own copy.
-    func resolve(_ lane: inout LaneReading) {
-        if let at = table.pointee.laneIndex.find(lane.name) {
-            let document = table.pointee.lanes[Int(at)]
+    private func resolve(_ lane: inout LaneReading, _ earlier: FoundLane) {
+        let found =
+            earlier.name.start == lane.name.start && !earlier.name.isEmpty
+            ? earlier : table.pointee.find(lane.name, policy)
+        if let document = found.document {
             lane.name = document.pointee.name
             lane.metricsID = document.pointee.metricsID
             if document.pointee.expiresAtSeconds <= nowSeconds {
@@ -194,17 +196,14 @@ struct LaneEntry<Trace: DecisionTrace> {
                 lane.lines = document.pointee.lines
                 lane.known = true
             }
-            return
-        }
-        if let at = policy.pointee.knownNames.find(lane.name) {
-            let known = policy.pointee.known[Int(at)]
+        } else if let known = found.known {
             lane.name = known.pointee.name
             lane.metricsID = known.pointee.metricsID
             lane.lines = known.pointee.lines
             lane.known = true
-            return
+        } else {
+            lane.known = acceptedByRoutes(lane.name)
         }
-        lane.known = acceptedByRoutes(lane.name)
     }
 
     private func acceptedByRoutes(_ name: ByteView) -> Bool {
@@ -285,7 +284,7 @@ struct LaneEntry<Trace: DecisionTrace> {
         var pinned = LaneReading()
         if let name = reading.cookie {
             pinned.name = name
-            resolve(&pinned)
+            resolve(&pinned, reading.found)
         }
         if !pinned.known { decision.response.pin = .clear }
     }

@@ -49,6 +49,16 @@ struct CarrierReading {
     var tracestateMembers = OurMembers()
     var invalid = CarrierSet()
     var refused = CarrierSet()
+    /// The first name that was looked up and found; most requests carry no other.
+    var found = FoundLane()
+}
+
+/// What a name turned out to be, so that it need not be looked up again.
+struct FoundLane: BitwiseCopyable {
+    /// Of the carrier; empty: nothing was found yet.
+    var name = ByteView.empty
+    var document: UnsafePointer<Lane>?
+    var known: UnsafePointer<KnownName>?
 }
 
 /// One pass over the lines: finds the carriers; at the edge drops what only Fairlead itself may say.
@@ -113,6 +123,7 @@ func fillFairleadKinds(_ kinds: UnsafeMutablePointer<UInt8>) {
 
 /// Reads carriers of one request under one policy.
 struct LaneReader {
+    let table: UnsafePointer<Table>
     let policy: UnsafePointer<LanePolicy>
     let isEdge: Bool
     let nowSeconds: Int64
@@ -121,6 +132,7 @@ struct LaneReader {
     private func name(
         _ value: ByteView, _ carrier: Carrier, _ reading: inout CarrierReading
     ) -> ByteView? {
+        if !isEdge || !policy.pointee.signingRequired, isFound(value, &reading.found) { return value }
         var name = ByteView.empty
         let verdict = SignedLane.read(
             value, secret: isEdge ? policy.pointee.signingSecret : .empty,
@@ -131,6 +143,13 @@ struct LaneReader {
         case .refused: reading.refused.insert(carrier)
         }
         return nil
+    }
+
+    /// A name in the table is a lane name: looking it up spares the validation, and the second look-up.
+    private func isFound(_ value: ByteView, _ found: inout FoundLane) -> Bool {
+        if !found.name.isEmpty { return value.equals(found.name) }
+        found = table.pointee.find(value, policy)
+        return !found.name.isEmpty
     }
 
     /// A percent-encoded value as a lane name: decoded into the list's own room where it holds an escape.
@@ -245,5 +264,20 @@ struct LaneReader {
             }
         }
         return members
+    }
+}
+
+extension Table {
+    /// A lane by its whole name: of a document, else of a literal that routes accept.
+    func find(_ name: ByteView, _ policy: UnsafePointer<LanePolicy>) -> FoundLane {
+        var found = FoundLane()
+        if let at = laneIndex.find(name) {
+            found.document = lanes[Int(at)]
+            found.name = name
+        } else if let at = policy.pointee.knownNames.find(name) {
+            found.known = policy.pointee.known[Int(at)]
+            found.name = name
+        }
+        return found
     }
 }
