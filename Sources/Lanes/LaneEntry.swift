@@ -83,7 +83,9 @@ struct LaneEntry<Trace: DecisionTrace> {
         decision.response.policy = nil
     }
 
-    private var reader: LaneReader { LaneReader(table: table, policy: policy, isEdge: isEdge, nowSeconds: nowSeconds) }
+    private var reader: LaneReader {
+        LaneReader(table: table, policy: policy, isEdge: isEdge, nowSeconds: nowSeconds)
+    }
 
     /// Every carrier that this side reads; at the edge, those not accepted are taken away.
     private func read(

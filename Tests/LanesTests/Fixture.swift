@@ -37,6 +37,8 @@ struct Bench {
 
     init(_ model: RoutingModel) throws {
         snapshot = try Snapshot(model: model, generation: 1, registry: Registry())
+        // Tests read table memory through pointers of results that outlive the bench: it stays for good.
+        _ = Unmanaged.passRetained(snapshot)
     }
 
     func listener(_ index: Int = 0) -> UnsafePointer<Listener> { snapshot.table.pointee.listeners[index] }
