@@ -44,6 +44,17 @@ import Testing
         }
     }
 
+    /// The rename is all that is seen of it.
+    @Test func movedInAndOut() throws {
+        try folder.write("watched/keep.yaml", "")
+        try folder.write("elsewhere/a.yaml", "1")
+        let watcher = try watcher(folder.file("watched"))
+        rename(folder.file("elsewhere/a.yaml"), folder.file("watched/a.yaml"))
+        #expect(watcher.drain(), "in")
+        rename(folder.file("watched/a.yaml"), folder.file("elsewhere/a.yaml"))
+        #expect(watcher.drain(), "out")
+    }
+
     @Test func readingIsNoChange() throws {
         let path = try folder.write("a.yaml", "1")
         let watcher = try watcher(path, folder.path)
