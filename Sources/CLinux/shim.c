@@ -49,7 +49,7 @@ void *fl_header_names;
 
 __attribute__((constructor)) static void seed_hash(void) {
     if (getrandom(&fl_hash_seed, sizeof fl_hash_seed, 0) != sizeof fl_hash_seed) {
-        // Early in boot there may be no randomness yet; time and address differ between processes all the same.
+        // Early in boot there may be no randomness yet; time and address differ between processes.
         fl_hash_seed = fl_monotonic_ns() ^ (uint64_t)(uintptr_t)&fl_hash_seed;
     }
 }

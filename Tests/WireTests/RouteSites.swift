@@ -160,7 +160,9 @@ struct RouteEdge: Sendable {
 
     private static let up = "{destination: {host: up.test, subset: v1}}"
 
-    private static func headers() -> [String] {
+    private static func headers() -> [String] { headerLevels() + localAnswers() }
+
+    private static func headerLevels() -> [String] {
         [
             Documents.virtualService(
                 "single.test",
@@ -217,6 +219,11 @@ struct RouteEdge: Sendable {
                   route: [\(up)]
                 """
             ),
+        ]
+    }
+
+    private static func localAnswers() -> [String] {
+        [
             Documents.virtualService(
                 "local.test",
                 """

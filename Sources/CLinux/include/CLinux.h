@@ -231,11 +231,15 @@ static inline uint64_t fl_realtime_ns(void) {
 
 // MARK: plain memory shared with a reader on another thread (single writer)
 
-static inline uint64_t fl_load_relaxed(const uint64_t *cell) { return __atomic_load_n(cell, __ATOMIC_RELAXED); }
+static inline uint64_t fl_load_relaxed(const uint64_t *cell) {
+    return __atomic_load_n(cell, __ATOMIC_RELAXED);
+}
 static inline void fl_store_relaxed(uint64_t *cell, uint64_t value) {
     __atomic_store_n(cell, value, __ATOMIC_RELAXED);
 }
-static inline uint64_t fl_load_acquire(const uint64_t *cell) { return __atomic_load_n(cell, __ATOMIC_ACQUIRE); }
+static inline uint64_t fl_load_acquire(const uint64_t *cell) {
+    return __atomic_load_n(cell, __ATOMIC_ACQUIRE);
+}
 static inline void fl_store_release(uint64_t *cell, uint64_t value) {
     __atomic_store_n(cell, value, __ATOMIC_RELEASE);
 }
@@ -370,7 +374,8 @@ static inline int fl_equal(const uint8_t *left, const uint8_t *right, size_t cou
         return fl_load64(left + count - 8) == fl_load64(right + count - 8);
     }
     if (count >= 4) {
-        return fl_load32(left) == fl_load32(right) && fl_load32(left + count - 4) == fl_load32(right + count - 4);
+        return fl_load32(left) == fl_load32(right) &&
+               fl_load32(left + count - 4) == fl_load32(right + count - 4);
     }
     for (size_t at = 0; at < count; at++) {
         if (left[at] != right[at]) return 0;
