@@ -313,15 +313,18 @@ static inline uint8_t *fl_lower_token(uint8_t *from, uint8_t *end) {
         static const fl_bytes16 index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
         fl_bytes16 bytes;
         memcpy(&bytes, from, 16);
-        const fl_mask16 upper = (bytes - 'A') < 26;
-        const fl_bytes16 lowered = bytes | ((fl_bytes16)upper & 0x20);
+        // Letters, digits and the hyphen are most names; of these, setting bit 5 changes upper case only.
+        const fl_bytes16 lowered = bytes | 0x20;
         const fl_mask16 simple =
-            ((lowered - 'a') < 26) | ((lowered - '0') < 10) | (lowered == '-') | (lowered == '_');
+            ((lowered - 'a') < 26) | ((bytes - '0') < 10) | (bytes == '-');
         const int others = ~__builtin_ia32_pmovmskb128((fl_char16)simple) & 0xffff;
         const int count = others == 0 ? 16 : __builtin_ctz((unsigned)others);
-        const fl_mask16 ours = index < (uint8_t)count;
-        const fl_bytes16 blended = ((fl_bytes16)ours & lowered) | (~(fl_bytes16)ours & bytes);
-        memcpy(from, &blended, 16);
+        const int upper = __builtin_ia32_pmovmskb128((fl_char16)((bytes & 0x20) == 0)) & ((1 << count) - 1);
+        if (upper != 0) {
+            const fl_mask16 ours = index < (uint8_t)count;
+            const fl_bytes16 blended = ((fl_bytes16)ours & lowered) | (~(fl_bytes16)ours & bytes);
+            memcpy(from, &blended, 16);
+        }
         from += count;
         if (count < 16 && *from == ':') return from;
     }
