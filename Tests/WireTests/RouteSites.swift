@@ -239,7 +239,7 @@ struct RouteEdge: Sendable {
                 - match: [{uri: {prefix: /moved}}]
                   headers: {response: {set: {x-local: "yes"}}}
                   redirect: {uri: /there}
-                """),
+                """)
         ]
     }
 
