@@ -1,7 +1,7 @@
 // The codes of findings. Istio's (messages of its analyzers, https://istio.io/latest/docs/reference/config/
 // analysis) keep their meaning; ours are in tens by stage, and FL01NN is trap NN of the published pattern.
 
-enum Code {
+package enum Code {
     // MARK: reading
     static let unreadable = "FL0001"
     static let notYAML = "FL0002"
@@ -30,6 +30,8 @@ enum Code {
     static let memberOfTwoLanes = "FL0028"
     static let listenerConflict = "FL0030"
     static let nothingToServe = "FL0031"
+    package static let cannotListen = "FL0032"
+    package static let cannotCompile = "FL0033"
 
     // MARK: routing
     static let delegate = "FL0042"

@@ -12,12 +12,12 @@ extension Worker {
         let listener = listeners + index
         if listener.pointee.fd < 0 { return }
         var taken = 0
-        // Full of clients there would be no descriptor left to serve them with.
-        if downstreamCount >= setup.acceptMax {
-            acceptFailed(EMFILE)
-            return
-        }
         while taken < Limits.acceptsPerTurn {
+            // Full of clients there would be no descriptor left to serve them with.
+            if downstreamCount >= setup.acceptMax {
+                acceptFailed(EMFILE)
+                return
+            }
             var peer = SocketAddress.unspecified
             switch Sockets.accept(listener.pointee.fd, peer: &peer) {
             case .socket(let fd):

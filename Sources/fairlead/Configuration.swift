@@ -36,7 +36,7 @@ enum Configuration {
         } catch {
             loaded.findings.append(
                 Finding(
-                    .error, "FL0000", "the configuration cannot be compiled: \(error)",
+                    .error, Code.cannotCompile, "the configuration cannot be compiled: \(error)",
                     file: paths.first ?? "-",
                     line: 0, refused: true))
         }

@@ -63,7 +63,8 @@ final class Control: Sendable {
                     listen = error
                     loaded.findings.append(
                         Finding(
-                            .error, "FL0001", error.message, file: paths.first ?? "-", line: 0, refused: true)
+                            .error, Code.cannotListen, error.message, file: paths.first ?? "-", line: 0,
+                            refused: true)
                     )
                 }
             }
@@ -195,6 +196,8 @@ struct ControlLoop {
             control.drain()
         case SIGHUP: reload(control, &watcher, "SIGHUP")
         case SIGUSR1: control.fleet.accessLog?.reopen()
+        case SIGUSR2:
+            Log.warning("SIGUSR2: this version cannot hand its sockets to a new process; nothing was done")
         default: break
         }
     }
@@ -220,7 +223,7 @@ struct SignalSource {
     init() {
         var set = sigset_t()
         sigemptyset(&set)
-        for signal in [SIGTERM, SIGINT, SIGHUP, SIGUSR1] { sigaddset(&set, signal) }
+        for signal in [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2] { sigaddset(&set, signal) }
         sigprocmask(SIG_BLOCK, &set, nil)
         descriptor = signalfd(-1, &set, Int32(SFD_NONBLOCK) | Int32(SFD_CLOEXEC))
         // A client that goes away must not end the process.
