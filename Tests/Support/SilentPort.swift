@@ -1,4 +1,5 @@
 // A port where connecting neither succeeds nor fails: its queue is full and nobody takes from it.
+internal import CLinux
 internal import Glibc
 
 package final class SilentPort {
@@ -12,7 +13,7 @@ package final class SilentPort {
         port = localPort(fd)
         // The kernel lets one more in than the backlog says; what comes later is left without an answer.
         for _ in 0..<3 {
-            let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            let client = socket(AF_INET, fl_sock_stream(), 0)
             guard client >= 0, fcntl(client, F_SETFL, O_NONBLOCK) == 0 else {
                 throw TestFailure("socket: errno \(errno)")
             }
