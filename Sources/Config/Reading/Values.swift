@@ -1,8 +1,6 @@
 // Small texts inside documents: durations, IP addresses, CIDRs, names. Each parser takes the whole text or
 // nothing.
 package import Base
-internal import CLinux
-internal import Glibc
 internal import Lanes
 
 /// Go's and protobuf's durations (`8h`, `1h30m`, `500ms`, `1.5s`, `0`) in milliseconds; nil if the text is
@@ -47,23 +45,8 @@ struct IPAddress: Hashable, Sendable {
     }
 
     init?(_ text: String) {
-        guard text.utf8.count <= 45 else { return nil }
-        var four = in_addr()
-        if inet_pton(AF_INET, text, &four) == 1 {
-            high = 0
-            low = 0xFFFF_0000_0000 | UInt64(UInt32(bigEndian: four.s_addr))
-            isIPv4 = true
-            return
-        }
-        var six = in6_addr()
-        guard inet_pton(AF_INET6, text, &six) == 1 else { return nil }
-        (high, low) = withUnsafeBytes(of: &six) { bytes in
-            (
-                UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self)),
-                UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
-            )
-        }
-        isIPv4 = high == 0 && low >> 32 == 0xFFFF
+        guard let address = SocketAddress(text: text, port: 0) else { return nil }
+        self.init(high: address.high, low: address.low, isIPv4: address.isIPv4)
     }
 
     func socket(port: UInt16) -> SocketAddress {
