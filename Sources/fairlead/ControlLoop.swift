@@ -210,8 +210,9 @@ struct ControlLoop {
         if result.ok {
             Log.info("configuration reloaded (\(why))")
         } else {
-            Log.error("configuration refused (\(why)): the one before keeps serving")
+            // The findings first, as at the start: who waits for the verdict then has them all.
             tell(result.findings)
+            Log.error("configuration refused (\(why)): the one before keeps serving")
         }
     }
 }
