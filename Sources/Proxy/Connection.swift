@@ -49,6 +49,7 @@ struct Connection: BitwiseCopyable {
     var exchange: UInt32 = noSlot
     var flags: ConnectionFlags = []
     var side: ConnectionSide
+    var transport = Transport.plain
     /// Downstream: index into the worker's listeners.
     var listener: UInt8 = 0
     /// Where the search for the end of a partial head goes on.

@@ -105,7 +105,7 @@ extension Worker {
                 bytes = readSpace + Self.margin
                 room = Limits.readBytes
             }
-            switch Syscalls.receive(own.pointee.fd, bytes, room) {
+            switch receive(own, bytes, room) {
             case .bytes(let count):
                 if count < room, !own.pointee.flags.contains(.peerClosing) {
                     own.pointee.flags.remove(.mayRead)
@@ -319,8 +319,8 @@ extension Worker {
             dropDownstream(slot)
             return
         }
-        Syscalls.shutdownWrite(own.pointee.fd)
-        own.pointee.flags.insert([.lingering, .writeShut])
+        endTransmission(own)
+        own.pointee.flags.insert(.lingering)
         buffers.release(&own.pointee.input)
         setTimeout(slot, Limits.lingerMs)
         if own.pointee.flags.contains(.mayRead) { enqueue(slot) }
@@ -346,7 +346,7 @@ extension Worker {
         if exchangeSlot != noSlot {
             let exchange = exchange(exchangeSlot)
             if exchange.pointee.flags.contains(.headSent) || !own.pointee.output.isEmpty {
-                Syscalls.resetOnClose(own.pointee.fd)
+                abortTransmission(own)
             }
             cancelExchange(exchangeSlot)
         }

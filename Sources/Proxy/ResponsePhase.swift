@@ -38,7 +38,7 @@ extension Worker {
                 bytes = readSpace + Self.margin
                 room = Limits.readBytes
             }
-            switch Syscalls.receive(own.pointee.fd, bytes, room) {
+            switch receive(own, bytes, room) {
             case .bytes(let count):
                 if count < room, !own.pointee.flags.contains(.peerClosing),
                     !own.pointee.flags.contains(.writeFailed)
@@ -84,7 +84,7 @@ extension Worker {
     private mutating func checkIdle(_ slot: UInt32) {
         let own = connection(slot)
         own.pointee.flags.remove([.mayRead, .writeFailed])
-        if case .wouldBlock = Syscalls.receive(own.pointee.fd, readSpace, 1) { return }
+        if case .wouldBlock = receive(own, readSpace, 1) { return }
         if own.pointee.flags.contains(.idle) {
             closeIdleUpstream(slot, .poolClosedByPeer)
         } else {

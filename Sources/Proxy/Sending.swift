@@ -14,7 +14,7 @@ extension Worker {
             buffers.append(&own.pointee.output, bytes, count)
             return true
         }
-        switch Syscalls.send(own.pointee.fd, bytes, count) {
+        switch transmit(own, bytes, count) {
         case .bytes(let sent):
             noteWritten(own.pointee.side, sent)
             if sent < count { buffers.append(&own.pointee.output, bytes + sent, count - sent) }
@@ -39,7 +39,7 @@ extension Worker {
         }
         if own.pointee.flags.contains(.writeFailed) { return false }
         var sent = 0
-        switch Syscalls.send(own.pointee.fd, first, firstCount, second, secondCount) {
+        switch transmit(own, first, firstCount, second, secondCount) {
         case .bytes(let count): sent = count
         case .wouldBlock: break
         case .end, .failed:
@@ -88,7 +88,7 @@ extension Worker {
         let own = connection(slot)
         while !own.pointee.output.isEmpty {
             let count = own.pointee.output.count
-            switch Syscalls.send(own.pointee.fd, own.pointee.output.bytes, count) {
+            switch transmit(own, own.pointee.output.bytes, count) {
             case .bytes(let sent):
                 noteWritten(own.pointee.side, sent)
                 buffers.consume(&own.pointee.output, sent)

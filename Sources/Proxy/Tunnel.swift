@@ -126,8 +126,7 @@ extension Worker {
         let own = connection(slot)
         own.pointee.flags.remove(.shutAfterFlush)
         if own.pointee.flags.contains(.writeShut) { return }
-        own.pointee.flags.insert(.writeShut)
-        Syscalls.shutdownWrite(own.pointee.fd)
+        endTransmission(own)
     }
 
     /// The first bytes of a CONNECT tunnel tell what is beyond our sight (lanes.md 8).
