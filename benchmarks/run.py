@@ -21,7 +21,7 @@ def main():
     process.end_children_with_us()
     machine.raise_file_limit()
     try:
-        tools.require(["nginx", "wrk"])
+        tools.require(["nginx", "wrk", "h2load", "nghttp", "nghttpd", "curl", "openssl"])
     except tools.NotAvailable as problem:
         sys.exit(str(problem))
     programs = _programs(options.proxies)

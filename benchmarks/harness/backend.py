@@ -1,24 +1,24 @@
-"""The backend: one nginx worker that is every pod of the site, each pod an address of its own."""
+"""The backend: one nginx worker that is every pod of the site, each pod an address of its own; for gRPC nghttpd, the
+stable pod alone."""
 
 import hashlib
 from pathlib import Path
 
-from . import nginxconf, tools
+from . import nginxconf, tools, workload
+from .ports import free_ports
 from .process import Child
-from .site import STABLE_ADDRESS
+from .site import BODY_PATH, INSPECT_PATH, SMALL_PATH, STABLE_ADDRESS
 
 BODY_BYTES = 10 * 1024 * 1024
-INSPECT_PATH = "/inspect"
-SMALL_PATH = "/products/list"
-BODY_PATH = "/body10m"
 
 
 class Backend:
     """Answers a few bytes, a 10 MiB body, or what it was asked, on the stable address and on each lane's."""
 
     def __init__(self, directory, port, lanes, cpu):
-        self.port = port
-        directory = Path(directory)
+        self.port, self._cpu = port, cpu
+        self._grpc, self._grpc_port = None, 0
+        self._directory = directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         body = directory / BODY_PATH[1:]
         content = hashlib.sha256(b"fairlead").digest() * (BODY_BYTES // 32)
@@ -28,6 +28,18 @@ class Backend:
         self._child = Child(nginxconf.command(directory), cpu, directory / "log")
         self._child.wait_until_accepting(port, host=STABLE_ADDRESS)
 
+    def port_for(self, row):
+        """The port of what answers a row: gRPC has a server of its own, which echoes and adds the status as a trailer."""
+        if row.protocol != workload.GRPC:
+            return self.port
+        if self._grpc is None:
+            self._grpc_port = free_ports(1)[0]
+            argv = [tools.find("nghttpd"), "--no-tls", "--echo-upload", "--trailer=grpc-status: 0",
+                    "-a", STABLE_ADDRESS, self._grpc_port]
+            self._grpc = Child(argv, self._cpu, self._directory / "grpc-log")
+            self._grpc.wait_until_accepting(self._grpc_port, host=STABLE_ADDRESS)
+        return self._grpc_port
+
     @staticmethod
     def version():
         """What the backend is."""
@@ -36,6 +48,8 @@ class Backend:
     def stop(self):
         """Ends the backend."""
         self._child.stop()
+        if self._grpc is not None:
+            self._grpc.stop()
 
 
 def _configuration(directory, port, lanes):

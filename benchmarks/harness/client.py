@@ -1,8 +1,21 @@
-"""A small HTTP/1.1 client for checks: one request, its answer, the connection as it was left."""
+"""Clients for checks: a small one for HTTP/1.1, and curl for TLS and HTTP/2."""
 
 import socket
+import ssl
+import subprocess
 
+from . import tools
 from .site import HOST
+
+_CURL_SECONDS = 20
+
+
+def trusting_context():
+    """TLS towards a proxy under test, whose certificate nobody signed."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class Response:
@@ -17,10 +30,12 @@ class Response:
 
 
 class Client:
-    """A kept-alive connection to a proxy on loopback."""
+    """A kept-alive connection to a proxy on loopback, over TLS where there is a context for it."""
 
-    def __init__(self, port, timeout=10.0):
+    def __init__(self, port, timeout=10.0, context=None):
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        if context:
+            self._socket = context.wrap_socket(self._socket)
         self._buffer = b""
 
     def get(self, target, fields=()):
@@ -81,3 +96,50 @@ class Client:
         if not received:
             raise ConnectionError("the connection ended early")
         self._buffer += received
+
+
+class CurlClient:
+    """Requests by curl over the row's protocol; each on a connection of its own."""
+
+    def __init__(self, port, row):
+        self._port, self._row = port, row
+
+    def get(self, target, fields=(), said=None):
+        """Sends one request, a POST when there is something `said`, and reads its answer."""
+        row = self._row
+        scheme = "https" if row.is_tls else "http"
+        argv = [tools.find("curl"), "--silent", "--show-error", "--insecure", "--dump-header", "-", "--output", "-",
+                "--max-time", str(_CURL_SECONDS), "--resolve", f"{HOST}:{self._port}:127.0.0.1", "-H", f"Host: {HOST}"]
+        argv.append("--http1.1" if not row.is_multiplexed else "--http2" if row.is_tls else "--http2-prior-knowledge")
+        for name, value in fields:
+            argv += ["-H", f"{name}: {value}"]
+        if said is not None:
+            argv += ["--data-binary", "@-"]
+        argv += ["--write-out", "%{stderr}%{http_version}", f"{scheme}://{HOST}:{self._port}{target}"]
+        done = subprocess.run(argv, input=said or b"", capture_output=True, timeout=_CURL_SECONDS + 5, check=False)
+        if done.returncode != 0:
+            raise OSError(f"curl {target}: {done.stderr.decode(errors='replace').strip()}")
+        if done.stderr != (b"2" if row.is_multiplexed else b"1.1"):
+            raise OSError(f"{target} was answered with HTTP {done.stderr.decode(errors='replace')}")
+        return _parse(done.stdout)
+
+    def frames(self, target, fields, file):
+        """What nghttp tells of the frames of a POST over HTTP/2 in the clear: curl says nothing of trailers there."""
+        argv = [tools.find("nghttp"), "--verbose", "--null-out", "--timeout", str(_CURL_SECONDS), "--data", file]
+        for name, value in [(":authority", HOST), *fields]:
+            argv += ["-H", f"{name.lower()}: {value}"]
+        argv.append(f"http://127.0.0.1:{self._port}{target}")
+        return subprocess.run(argv, capture_output=True, timeout=_CURL_SECONDS + 5, check=False).stdout.decode("latin-1")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+def _parse(output):
+    head, _, rest = output.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    parsed = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines[1:] if line)]
+    return Response(int(lines[0].split()[1]), parsed, rest)

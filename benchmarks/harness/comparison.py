@@ -64,15 +64,15 @@ class Comparison:
                 self._progress(f"{row.name}: round {number + 1} of {self._rounds}, {proxy.name}")
                 with ExitStack() as stack:
                     if running := self._start(proxy, row, result, stack):
-                        self._hold(running, result)
+                        self._hold(running, row, result)
                 if result["notes"]:
                     break
             _conclude(result)
         return results
 
-    def _hold(self, running, result):
+    def _hold(self, running, row, result):
         try:
-            figures = idle.measure(running)
+            figures = idle.measure(running, row)
         except OSError as problem:
             result["notes"].append(f"not measured: {problem}")
             return

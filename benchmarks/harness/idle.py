@@ -4,27 +4,27 @@ import resource
 import time
 
 from . import workload
-from .client import Client
+from .client import Client, trusting_context
 
 _CONNECTIONS = 10_000
 _FILES_FOR_OTHERS = 500
 _SETTLE_SECONDS = 0.5
 
 
-def measure(session):
+def measure(session, row):
     """Opens the connections, each with one answered request, and returns the figures."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _FILES_FOR_OTHERS
     count = min(_CONNECTIONS, limit)
-    row = workload.by_name("plain")
+    context = trusting_context() if row.is_tls else None
     fields = workload.headers(row, session.site.lanes[0])
     clients = []
     try:
-        with Client(session.site.port) as first:
+        with Client(session.site.port, context=context) as first:
             first.get(row.path, fields)
         time.sleep(_SETTLE_SECONDS)
         before = session.child.resident_memory()
         for _ in range(count):
-            clients.append(Client(session.site.port))
+            clients.append(Client(session.site.port, context=context))
             if clients[-1].get(row.path, fields).status != 200:
                 raise OSError("a connection was refused an answer")
         time.sleep(_SETTLE_SECONDS)

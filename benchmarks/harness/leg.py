@@ -10,7 +10,7 @@ def measure(session, row, script, seconds, proxy_cpu, load_cpu):
     """Drives the row for that long and returns the figures of the leg; raises Failed where there are none."""
     user_before, system_before = session.child.cpu_seconds()
     busy_before, time_before = machine.busy_seconds(proxy_cpu), time.monotonic()
-    seen = load.drive(script, row, session.site.port, seconds, load_cpu)
+    seen = load.drive(script, row, session.site, seconds, load_cpu)
     session.child.require_running()
     if not seen.requests:
         raise Failed("no request was answered")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from . import certificate
 from . import site as sites
 from .ports import free_ports
 from .process import Child
@@ -23,7 +24,8 @@ def start(proxy, program, row, backend, directory, cpu, wrap=()):
     """
     directory.mkdir(parents=True, exist_ok=True)
     port, admin_port = free_ports(2)
-    site = sites.Site(sites.lanes(row.lanes), backend.port, port, admin_port)
+    site = sites.Site(sites.lanes(row.lanes), backend.port_for(row), port, admin_port,
+                      *(certificate.make(directory.parent.parent / "certificate") if row.is_tls else ()))
     argv = [*wrap, *proxy.prepare(program, site, row, directory)]
     child = Child(argv, cpu, directory / "log")
     try:

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 HOST = "shop.example.test"
 KEY = "x-feat-name"
 STABLE_ADDRESS = "127.1.0.1"
+SMALL_PATH = "/products/list"
+BODY_PATH = "/body10m"
+ECHO_PATH = "/shop.Shop/Ask"
+INSPECT_PATH = "/inspect"
 COOKIE_ATTRIBUTES = "Path=/; Max-Age=28800; HttpOnly; SameSite=Lax"
 
 _LIVE_LANES = 10
@@ -19,11 +23,14 @@ class Lane:
 
 @dataclass(frozen=True)
 class Site:
-    """What one proxy process is configured for."""
+    """What one proxy process is configured for; certificate and key are files, for rows over TLS only."""
     lanes: tuple
     backend_port: int
     port: int
     admin_port: int
+    certificate: object = None
+    key: object = None
+    certificate_and_key: object = None
 
 
 def lanes(count):

@@ -34,12 +34,21 @@ def judge(rows):
     for proxy in ("fairlead", "fairlead-raw"):
         verdicts.append(_ratio(f"{proxy}: CPU with 1,000 lanes / 10 lanes",
                                figure("lanes1000", proxy, "cpu_us"), figure("lanes10", proxy, "cpu_us"), 1.1))
+    for row, limit in (("tls", 0.9), ("h2", 1.0), ("h2c", 1.0)):
+        ours = figure(row, "fairlead", "cpu_us")
+        better = _least(figure(row, "nginx", "cpu_us"), figure(row, "haproxy", "cpu_us"))
+        verdicts += [
+            _ratio(f"{row}: CPU / the better of nginx and HAProxy", ours, better, limit),
+            _ratio(f"{row}: CPU / Envoy", ours, figure(row, "envoy", "cpu_us"), 0.3),
+        ]
     verdicts += [
+        _ratio("grpc: CPU / Envoy", figure("grpc", "fairlead", "cpu_us"), figure("grpc", "envoy", "cpu_us"), 0.3),
         _ratio("body10m: CPU / nginx",
                figure("body10m", "fairlead", "cpu_us"), figure("body10m", "nginx", "cpu_us"), 0.7),
         _ratio("body10m: CPU / nginx with larger buffers",
                figure("body10m", "fairlead", "cpu_us"), figure("body10m", "nginx-buffers", "cpu_us"), 0.7),
         _absolute("idle: bytes a connection", figure("idle", "fairlead", "bytes_per_connection"), 300, 1),
+        _absolute("idletls: KiB a connection", figure("idletls", "fairlead", "bytes_per_connection"), 20, 1024),
         _absolute("idle: start to first accept, ms", figure("idle", "fairlead", "first_accept_ms"), 50, 1),
     ]
     return verdicts

@@ -13,6 +13,10 @@ _PACKAGES = {
     "haproxy": "haproxy",
     "wrk": "wrk",
     "h2load": "nghttp2-client",
+    "nghttp": "nghttp2-client",
+    "nghttpd": "nghttp2-server",
+    "curl": "curl",
+    "openssl": "openssl",
     "valgrind": "valgrind",
     "strace": "strace",
 }

@@ -2,11 +2,11 @@
 
 import hashlib
 import ipaddress
+import tempfile
 
 from . import workload
-from .backend import BODY_PATH, INSPECT_PATH
-from .client import Client
-from .site import KEY, STABLE_ADDRESS, live
+from .client import Client, CurlClient
+from .site import BODY_PATH, INSPECT_PATH, KEY, STABLE_ADDRESS, live
 
 _EARLIER_HOP = "203.0.113.9"
 
@@ -18,6 +18,9 @@ class WrongAnswer(Exception):
 def check(row, site, backend):
     """Raises WrongAnswer or OSError unless the proxy on the site's port does the row's work."""
     try:
+        if row.protocol == workload.GRPC:
+            _echo(row, site)
+            return
         _routes(row, site)
         if row.path == BODY_PATH:
             _body(site.port, backend.body_digest)
@@ -28,11 +31,11 @@ def check(row, site, backend):
 
 
 def _routes(row, site):
-    with Client(site.port) as client:
+    with _client(row, site) as client:
         answer = _ask(client, INSPECT_PATH, ())
         _expect(_seen(answer), "address", STABLE_ADDRESS, "a request without a lane")
         _expect(_seen(answer), "lane", "", "a request without a lane")
-        _common(_seen(answer))
+        _common(row, _seen(answer))
         if answer.values("set-cookie"):
             raise WrongAnswer("a request without a lane was answered with a cookie")
         if row.carrier == "none":
@@ -43,10 +46,27 @@ def _routes(row, site):
                 answer = _ask(client, f"{INSPECT_PATH}?page=2&{KEY}={lane.name}&sort=price", ())
                 if not any(cookie.startswith(f"{KEY}={lane.name}") for cookie in answer.values("set-cookie")):
                     raise WrongAnswer(f"{what} was not answered with the cookie")
-                _in_lane(_seen(answer), lane, what)
+                _in_lane(row, _seen(answer), lane, what)
             fields = [(name, value) for name, value in workload.headers(workload.by_name("lane"), lane)]
-            _in_lane(_seen(_ask(client, INSPECT_PATH, fields)), lane, f"a cookie for {lane.name}")
-            _in_lane(_seen(_ask(client, INSPECT_PATH, [(KEY, lane.name)])), lane, f"a header for {lane.name}")
+            _in_lane(row, _seen(_ask(client, INSPECT_PATH, fields)), lane, f"a cookie for {lane.name}")
+            _in_lane(row, _seen(_ask(client, INSPECT_PATH, [(KEY, lane.name)])), lane, f"a header for {lane.name}")
+
+
+def _client(row, site):
+    return Client(site.port) if row.protocol == workload.HTTP else CurlClient(site.port, row)
+
+
+def _echo(row, site):
+    fields = workload.headers(row, site.lanes[0])
+    with CurlClient(site.port, row) as client, tempfile.NamedTemporaryFile() as message:
+        answer = client.get(row.path, fields, said=workload.GRPC_MESSAGE)
+        message.write(workload.GRPC_MESSAGE)
+        message.flush()
+        seen = client.frames(row.path, fields, message.name)
+    if answer.status != 200 or answer.body != workload.GRPC_MESSAGE:
+        raise WrongAnswer(f"the gRPC message did not come back: {answer.status}, {len(answer.body)} bytes")
+    if "grpc-status: 0" not in seen:
+        raise WrongAnswer("the trailer with the gRPC status did not come")
 
 
 def _ask(client, target, fields):
@@ -60,18 +80,18 @@ def _seen(answer):
     return dict(line.split("=", 1) for line in answer.body.decode().splitlines())
 
 
-def _in_lane(seen, lane, what):
+def _in_lane(row, seen, lane, what):
     _expect(seen, "address", lane.address, what)
     _expect(seen, "lane", lane.name, what)
-    _common(seen)
+    _common(row, seen)
 
 
-def _common(seen):
+def _common(row, seen):
     # The peer is a loopback address, in whose place Envoy writes an address of the machine: any address will do.
     hops = [hop.strip() for hop in seen.get("forwarded-for", "").split(",")]
     if len(hops) != 2 or hops[0] != _EARLIER_HOP or not _is_address(hops[1]):
         raise WrongAnswer(f"X-Forwarded-For was not appended to: {hops}")
-    _expect(seen, "forwarded-proto", "http", "a request")
+    _expect(seen, "forwarded-proto", "https" if row.is_tls else "http", "a request")
     if len(seen.get("request-id", "")) < 32:
         raise WrongAnswer("the request got no X-Request-Id")
 
@@ -97,6 +117,8 @@ def _body(port, digest):
 
 
 def _closes(row, site):
+    if row.protocol != workload.HTTP:
+        return
     with Client(site.port) as client:
         client.get(row.path, workload.headers(row, site.lanes[0]))
         if not client.is_closed():

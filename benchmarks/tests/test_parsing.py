@@ -15,6 +15,18 @@ class Parsing(unittest.TestCase):
         with self.assertRaises(Failed):
             load.parse("unable to connect\n")
 
+    def test_h2load_tells_successes_and_latencies(self):
+        output = ("finished in 2.50s, 4.00 req/s, 1KB/s\n"
+                  "requests: 10 total, 10 started, 10 done, 9 succeeded, 1 failed, 1 errored, 0 timeout\n"
+                  "status codes: 8 2xx, 0 3xx, 1 4xx, 0 5xx\n")
+        log = "".join(f"{1000 + index}\t200\t{10 * index}\n" for index in range(1, 12))
+        seen = load.parse_h2load(output, log)
+        self.assertEqual((seen.requests, seen.seconds, seen.failures, seen.p50, seen.p99), (8, 2.5, 2, 60.0, 100.0))
+
+    def test_h2load_without_a_summary_is_an_error(self):
+        with self.assertRaises(Failed):
+            load.parse_h2load("unable to connect\n", "")
+
     def test_system_calls_fall_into_families(self):
         counts = syscalls.parse(
             "% time     seconds  usecs/call     calls    errors syscall\n"

@@ -5,7 +5,7 @@ Istio's own filters (telemetry, peer metadata, ALPN) are not in stock Envoy and 
 
 import json
 
-from .. import tools
+from .. import tools, workload
 from ..site import COOKIE_ATTRIBUTES, HOST, KEY, STABLE_ADDRESS
 
 PROMOTING_LUA = """\
@@ -31,6 +31,11 @@ _RETRY_POLICY = {
 _STATISTICS_KEPT = ("cluster_manager", "listener_manager", "server", "cluster.xds-grpc")
 
 
+_HTTP2_UPSTREAM = {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    "explicit_http_config": {"http2_protocol_options": {}}}}}
+
+
 class Envoy:
     """Envoy with one worker; `promotion` says what turns the query into a lane: `routes`, `lua` or `native`."""
 
@@ -47,32 +52,32 @@ class Envoy:
         """What it says of its version."""
         return tools.version([program, "--version"])
 
-    def answers(self, _row):
-        """Takes part in every row."""
-        return True
+    def answers(self, row):
+        """Takes part in every row; the forms that promote differently, only where HTTP/1.1 is spoken in the clear."""
+        return self._promotion == "routes" or row.protocol == workload.HTTP
 
     def prepare(self, program, site, row, directory):
         """Writes the configuration and returns the command line."""
         match_query = self._promotion == "routes" and row.carrier == "query"
         configuration = directory / "envoy.json"
-        configuration.write_text(json.dumps(_bootstrap(site, self._promotion, match_query), indent=1))
+        configuration.write_text(json.dumps(_bootstrap(site, row, self._promotion, match_query), indent=1))
         return [program, "-c", configuration, "--concurrency", 1, "--disable-hot-restart", "--log-level", "warning"]
 
 
-def _bootstrap(site, promotion, match_query):
+def _bootstrap(site, row, promotion, match_query):
     pods = [("stable", STABLE_ADDRESS)] + [(lane.name, lane.address) for lane in site.lanes]
     return {
         "admin": {"address": _address("127.0.0.1", site.admin_port)},
         "stats_config": {"stats_matcher": {"inclusion_list": {
             "patterns": [{"prefix": prefix} for prefix in _STATISTICS_KEPT]}}},
         "static_resources": {
-            "listeners": [_listener(site, promotion, match_query)],
-            "clusters": [_cluster(name, address, site.backend_port) for name, address in pods],
+            "listeners": [_listener(site, row, promotion, match_query)],
+            "clusters": [_cluster(name, address, site.backend_port, row) for name, address in pods],
         },
     }
 
 
-def _listener(site, promotion, match_query):
+def _listener(site, row, promotion, match_query):
     manager = {
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": f"outbound_0.0.0.0_{site.port}",
@@ -114,9 +119,22 @@ def _listener(site, promotion, match_query):
         "name": f"127.0.0.1_{site.port}",
         "address": _address("127.0.0.1", site.port),
         "traffic_direction": "OUTBOUND",
-        "filter_chains": [{"filters": [{
-            "name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
+        "filter_chains": [{
+            "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}],
+            **(_terminating(site, row) if row.is_tls else {})}],
     }
+
+
+def _terminating(site, row):
+    return {"transport_socket": {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": {
+                "alpn_protocols": ["h2" if row.is_multiplexed else "http/1.1"],
+                "tls_certificates": [{"certificate_chain": {"filename": str(site.certificate)},
+                                      "private_key": {"filename": str(site.key)}}]},
+        }}}
 
 
 def _filters(promotion):
@@ -174,7 +192,7 @@ def _route(name, alternative, cluster):
     }
 
 
-def _cluster(name, address, port):
+def _cluster(name, address, port, row):
     unlimited = 4294967295
     return {
         "name": name,
@@ -185,6 +203,7 @@ def _cluster(name, address, port):
             "max_connections": unlimited, "max_pending_requests": unlimited,
             "max_requests": unlimited, "max_retries": unlimited, "track_remaining": True}]},
         "common_lb_config": {},
+        **(_HTTP2_UPSTREAM if row.protocol == workload.GRPC else {}),
         "load_assignment": {"cluster_name": name, "endpoints": [{
             "lb_endpoints": [{"endpoint": {"address": _address(address, port)}}]}]},
     }

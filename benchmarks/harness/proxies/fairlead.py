@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from .. import tools, yamltext
+from .. import tools, workload, yamltext
 from ..site import COOKIE_ATTRIBUTES, HOST, KEY, STABLE_ADDRESS
 from .envoy import PROMOTING_LUA
 
@@ -48,10 +48,10 @@ class Fairlead:
         """Whether this form does the row's work."""
         return _ROWS[self._form] is None or row.name in _ROWS[self._form]
 
-    def prepare(self, program, site, _row, directory):
+    def prepare(self, program, site, row, directory):
         """Writes the documents and returns the command line."""
         native = self._form in ("native", "carriers")
-        documents = _common(site) + (_lanes(site, self._form == "carriers") if native else _pattern(site))
+        documents = _common(site, row) + (_lanes(site, self._form == "carriers") if native else _pattern(site))
         if self._form == "lua":
             documents.append(_promotion())
         configuration = directory / "fairlead.yaml"
@@ -60,22 +60,22 @@ class Fairlead:
                 "--access-log", "off", "--drain-seconds", 1, "--port", f"{_GATEWAY_PORT}={site.port}"]
 
 
-def _common(site):
+def _common(site, row):
     return [
         _document("v1", "Namespace", None),
         _document("fairlead.dev/v1alpha1", "Proxy", "edge", {"role": "edge"}, labels=_PROXY_LABELS),
         _document("networking.istio.io/v1", "Gateway", "edge", {
             "selector": _PROXY_LABELS,
             "servers": [{
-                "port": {"number": _GATEWAY_PORT, "name": "http", "protocol": "HTTP"},
-                "bind": "127.0.0.1",
-                "hosts": [HOST]}],
+                **_server(site, row),
+                "bind": "127.0.0.1"}],
         }),
         _document("v1", "Service", "shop", {
             "selector": {"app": "shop"},
-            "ports": [{"name": "http", "port": _SERVICE_PORT, "targetPort": site.backend_port, "protocol": "TCP"}],
+            "ports": [{"name": _port_name(row), "port": _SERVICE_PORT, "targetPort": site.backend_port,
+                       "protocol": "TCP"}],
         }),
-        _slice(site),
+        _slice(site, row),
         _pod("stable", STABLE_ADDRESS),
         *(_pod(lane.name, lane.address) for lane in site.lanes),
     ]
@@ -153,14 +153,26 @@ def _destination(subset=None):
     return {"destination": {**destination, "subset": subset} if subset else destination}
 
 
-def _slice(site):
+def _server(site, row):
+    if not row.is_tls:
+        return {"port": {"number": _GATEWAY_PORT, "name": "http", "protocol": "HTTP"}, "hosts": [HOST]}
+    # Generators send an address for a server name, or none: the certificate is for all.
+    return {"port": {"number": _GATEWAY_PORT, "name": "https", "protocol": "HTTPS"}, "hosts": ["*"],
+            "tls": {"mode": "SIMPLE", "serverCertificate": str(site.certificate), "privateKey": str(site.key)}}
+
+
+def _port_name(row):
+    return "grpc" if row.protocol == workload.GRPC else "http"
+
+
+def _slice(site, row):
     pods = [("stable", STABLE_ADDRESS)] + [(lane.name, lane.address) for lane in site.lanes]
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {"name": "shop-1", "namespace": _NAMESPACE, "labels": {"kubernetes.io/service-name": "shop"}},
         "addressType": "IPv4",
-        "ports": [{"name": "http", "port": site.backend_port, "protocol": "TCP"}],
+        "ports": [{"name": _port_name(row), "port": site.backend_port, "protocol": "TCP"}],
         "endpoints": [{
             "addresses": [address],
             "conditions": {"ready": True},

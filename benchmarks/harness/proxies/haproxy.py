@@ -1,6 +1,6 @@
 """HAProxy: a map file knows the lanes, one backend a lane."""
 
-from .. import tools
+from .. import tools, workload
 from ..site import COOKIE_ATTRIBUTES, KEY, STABLE_ADDRESS
 
 
@@ -24,18 +24,18 @@ class HAProxy:
         """Takes part in every row."""
         return True
 
-    def prepare(self, program, site, _row, directory):
+    def prepare(self, program, site, row, directory):
         """Writes the configuration and the map, and returns the command line."""
         known = directory / "lanes.map"
         known.write_text("".join(f"{lane.name} {lane.name}\n" for lane in site.lanes))
-        (directory / "haproxy.cfg").write_text(_configuration(known, site))
+        (directory / "haproxy.cfg").write_text(_configuration(known, site, row))
         return [program, "-db", "-f", directory / "haproxy.cfg"]
 
 
-def _configuration(known, site):
+def _configuration(known, site, row):
     found = "{ var(txn.lane) -m found }"
     backends = "\n".join(
-        f"backend {name}\n  server pod {address}:{site.backend_port}"
+        f"backend {name}\n  server pod {address}:{site.backend_port}{' proto h2' * (row.protocol == workload.GRPC)}"
         for name, address in [("stable", STABLE_ADDRESS)] + [(lane.name, lane.address) for lane in site.lanes])
     return f"""global
   nbthread 1
@@ -53,7 +53,7 @@ defaults
   timeout http-request 60s
 
 frontend edge
-  bind 127.0.0.1:{site.port} backlog 4096
+  bind 127.0.0.1:{site.port} backlog 4096{_binding(site, row)}
   option forwardfor
   http-request set-var(txn.lane) url_param({KEY}),map_str({known})
   http-request set-var(txn.pin) bool(true) if {found}
@@ -61,7 +61,7 @@ frontend edge
   http-request set-var(txn.lane) req.cook({KEY}),map_str({known}) unless {found}
   http-request del-header {KEY}
   http-request set-header {KEY} %[var(txn.lane)] if {found}
-  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Proto {"https" if row.is_tls else "http"}
   http-request set-header X-Request-Id %[uuid()]
   http-response add-header Set-Cookie "{KEY}=%[var(txn.lane)]; {COOKIE_ATTRIBUTES}" if {{ var(txn.pin) -m bool }}
   use_backend %[var(txn.lane)] if {found}
@@ -69,3 +69,9 @@ frontend edge
 
 {backends}
 """
+
+
+def _binding(site, row):
+    if row.is_tls:
+        return f" ssl crt {site.certificate_and_key} ssl-min-ver TLSv1.2 alpn {'h2' if row.is_multiplexed else 'http/1.1'}"
+    return " proto h2" if row.is_multiplexed else ""

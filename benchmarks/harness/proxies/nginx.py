@@ -1,10 +1,17 @@
 """nginx: maps choose the lane, one upstream group a lane."""
 
-from .. import nginxconf, tools
-from ..backend import BODY_PATH
-from ..site import COOKIE_ATTRIBUTES, KEY, STABLE_ADDRESS
+from .. import nginxconf, tools, workload
+from ..site import BODY_PATH, COOKIE_ATTRIBUTES, KEY, STABLE_ADDRESS
 
 LARGER_BUFFERS = "proxy_buffer_size 16k; proxy_buffers 8 32k; proxy_busy_buffers_size 128k;"
+
+
+_PASS = """proxy_pass http://$pool;
+      proxy_http_version 1.1;
+      proxy_max_temp_file_size 0;
+      proxy_set_header Connection "";
+      """
+_PASS_GRPC = "grpc_pass grpc://$pool;"
 
 
 class Nginx:
@@ -31,13 +38,13 @@ class Nginx:
         """Takes part in every row; with larger buffers, only where bodies are large."""
         return not self._buffers or row.path == BODY_PATH
 
-    def prepare(self, _program, site, _row, directory):
+    def prepare(self, _program, site, row, directory):
         """Writes the configuration and returns the command line."""
-        (directory / "nginx.conf").write_text(_configuration(directory, site, self._buffers))
+        (directory / "nginx.conf").write_text(_configuration(directory, site, row, self._buffers))
         return nginxconf.command(directory)
 
 
-def _configuration(directory, site, buffers):
+def _configuration(directory, site, row, buffers):
     known = "\n".join(f"    {lane.name} {lane.name};" for lane in site.lanes)
     upstreams = "\n".join(
         _upstream(name, address, site.backend_port)
@@ -59,23 +66,32 @@ http {{
   map $known_query_lane $pin {{ "" ""; default "{KEY}=$lane; {COOKIE_ATTRIBUTES}"; }}
 {upstreams}
   server {{
-    listen 127.0.0.1:{site.port} backlog=4096;
+    {_listen(site, row)}
     location / {{
-      proxy_pass http://$pool;
-      proxy_http_version 1.1;
-      proxy_max_temp_file_size 0;
-      {buffers}
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_set_header {KEY} $lane;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Request-Id $request_id;
+      {_PASS_GRPC if row.protocol == workload.GRPC else _PASS + buffers}
+      {_set_header(row)} Host $host;
+      {_set_header(row)} {KEY} $lane;
+      {_set_header(row)} X-Forwarded-For $proxy_add_x_forwarded_for;
+      {_set_header(row)} X-Forwarded-Proto $scheme;
+      {_set_header(row)} X-Request-Id $request_id;
       add_header Set-Cookie $pin always;
     }}
   }}
 }}
 """
+
+
+def _listen(site, row):
+    flags = " ssl" * row.is_tls + " http2" * row.is_multiplexed
+    lines = [f"listen 127.0.0.1:{site.port} backlog=4096{flags};"]
+    if row.is_tls:
+        lines += [f"ssl_certificate {site.certificate};", f"ssl_certificate_key {site.key};",
+                  "ssl_protocols TLSv1.2 TLSv1.3;", "ssl_session_cache shared:sessions:10m;"]
+    return "\n    ".join(lines)
+
+
+def _set_header(row):
+    return "grpc_set_header" if row.protocol == workload.GRPC else "proxy_set_header"
 
 
 def _upstream(name, address, port):
