@@ -73,6 +73,16 @@ public enum Limits {
     /// listen(2) backlog.
     public static let backlog: Int32 = 4_096
 
+    // MARK: abusers
+
+    /// Odd things (`Glitch`) a client may do at once, and how many more a second, before its connection is
+    /// ended: above what sloppy clients do and gRPC clients that cancel calls, far below what hurts.
+    public static let glitchBudget: UInt32 = 1_000
+    public static let glitchRefillPerSecond: UInt32 = 100
+    /// Bytes of chunk framing, beyond what goes with chunks of sensible sizes, that make one glitch: a client
+    /// that writes single characters as chunks stays below the budget, a flood of them does not.
+    public static let chunkFramingBytes = 4_096
+
     // MARK: names
 
     /// Questions that may wait for the resolver.

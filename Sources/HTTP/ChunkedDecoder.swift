@@ -31,6 +31,8 @@ public struct ChunkedDecoder: BitwiseCopyable {
     public init() {}
 
     public var isDone: Bool { state == .done }
+    /// A trailer section with a line in it came.
+    public private(set) var hasTrailers = false
 
     /// Decodes `count` bytes at `bytes`; body bytes move to the front. After `done`, bytes past `consumed`
     /// belong to the next message.
@@ -126,6 +128,7 @@ public struct ChunkedDecoder: BitwiseCopyable {
                 return true
             }
             state = .trailerName
+            hasTrailers = true
             return fl_is_token(byte) != 0
         case .trailerName:
             if byte == 0x3A {

@@ -52,6 +52,8 @@ public enum ConnectionRules {
             // RFC 9110 8.6 lets a repeated equal value pass as one; which one others would take is the risk.
             if fields.contentLength != value { return .badContentLength }
             field.pointee.dropped = true
+            fields.isOdd = true
+            fields.repeatsLength = true
         }
         fields.contentLength = value
         fields.hasContentLength = true

@@ -110,6 +110,12 @@ public struct ConnectionFields: BitwiseCopyable {
     public var upgradesToH2C = false
     public var expectsContinue = false
     public var hostCount: UInt8 = 0
+    /// Legal but worth counting; `isOdd` if any of the others is set.
+    public var isOdd = false
+    /// Blank lines before the request line.
+    public var blankLines: UInt8 = 0
+    /// The length was said twice, the same both times.
+    public var repeatsLength = false
 
     public init() {}
 }

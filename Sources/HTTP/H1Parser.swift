@@ -53,6 +53,10 @@ public enum H1Parser {
             blanks += 1
             at += 2
         }
+        if blanks > 0 {
+            head.connection.isOdd = true
+            head.connection.blankLines = UInt8(truncatingIfNeeded: blanks)
+        }
         // Method.
         let methodStart = at
         while at < end, fl_is_token(at[0]) != 0 { at += 1 }

@@ -52,6 +52,9 @@ struct Connection: BitwiseCopyable {
     var transport = Transport.plain
     /// Downstream: index into the worker's listeners.
     var listener: UInt8 = 0
+    /// Downstream: glitches charged so far, and the low byte of the second in which the last one came.
+    var glitchSecond: UInt8 = 0
+    var glitches: UInt16 = 0
     /// Where the search for the end of a partial head goes on.
     var scanned: UInt32 = 0
     /// Bytes read and not yet used: part of a head, or requests that wait for their turn.

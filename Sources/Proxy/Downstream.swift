@@ -220,6 +220,10 @@ extension Worker {
             return 0
         case .complete(let length):
             own.pointee.flags.remove(.partialHead)
+            if head.connection.isOdd, !chargeHead(slot, head.connection) {
+                refuse(slot, .tooManyGlitches, startNs)
+                return 0
+            }
             return length + startExchange(slot, &head, at + length, count - length, length, startNs)
         }
     }

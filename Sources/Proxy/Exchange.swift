@@ -85,6 +85,8 @@ struct Exchange: BitwiseCopyable {
     /// How the body is framed for the client.
     var downstreamFraming = BodyFraming.none
     var interimResponses: UInt8 = 0
+    /// Chunk framing of the request that is not charged yet (`chargeChunks`).
+    var framingBytes: UInt32 = 0
 
     /// The request as written for the upstream, head and what came with it of the body. Kept to the end: it
     /// may be sent again, and logs and formatters of response fields read it.

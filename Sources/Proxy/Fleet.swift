@@ -56,7 +56,7 @@ package final class Fleet: Sendable {
         let (connectionsMax, acceptMax) = Self.connectionBounds(workers)
         for index in 0..<workers {
             let setup = WorkerSetup(
-                index: index, mailbox: mailboxes[index], memory: memories[index], accessLog: accessLog,
+                index: index, mailbox: mailboxes[index], memories: memories, accessLog: accessLog,
                 resolver: resolver, connectionsMax: connectionsMax, acceptMax: acceptMax)
             let thread = Thread(name: "worker-\(index)") { [self] in
                 if pin { _ = fl_pin_to_allowed_cpu(Int32(index)) }

@@ -32,7 +32,7 @@ extension Worker {
 
     private mutating func admit(_ fd: Int32, _ peer: SocketAddress, _ listener: UInt8, _ role: UInt8) {
         let limit = settings.connections
-        if limit > 0, downstreamCount >= Int(limit) {
+        if limit > 0, fleet.downstreamConnections >= Int(limit) {
             meter.add(.acceptOverload)
             Syscalls.close(fd)
             return

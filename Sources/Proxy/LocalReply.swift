@@ -107,7 +107,10 @@ extension Worker {
         if answer.reason != .none { x.pointee.reason = answer.reason }
         x.pointee.serviceMs = -1
         x.pointee.downstreamFraming = .length
-        if !x.pointee.flags.contains(.requestComplete) || isRetired(x.pointee.downstream) {
+        // What follows a CONNECT that came to nothing was meant for the tunnel: it is no request of ours.
+        if !x.pointee.flags.contains(.requestComplete) || x.pointee.flags.contains(.connect)
+            || isRetired(x.pointee.downstream)
+        {
             x.pointee.flags.insert(.closeDownstream)
         }
         let headers = responseHeaders

@@ -73,11 +73,11 @@ extension Worker {
 
     /// A slot for one more exchange, its content still to be written; nil: a limit is reached.
     private mutating func admitExchange() -> UInt32? {
-        if settings.requests > 0, exchanges.inUse >= Int(settings.requests) {
+        if settings.requests > 0, fleet.total(.requestsActive) >= Int(settings.requests) {
             meter.add(.requestOverload)
             return nil
         }
-        if settings.memoryBytes > 0, buffers.bytesInUse > Int(settings.memoryBytes) {
+        if settings.memoryBytes > 0, fleet.total(.memoryBufferUsedBytes) > Int(settings.memoryBytes) {
             meter.add(.requestOverload)
             return nil
         }
@@ -106,12 +106,13 @@ extension Worker {
             // silently.
             return Refusal(status: 403, reason: .badRequest, details: "upgrade_failed")
         }
-        if head.isAbsoluteForm, role != .outbound, head.request.scheme.equals("https") {
-            return Refusal(status: 403, reason: .badRequest, details: "scheme_mismatch")
-        }
-        if head.isAbsoluteForm, role == .outbound, head.request.scheme.equals("https") {
+        if head.isAbsoluteForm {
+            // A request to a forward proxy looks so; to anybody else hardly ever.
+            if role != .outbound { meter.add(.glitchAbsoluteForm) }
             // Asking a proxy to fetch https in the clear would drop the encryption the client believes in.
-            return Refusal(status: 403, reason: .badRequest, details: "scheme_mismatch")
+            if head.request.scheme.equals("https") {
+                return Refusal(status: 403, reason: .badRequest, details: "scheme_mismatch")
+            }
         }
         if head.method == .options, head.request.path.equals("*") {
             return Refusal(status: 404, reason: .noRoute, details: "absolute_path_rejected")
@@ -281,6 +282,7 @@ extension Worker {
         }
         let step = own.pointee.requestDecoder.decode(body, count)
         if step.status == .bad { return nil }
+        if !chargeChunks(number, taken: step.consumed, produced: step.produced) { return nil }
         if step.produced > 0 {
             withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16) { size in
                 let digits = writeHex(UInt64(step.produced), to: size.baseAddress!)
@@ -294,6 +296,7 @@ extension Worker {
         if step.status == .done {
             buffers.append(&own.pointee.head, "0\r\n\r\n")
             own.pointee.flags.insert(.requestComplete)
+            if own.pointee.requestDecoder.hasTrailers { meter.add(.glitchTrailers) }
         }
         return step.consumed
     }
@@ -318,14 +321,19 @@ extension Worker {
             if own.pointee.requestRemaining == 0 { requestCompleted(number) }
         } else {
             let step = own.pointee.requestDecoder.decode(bytes, count)
-            if step.status == .bad {
+            if step.status == .bad
+                || !chargeChunks(number, taken: step.consumed, produced: step.produced)
+            {
                 badRequestBody(number)
                 return count
             }
             used = step.consumed
             own.pointee.requestBodyBytes += UInt64(step.produced)
             alive = sendChunk(upstream, bytes, step.produced, last: step.status == .done)
-            if step.status == .done { requestCompleted(number) }
+            if step.status == .done {
+                if own.pointee.requestDecoder.hasTrailers { meter.add(.glitchTrailers) }
+                requestCompleted(number)
+            }
         }
         own.pointee.requestWireBytes += UInt64(used)
         // A peer that takes no more may have answered: its answer counts, not our failure to send. It is

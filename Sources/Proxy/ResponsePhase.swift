@@ -48,6 +48,7 @@ extension Worker {
                 meter.add(.upstreamReadBytes, UInt64(count))
                 if buffered {
                     own.pointee.input.end &+= UInt32(truncatingIfNeeded: count)
+                    if x.pointee.step == .awaitingResponse, headIsPartial(own) { continue }
                     var waiting = own.pointee.input
                     own.pointee.input = Buffer()
                     useResponse(slot, waiting.bytes, waiting.count)
@@ -78,6 +79,16 @@ extension Worker {
                 return
             }
         }
+    }
+
+    /// Whether what came of a head cannot be all of it: a head that drips is parsed once, not once a byte.
+    private func headIsPartial(_ own: UnsafeMutablePointer<Connection>) -> Bool {
+        let held = own.pointee.input.count
+        if held >= Limits.headBytes { return false }
+        var scanned = Int(own.pointee.scanned)
+        if H1Parser.mayBeComplete(own.pointee.input.bytes, held, scanned: &scanned) { return false }
+        own.pointee.scanned = UInt32(truncatingIfNeeded: scanned)
+        return true
     }
 
     /// An idle connection that speaks or ends is of no use to anybody.
@@ -141,7 +152,9 @@ extension Worker {
             maxFields: Limits.headFields)
         switch result {
         case .needMore:
-            buffers.append(&connection(x.pointee.upstream).pointee.input, bytes, count)
+            let own = connection(x.pointee.upstream)
+            buffers.append(&own.pointee.input, bytes, count)
+            own.pointee.scanned = UInt32(truncatingIfNeeded: count)
             return 0
         case .refused(let why):
             protocolError(number, why)
@@ -253,6 +266,7 @@ extension Worker {
         if head.keepsAlive { x.pointee.flags.insert(.upstreamKeepsAlive) }
         // The rest of a body nobody reads cannot be told from the next request.
         if !x.pointee.flags.contains(.requestComplete) {
+            meter.add(.glitchEarlyResponse)
             x.pointee.flags.insert(.closeDownstream)
             x.pointee.flags.remove(.upstreamKeepsAlive)
         }
@@ -377,6 +391,7 @@ extension Worker {
             used = step.consumed
             produced = step.produced
             last = step.status == .done
+            if last, x.pointee.responseDecoder.hasTrailers { meter.add(.glitchTrailers) }
         case .untilClose, .none:
             break
         }

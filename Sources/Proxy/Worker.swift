@@ -13,6 +13,8 @@ package struct WorkerSetup: Sendable {
     package var index: Int
     package var mailbox: Mailbox<WorkerLetter>
     package var memory: MeterMemory
+    /// Every worker's, this one's included: limits are the process's.
+    package var memories: [MeterMemory]
     package var accessLog: AccessLog?
     package var resolver: Resolver
     package var connectionsMax: Int
@@ -20,12 +22,13 @@ package struct WorkerSetup: Sendable {
     package var acceptMax: Int
 
     package init(
-        index: Int, mailbox: Mailbox<WorkerLetter>, memory: MeterMemory, accessLog: AccessLog?,
+        index: Int, mailbox: Mailbox<WorkerLetter>, memories: [MeterMemory], accessLog: AccessLog?,
         resolver: Resolver, connectionsMax: Int, acceptMax: Int
     ) {
         self.index = index
         self.mailbox = mailbox
-        self.memory = memory
+        memory = memories[index]
+        self.memories = memories
         self.accessLog = accessLog
         self.resolver = resolver
         self.connectionsMax = connectionsMax
@@ -60,6 +63,7 @@ enum SpecialEvent {
 struct Worker: ~Copyable {
     let setup: WorkerSetup
     let meter: Meter
+    let fleet: FleetMeters
     let poller: Poller
     var connections: Slab<Connection>
     var exchanges: Slab<Exchange>
@@ -152,6 +156,7 @@ struct Worker: ~Copyable {
         self.connections = connections
         self.exchanges = exchanges
         meter = setup.memory.meter
+        fleet = FleetMeters(setup.memories)
         nowNs = Syscalls.monotonicNs()
         realtimeOffsetNs = Syscalls.realtimeNs() &- nowNs
         wheel = TimerWheel(nowMs: nowNs / 1_000_000)
@@ -189,6 +194,7 @@ struct Worker: ~Copyable {
         responseHeaders.deallocate()
         listeners.deallocate()
         roundRobinTurns.deallocate()
+        fleet.deallocate()
     }
 
     /// A response head with all its edits, and a body small enough to ride with it.

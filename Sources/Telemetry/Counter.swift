@@ -57,10 +57,19 @@ public enum Counter: Int, CaseIterable, Sendable {
     case configGeneration
     case loopTurns, loopEvents
 
-    // Odd but legal behaviour of peers.
-    case glitchEmptyLine, glitchBareLineFeed, glitchAbsoluteForm, glitchDuplicateLength
-    case glitchUnderscoreName, glitchEarlyResponse, glitchIdleBytes, glitchInterimFlood
-    case glitchTrailers, glitchHalfClose
+    // Odd behaviour of peers that costs little, or that ends the connection by itself.
+    case glitchBareLineFeed, glitchAbsoluteForm, glitchEarlyResponse, glitchIdleBytes, glitchInterimFlood
+    case glitchTrailers
+
+    // Odd behaviour that is charged to the connection's budget, in the order of `Glitch`.
+    case glitchReset, glitchMadeReset, glitchContinuation, glitchSettings, glitchPing, glitchEmptyData
+    case glitchPriority, glitchWindowUpdate, glitchHeadTooLarge, glitchMalformed, glitchZeroWindow
+    case glitchUnknownFrame, glitchEmptyLine, glitchRepeatedLength, glitchChunkFraming
+
+    // Connections ended because their budget was spent, by what spent the last of it; the same order.
+    case cutReset, cutMadeReset, cutContinuation, cutSettings, cutPing, cutEmptyData
+    case cutPriority, cutWindowUpdate, cutHeadTooLarge, cutMalformed, cutZeroWindow
+    case cutUnknownFrame, cutEmptyLine, cutRepeatedLength, cutChunkFraming
 
     // Carriers removed by `guard: strip`, in the order of `Carrier`'s names here.
     case guardQuery, guardPreviewHost, guardHeader, guardCookie, guardBaggage, guardTracestate, guardTraceID
@@ -83,6 +92,9 @@ public enum Counter: Int, CaseIterable, Sendable {
     private static func at(_ first: Counter, _ offset: UInt8, of count: UInt8) -> Counter {
         unsafeBitCast(UInt8(first.cell) &+ min(offset, count &- 1), to: Counter.self)
     }
+
+    public static func glitch(_ what: Glitch) -> Counter { at(.glitchReset, what.rawValue, of: 15) }
+    public static func cut(_ what: Glitch) -> Counter { at(.cutReset, what.rawValue, of: 15) }
 
     /// The counter of a request refused with `status`; other statuses count as 400.
     public static func badRequest(status: UInt16) -> Counter {

@@ -136,11 +136,28 @@ struct CounterFamily: Sendable {
         counter(
             "fairlead_glitches_total", "Odd but legal behaviour of peers.", by: "name",
             [
-                "empty_line": .glitchEmptyLine, "bare_line_feed": .glitchBareLineFeed,
-                "absolute_form": .glitchAbsoluteForm, "duplicate_length": .glitchDuplicateLength,
-                "underscore_name": .glitchUnderscoreName, "early_response": .glitchEarlyResponse,
-                "idle_bytes": .glitchIdleBytes, "interim_flood": .glitchInterimFlood,
-                "trailers": .glitchTrailers, "half_close": .glitchHalfClose,
+                "absolute_form": .glitchAbsoluteForm, "bare_line_feed": .glitchBareLineFeed,
+                "early_response": .glitchEarlyResponse, "idle_bytes": .glitchIdleBytes,
+                "interim_flood": .glitchInterimFlood, "trailers": .glitchTrailers,
+                "reset": .glitchReset, "made_reset": .glitchMadeReset,
+                "continuation": .glitchContinuation, "settings": .glitchSettings,
+                "ping": .glitchPing, "empty_data": .glitchEmptyData, "priority": .glitchPriority,
+                "window_update": .glitchWindowUpdate, "head_too_large": .glitchHeadTooLarge,
+                "malformed": .glitchMalformed, "zero_window": .glitchZeroWindow,
+                "unknown_frame": .glitchUnknownFrame, "empty_line": .glitchEmptyLine,
+                "repeated_length": .glitchRepeatedLength, "chunk_framing": .glitchChunkFraming,
+            ]),
+        counter(
+            "fairlead_connections_cut_total",
+            "Client connections ended because their budget of glitches was spent.", by: "name",
+            [
+                "reset": .cutReset, "made_reset": .cutMadeReset, "continuation": .cutContinuation,
+                "settings": .cutSettings, "ping": .cutPing, "empty_data": .cutEmptyData,
+                "priority": .cutPriority, "window_update": .cutWindowUpdate,
+                "head_too_large": .cutHeadTooLarge, "malformed": .cutMalformed,
+                "zero_window": .cutZeroWindow, "unknown_frame": .cutUnknownFrame,
+                "empty_line": .cutEmptyLine, "repeated_length": .cutRepeatedLength,
+                "chunk_framing": .cutChunkFraming,
             ]),
     ]
 

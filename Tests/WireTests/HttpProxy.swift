@@ -6,15 +6,26 @@ final class HttpProxy: Sendable {
     let port: UInt16
     let adminPort: UInt16
     let folder: TemporaryDirectory
+    /// Open when it had become ready.
+    let descriptorsAtStart: Int
 
     /// An edge on a port of its own whose every request goes to the endpoints at `upstreams`, but for
     /// `/direct` (answered by the proxy itself) and `/timeout` (300 ms). `spec`: lines of the Proxy's spec.
-    init(
+    convenience init(
         to upstreams: [UInt16], spec: [String] = [], arguments: [String] = [],
         environment: [String: String] = [:], shell: String? = nil
     ) throws {
+        try self.init(
+            Self.documents(upstreams, spec), arguments: arguments, environment: environment, shell: shell)
+    }
+
+    /// An edge of the given documents, whose port 80 it takes for its own.
+    init(
+        _ documents: String, arguments: [String] = [], environment: [String: String] = [:],
+        shell: String? = nil
+    ) throws {
         folder = try TemporaryDirectory()
-        try folder.write("conf/edge.yaml", Self.documents(upstreams, spec))
+        try folder.write("conf/edge.yaml", documents)
         port = try freeLoopbackPort()
         var command =
             try [Programs.fairlead(), "run", folder.file("conf"), "--admin", "127.0.0.1:0"]
@@ -25,6 +36,7 @@ final class HttpProxy: Sendable {
         try process.waitForLine("ready")
         let line = try process.waitForLine("admin on ")
         adminPort = line.split(separator: ":").last.flatMap { UInt16($0) } ?? 0
+        descriptorsAtStart = listFolder("/proc/\(process.pid)/fd").count
     }
 
     static func documents(_ upstreams: [UInt16], _ spec: [String] = [], bind: String = "127.0.0.1") -> String
@@ -140,6 +152,24 @@ final class HttpProxy: Sendable {
             "fairlead_tunnels_active", "fairlead_memory_buffer_used_bytes",
         ]
         for gauge in gauges { try waitUntil("\(gauge) to be 0") { try metric(gauge) == 0 } }
+    }
+
+    /// Waits until nothing is left of what was served: no exchange, buffer or client, and no descriptor but
+    /// those the process had at its start and the upstream connections it keeps.
+    func waitUntilNothingIsLeft() throws {
+        try waitUntilQuiet()
+        var seen = ""
+        do {
+            try waitUntil("") {
+                let open = try metric("fairlead_upstream_connections_active")
+                let kept = try metric("fairlead_pool_idle_connections")
+                let descriptors = listFolder("/proc/\(process.pid)/fd").count
+                seen = "\(descriptors) descriptors, \(open) upstream connections, \(kept) of them kept"
+                return open == kept && descriptors - kept <= descriptorsAtStart
+            }
+        } catch {
+            throw TestFailure("left: \(seen); \(descriptorsAtStart) descriptors at the start")
+        }
     }
 
     /// Resident memory now, KiB.

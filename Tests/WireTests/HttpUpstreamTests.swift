@@ -230,7 +230,39 @@ struct HttpUpstream {
         ("endless head", "HTTP/1.1 200 OK\r\na: " + String(repeating: "x", count: 300_000)),
         ("too many lines", "HTTP/1.1 200 OK\r\n" + String(repeating: "a: b\r\n", count: 101) + "\r\n"),
         ("101 nobody asked for", "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n"),
+        ("coding twice", head("transfer-encoding: chunked", "transfer-encoding: chunked") + "0\r\n\r\n"),
+        ("coding not last", head("transfer-encoding: chunked, gzip") + "0\r\n\r\n"),
+        ("coding and length of zero", head("transfer-encoding: chunked", "content-length: 0")),
+        ("length with a sign", head("content-length: +2") + "ab"),
+        ("length beyond 64 bits", head("content-length: 18446744073709551618") + "ab"),
+        ("length empty", head("content-length:")),
+        ("CR in a value", head("a: b\rc: d", "content-length: 0")),
+        ("LF in a value", head("a: b\nset-cookie: evil=1", "content-length: 0")),
+        ("NUL in a name", head("a\u{0}: b", "content-length: 0")),
+        ("no colon", head("nothing", "content-length: 0")),
+        ("empty name", head(": b", "content-length: 0")),
+        ("folding first", "HTTP/1.1 200 OK\r\n a: b\r\ncontent-length: 0\r\n\r\n"),
+        ("blank line first", "\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+        ("body without a head", "<html>hello</html>"),
+        ("lower-case version", "http/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+        ("version 1.2", "HTTP/1.2 200 OK\r\ncontent-length: 0\r\n\r\n"),
+        ("ICY", "ICY 200 OK\r\ncontent-length: 0\r\n\r\n"),
+        ("status of four digits", "HTTP/1.1 2000 OK\r\ncontent-length: 0\r\n\r\n"),
+        ("status of letters", "HTTP/1.1 2xx OK\r\ncontent-length: 0\r\n\r\n"),
+        ("status negative", "HTTP/1.1 -20 OK\r\ncontent-length: 0\r\n\r\n"),
+        ("two blanks before the status", "HTTP/1.1  200 OK\r\ncontent-length: 0\r\n\r\n"),
+        ("tab before the status", "HTTP/1.1\t200 OK\r\ncontent-length: 0\r\n\r\n"),
+        ("CR in the phrase", "HTTP/1.1 200 O\rK\r\ncontent-length: 0\r\n\r\n"),
+        ("NUL in the phrase", "HTTP/1.1 200 O\u{0}K\r\ncontent-length: 0\r\n\r\n"),
+        ("endless phrase", "HTTP/1.1 200 " + String(repeating: "x", count: 70_000)),
+        ("body behind 100", "HTTP/1.1 100 C\r\ncontent-length: 2\r\n\r\nab" + okResponse()),
+        ("chunks behind 103", "HTTP/1.1 103 E\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n" + okResponse()),
+        ("request for an answer", "GET / HTTP/1.1\r\nHost: h\r\n\r\n"),
     ]
+
+    private static func head(_ lines: String...) -> String {
+        (["HTTP/1.1 200 OK"] + lines).joined(separator: "\r\n") + "\r\n\r\n"
+    }
 
     @Test(arguments: refused.map(\.name))
     func malformedHeadIsRefused(_ name: String) throws {
@@ -256,6 +288,14 @@ struct HttpUpstream {
         ("chunk too long", "transfer-encoding: chunked", "5\r\n123456\r\n0\r\n\r\n"),
         ("chunk size overflow", "transfer-encoding: chunked", "1\r\na\r\nfffffffffffffffff\r\nabc"),
         ("cut in a chunk", "transfer-encoding: chunked", "ff\r\n12345"),
+        ("chunk ended by LF", "transfer-encoding: chunked", "5\r\n12345\n0\r\n\r\n"),
+        ("chunk size with a sign", "transfer-encoding: chunked", "1\r\na\r\n+5\r\n12345\r\n0\r\n\r\n"),
+        ("endless extension", "transfer-encoding: chunked", "5;" + String(repeating: "e", count: 2_000)),
+        (
+            "endless trailers", "transfer-encoding: chunked",
+            "0\r\n" + String(repeating: "a: b\r\n", count: 3_000)
+        ),
+        ("trailer with bare LF", "transfer-encoding: chunked", "1\r\na\r\n0\r\na: b\nc: d\r\n\r\n"),
     ]
 
     @Test(arguments: broken.map(\.name))
@@ -271,6 +311,58 @@ struct HttpUpstream {
         }
         try proxy.expectMetric(0, "fairlead_pool_idle_connections")
         try proxy.waitUntilQuiet()
+    }
+
+    /// Content where there must be none (RFC 9112 6.3) is not the next response.
+    @Test(arguments: [
+        ("HEAD", "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil", 200),
+        ("GET", "HTTP/1.1 204 No\r\ncontent-length: 4\r\n\r\nevil", 204),
+        ("GET", "HTTP/1.1 304 No\r\ncontent-length: 4\r\n\r\nevil", 304),
+        ("GET", "HTTP/1.1 204 No\r\ntransfer-encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n", 204),
+        ("GET", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nHTTP/1.1 200 OK\r\n", 200),
+    ])
+    func contentWhereThereIsNone(_ method: String, _ bytes: String, _ status: Int) throws {
+        let upstream = try ScriptedUpstream(.readRequest, .send(bytes), .readToEnd)
+        let proxy = try HttpProxy(to: [upstream.port])
+        let client = try proxy.connect()
+        for round in 1...3 {
+            try client.send("\(method) / HTTP/1.1\r\nHost: h\r\n\r\n")
+            #expect(try client.response(toHead: true).status == status)
+            #expect(upstream.connections == round, "the connection was used again")
+        }
+        try proxy.expectMetric(3, "fairlead_glitches_total", "name=\"idle_bytes\"")
+        client.close()
+        try proxy.waitUntilNothingIsLeft()
+    }
+
+    /// 101 to what was asked for in words, but not what was asked for.
+    @Test(arguments: [
+        "HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n", "HTTP/1.1 101 S\r\n\r\n",
+        "HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: websocket, h2c\r\n\r\n",
+    ])
+    func switchToAnotherProtocol(_ bytes: String) throws {
+        let upstream = try ScriptedUpstream(.readHead, .send(bytes), .readToEnd)
+        let proxy = try HttpProxy(to: [upstream.port])
+        let client = try proxy.connect()
+        let answer = try client.get("/", ["Connection: upgrade", "Upgrade: websocket"])
+        #expect(answer.status == 502 && answer.value("x-fairlead-reason") == "upstream-protocol")
+        try proxy.expectMetric(0, "fairlead_tunnels_total")
+    }
+
+    /// A head that drips is read once, not once a byte, and ends at its limit.
+    @Test func headThatDrips() throws {
+        let upstream = try RawUpstream { connection, _ in
+            guard (try? connection.request()) != nil else { return }
+            try? connection.send("HTTP/1.1 200 OK\r\n")
+            let piece = Array("x: \(String(repeating: "y", count: 36))\r\n".utf8)
+            for _ in 0..<5_000 {
+                guard (try? connection.send(piece)) != nil else { return }
+            }
+        }
+        let proxy = try HttpProxy(to: [upstream.port])
+        let answer = try proxy.connect().get("/")
+        #expect(answer.status == 502 && answer.value("x-fairlead-reason") == "upstream-protocol")
+        try proxy.waitUntilNothingIsLeft()
     }
 
     @Test func bytesAfterTheResponseAreNobodysAnswer() throws {
