@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 // The layering of the program, enforced by the compiler: a target can only import what it names here.
 //
-//   C* < Base < {Loop, HTTP} < Lanes < {Config, Telemetry} < Proxy < {Admin, Demo} < fairlead
+//   C* < Base < {Loop, HTTP, Sniff} < Lanes < {Config, Telemetry} < Proxy < {Admin, Demo} < fairlead
 //
 // ARCHITECTURE.md says why each boundary is where it is.
 import PackageDescription
@@ -42,10 +42,11 @@ let package = Package(
         library("Base", ["CLinux"]),
         library("Loop", ["Base", "CLinux"]),
         library("HTTP", ["Base", "CLinux"]),
+        library("Sniff", ["Base", "CLinux"]),
         library("Lanes", ["Base", "HTTP", "CRE2", "COpenSSL"]),
         library("Config", ["Base", "CLinux", "CRE2", "HTTP", "Lanes", "Yams"]),
         library("Telemetry", ["Base", "CLinux", "CZlib", "Loop"]),
-        library("Proxy", ["Base", "CLinux", "Loop", "HTTP", "Lanes", "Telemetry"]),
+        library("Proxy", ["Base", "CLinux", "Loop", "HTTP", "Sniff", "Lanes", "Telemetry"]),
         library(
             "Admin", ["Base", "CLinux", "Loop", "HTTP", "Lanes", "Config", "Telemetry", "Proxy"]),
         // The demo's documents are compiled in: it runs from anywhere. `Documents` is a link to config/demo.
@@ -64,12 +65,13 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Base", "CLinux"], path: "Tests/Support",
             swiftSettings: swiftSettings),
-        // What the fuzz targets of Tests/Fuzz check; their seeds are replayed by HTTPTests.
+        // What the fuzz targets of Tests/Fuzz check; their seeds are replayed by HTTPTests and SniffTests.
         .target(
-            name: "FuzzInvariants", dependencies: ["Base", "HTTP"], path: "Tests/Fuzz/Invariants",
+            name: "FuzzInvariants", dependencies: ["Base", "HTTP", "Sniff"], path: "Tests/Fuzz/Invariants",
             swiftSettings: swiftSettings),
         tests("BaseTests", ["Base", "CLinux", "TestSupport"]),
         tests("LoopTests", ["Loop", "Base", "CLinux", "TestSupport"]),
+        tests("SniffTests", ["Sniff", "Base", "FuzzInvariants", "TestSupport"]),
         tests("HTTPTests", ["HTTP", "Base", "CLinux", "FuzzInvariants", "TestSupport"]),
         .testTarget(
             name: "FuzzLanesTests", dependencies: ["Lanes", "HTTP", "Base", "TestSupport"],

@@ -114,7 +114,7 @@ enum ModelJSON {
         ].filter(\.0).map(\.1)
     }
 
-    private static func text(_ range: CIDR) -> String {
+    static func text(_ range: CIDR) -> String {
         let isIPv4 = range.prefixLength >= 96 && range.high == 0 && range.low >> 32 == 0xFFFF
         let address = SocketAddress(high: range.high, low: range.low, port: 0, isIPv4: isIPv4)
         let bare = withUnsafeTemporaryAllocation(of: UInt8.self, capacity: SocketAddress.textBytesMax) {
@@ -161,7 +161,27 @@ enum ModelJSON {
                             }
                         }
                     }
+                    if listener.takesProxyHeader { $0.member("proxyProtocol", true) }
+                    if let connections = listener.connections { servers(connections, &$0) }
                     source(listener.source, &$0)
+                }
+            }
+        }
+    }
+
+    /// The servers of a TLS or TCP port, with what becomes of their connections.
+    private static func servers(_ model: ConnectionsModel, _ json: inout JSONWriter) {
+        json.member("protocol", model.isTLS ? "TLS" : "TCP")
+        json.array("servers") { list in
+            for server in model.servers {
+                list.object {
+                    $0.member("names", server.names)
+                    switch server.action {
+                    case .relay(let routes):
+                        $0.array("relay") { list in
+                            for route in routes { list.object { RouteJSON.connection(route, &$0) } }
+                        }
+                    }
                 }
             }
         }

@@ -47,6 +47,15 @@ enum RouteJSON {
         if route.timeoutMs != 0 { json.member("timeoutMs", route.timeoutMs) }
     }
 
+    /// A route of connections.
+    static func connection(_ route: ConnectionRouteModel, _ json: inout JSONWriter) {
+        ModelJSON.source(route.route.source, &json)
+        if !route.destinationSubnets.isEmpty {
+            json.member("destinationSubnets", route.destinationSubnets.map(ModelJSON.text))
+        }
+        action(route.route.action, &json)
+    }
+
     private static func headers(_ key: String, _ operations: HeaderOperations, _ json: inout JSONWriter) {
         if !operations.isEmpty { json.object(key) { ModelJSON.headers(operations, &$0) } }
     }

@@ -27,11 +27,26 @@ public enum Limits {
     public static let tracestateMembers = 32
     /// Label sets that metrics can tell apart over the life of the process; more are counted as unknown.
     public static let metricLabels = 65_536
+    /// Server names of opaque TLS that metrics can tell apart: clients choose them, so they must not use up
+    /// the room of services.
+    public static let metricServerNames = 1_024
     /// Lane names that metrics can tell apart over the life of the process.
     public static let metricLanes = 16_384
 
     /// Bytes of an `x-fairlead-explain` value: what common clients still accept in one field.
     public static let explanationBytes = 8_000
+
+    // MARK: first bytes of a connection
+
+    /// Bytes of a ClientHello, record headers included: one record's worth, ten times what post-quantum key
+    /// shares take.
+    public static let clientHelloBytes = 16_384
+    /// Bytes of a server name (RFC 1035 2.3.4).
+    public static let serverNameBytes = 255
+    /// Bytes of the list of application protocols that are kept: registered names have at most 15.
+    public static let applicationProtocolBytes = 512
+    /// Bytes of a PROXY header, version 2, with its extras: a client certificate is the largest known.
+    public static let proxyHeaderBytes = 4_096
 
     // MARK: buffers
 
@@ -126,6 +141,11 @@ public enum Limits {
     @inlinable public static var meterRequestCells: Int { 2_048 }
     /// Series of lane events that one worker keeps (32 bytes each). A power of two.
     @inlinable public static var meterLaneCells: Int { 2_048 }
+    /// Series of the TCP metrics that one worker keeps (64 bytes each). A power of two.
+    @inlinable public static var meterStreamCells: Int { 1_024 }
+    /// Bytes that a relayed connection has moved before they are counted, so that long ones are seen early
+    /// and each piece costs nothing.
+    @inlinable public static var relayReportBytes: UInt64 { 1 << 20 }
     /// Label sets, lanes included, that a process names in metrics over all its configurations.
     public static let meterNames = 65_536
     /// Access log bytes that one worker may have waiting: about 2,000 records, 40 ms at 50,000 requests a

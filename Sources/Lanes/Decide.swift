@@ -126,7 +126,7 @@ private func findRoute<Trace: DecisionTrace>(
 }
 
 /// Draws the target by weight (istio-semantics.md 5.1) and chooses its endpoints.
-private func forward(
+func forward(
     _ route: UnsafePointer<Route>, _ context: DecisionContext, _ decision: inout Decision
 ) {
     let targets = route.pointee.targets

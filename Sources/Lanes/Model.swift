@@ -89,7 +89,10 @@ public struct ListenerModel: Sendable {
     /// Index into `routeTables`: the table of an edge port or an inbound port; on `outbound` the table of
     /// each destination port.
     public var tables: [PortTable]
-    /// Inbound only: the application.
+    /// Servers that take connections before any request is read; nil: requests follow at once.
+    public var connections: ConnectionsModel?
+    /// A PROXY header must begin each connection; its address is the client's.
+    public var takesProxyHeader = false
     public var source: SourceRef
 
     public init(
@@ -130,6 +133,8 @@ public struct VirtualHostModel: Sendable {
     public var routes: [RouteModel]
     /// Gateway `tls.httpsRedirect`: 301 before any route, decided on x-forwarded-proto.
     public var httpsRedirect = false
+    /// A port of another protocol than HTTP: for CONNECT, and no port that a Host without one may mean.
+    public var isStream = false
 
     public init(name: String, domains: [String], routes: [RouteModel]) {
         self.name = name
@@ -272,6 +277,8 @@ public struct ClusterModel: Sendable {
     public var port: UInt16
     public var loadBalancing = LoadBalancing.leastRequest
     public var connectTimeoutMs: UInt64 = 10_000
+    /// Version of the PROXY header that begins each connection (DestinationRule `proxyProtocol`); 0: none.
+    public var proxyHeaderVersion: UInt8 = 0
     public var endpoints: [EndpointModel] = []
     /// Which endpoints each lane has here, by lane index, endpoint indexes into `endpoints`. A lane that
     /// lists this service but selects nothing has an empty list.

@@ -44,6 +44,7 @@ public final class Registry: Sendable {
         var labelIDs: [DestinationLabels: UInt32] = [DestinationLabels(): 0]
         var lanes: [String] = [""]
         var laneIDs: [String: UInt32] = ["": 0]
+        var serverNames: [String: UInt32] = [:]
     }
 
     private let state = Mutex(State())
@@ -99,6 +100,23 @@ public final class Registry: Sendable {
             state.labelIDs[labels] = id
             return id
         }
+    }
+
+    /// The number of labels whose service is a TLS server name that no document knows; 0 where there are more
+    /// than `Limits.metricServerNames`.
+    public func serverNameID(_ name: String) -> UInt32 {
+        let known = state.withLock { state -> UInt32? in
+            if let id = state.serverNames[name] { return id }
+            return state.serverNames.count < Limits.metricServerNames ? nil : 0
+        }
+        if let known { return known }
+        var labels = DestinationLabels()
+        labels.service = name
+        labels.serviceName = "PassthroughCluster"
+        labels.canonicalRevision = "latest"
+        let id = labelsID(labels)
+        state.withLock { $0.serverNames[name] = id }
+        return id
     }
 
     public func labels(_ id: UInt32) -> DestinationLabels {

@@ -65,7 +65,7 @@ extension TableBuilder {
 
     // MARK: routes
 
-    private mutating func freeze(_ route: RouteModel) throws(TableError) -> Route {
+    mutating func freeze(_ route: RouteModel) throws(TableError) -> Route {
         let conditions = try freezeConditions(route.match)
         let request = try freezeLevels([route.requestHeaders], isRequest: true)
         let response = try freezeLevels([route.responseHeaders], isRequest: false)

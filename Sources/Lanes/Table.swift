@@ -65,6 +65,10 @@ public struct Listener: BitwiseCopyable {
     var tables: Frozen<PortRoutes>
     /// Outbound: names whose only HTTP port is not 80, to positions in `tables`.
     var onlyPort: ByteTable
+    /// nil: requests follow at once.
+    public var connections: UnsafePointer<ConnectionTable>?
+    /// A PROXY header must begin each connection.
+    public var takesProxyHeader: Bool
 }
 
 struct PortRoutes: BitwiseCopyable {
@@ -132,6 +136,8 @@ public struct Cluster: BitwiseCopyable {
     public var port: UInt16
     public var loadBalancing: LoadBalancing
     public var connectTimeoutMs: UInt64
+    /// Of the PROXY header that begins each connection; 0: none.
+    public var proxyHeaderVersion: UInt8
     /// Some endpoint's weight differs from another's.
     public var hasWeights: Bool
     public var endpoints: Frozen<Endpoint>

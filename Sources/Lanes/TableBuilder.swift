@@ -32,7 +32,11 @@ struct TableBuilder {
         clusters = arena.store(model.clusters.enumerated().map { freeze($1, index: $0) })
         do throws(TableError) {
             let hosts = try freezeRouteTables()
-            return UnsafePointer(arena.store(freezeTable(generation, policy, injected, hosts)))
+            var listeners: [Listener] = []
+            for (index, listener) in model.listeners.enumerated() {
+                listeners.append(try freeze(listener, index: index, hosts))
+            }
+            return UnsafePointer(arena.store(freezeTable(generation, policy, injected, listeners)))
         } catch {
             registry.release(addresses)
             throw error
@@ -41,7 +45,7 @@ struct TableBuilder {
 
     private mutating func freezeTable(
         _ generation: UInt64, _ policy: UnsafePointer<LanePolicy>?, _ injected: HeaderLevel,
-        _ hosts: [UnsafePointer<HostIndex>]
+        _ listeners: [Listener]
     ) -> Table {
         var unknown = DestinationLabels()
         unknown.canonicalRevision = "latest"
@@ -55,7 +59,7 @@ struct TableBuilder {
         let names = (0..<lanes.count).map { (lanes[$0].pointee.name, UInt32($0)) }
         return Table(
             generation: generation, proxy: freezeProxy(),
-            listeners: arena.store(model.listeners.enumerated().map { freeze($1, index: $0, hosts) }),
+            listeners: arena.store(listeners),
             clusters: clusters, policy: policy, lanes: lanes,
             unknownLabelsID: registry.labelsID(unknown),
             passthroughLabelsID: registry.labelsID(passthrough),
@@ -90,22 +94,23 @@ struct TableBuilder {
 
     // MARK: listeners
 
-    private func freeze(
+    private mutating func freeze(
         _ listener: ListenerModel, index: Int, _ hosts: [UnsafePointer<HostIndex>]
-    ) -> Listener {
+    ) throws(TableError) -> Listener {
         let tables = listener.tables.filter { hosts.indices.contains($0.routeTable) }
             .sorted { $0.port < $1.port }
         return Listener(
             name: arena.store(listener.name), role: listener.role, address: listener.address, index: index,
             tables: arena.store(tables.map { PortRoutes(port: $0.port, hosts: hosts[$0.routeTable]) }),
-            onlyPort: listener.role == .outbound ? onlyPorts(tables) : ByteTable())
+            onlyPort: listener.role == .outbound ? onlyPorts(tables) : ByteTable(),
+            connections: try freeze(listener.connections), takesProxyHeader: listener.takesProxyHeader)
     }
 
     /// Names that one port has and port 80 has not.
     private func onlyPorts(_ tables: [PortTable]) -> ByteTable {
         var positions: [String: [Int]] = [:]
         for (position, table) in tables.enumerated() {
-            for host in model.routeTables[table.routeTable].virtualHosts {
+            for host in model.routeTables[table.routeTable].virtualHosts where !host.isStream {
                 for domain in host.domains where !domain.contains("*") {
                     if positions[domain]?.last != position {
                         positions[domain, default: []].append(position)
@@ -134,7 +139,7 @@ struct TableBuilder {
             name: arena.store(cluster.name), service: arena.store(cluster.service),
             serviceNamespace: arena.store(cluster.serviceNamespace), subset: arena.store(cluster.subset),
             port: cluster.port, loadBalancing: cluster.loadBalancing,
-            connectTimeoutMs: cluster.connectTimeoutMs,
+            connectTimeoutMs: cluster.connectTimeoutMs, proxyHeaderVersion: cluster.proxyHeaderVersion,
             hasWeights: Set(cluster.endpoints.map(\.weight)).count > 1,
             endpoints: arena.store(cluster.endpoints.map { freeze($0, of: cluster) }),
             all: healthy(cluster.endpoints.indices), stable: healthy(cluster.stable),

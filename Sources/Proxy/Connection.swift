@@ -39,6 +39,8 @@ struct ConnectionFlags: OptionSet, BitwiseCopyable {
     static let idle = ConnectionFlags(rawValue: 1 << 12)
     /// Downstream: part of a head came, and its deadline runs.
     static let partialHead = ConnectionFlags(rawValue: 1 << 13)
+    /// Upstream: for one exchange alone; not kept for others.
+    static let single = ConnectionFlags(rawValue: 1 << 14)
 }
 
 struct Connection: BitwiseCopyable {
@@ -50,12 +52,14 @@ struct Connection: BitwiseCopyable {
     var flags: ConnectionFlags = []
     var side: ConnectionSide
     var transport = Transport.plain
+    /// Downstream.
+    var stage = ConnectionStage.requests
     /// Downstream: index into the worker's listeners.
     var listener: UInt8 = 0
     /// Downstream: glitches charged so far, and the low byte of the second in which the last one came.
     var glitchSecond: UInt8 = 0
     var glitches: UInt16 = 0
-    /// Where the search for the end of a partial head goes on.
+    /// Where the search for the end of a partial head goes on; in other stages the bytes worth waiting for.
     var scanned: UInt32 = 0
     /// Bytes read and not yet used: part of a head, or requests that wait for their turn.
     var input = Buffer()
@@ -88,7 +92,8 @@ extension UnsafeMutablePointer<Connection> {
     /// The client's address in text; holds as long as the connection.
     var peerAddressText: ByteView { ByteView(peerTextBytes, Int(pointee.peerTextLength)) }
 
-    /// Writes the text once, when the connection is accepted. An address has at most 39 characters.
+    /// Writes the text when the connection is accepted, and when a PROXY header tells another address. An
+    /// address has at most 39 characters.
     func writePeerText() {
         pointee.peerTextLength = UInt8(truncatingIfNeeded: pointee.peer.writeAddress(to: peerTextBytes))
     }

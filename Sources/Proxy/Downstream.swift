@@ -138,6 +138,10 @@ extension Worker {
         let own = connection(slot)
         var scanned = Int(own.pointee.scanned)
         let held = own.pointee.input.count
+        if own.pointee.stage != .requests {
+            if held >= scanned { continueInput(slot) }
+            return
+        }
         if !H1Parser.mayBeComplete(own.pointee.input.bytes, held, scanned: &scanned),
             held < Int(settings.headerBytes)
         {
@@ -158,7 +162,7 @@ extension Worker {
 
     /// Takes bytes apart: heads become exchanges, bodies go to their upstream, what must wait is kept. The
     /// bytes may be written over.
-    private mutating func useInput(_ slot: UInt32, _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int) {
+    mutating func useInput(_ slot: UInt32, _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int) {
         let own = connection(slot)
         let generation = own.pointee.generation
         var at = bytes
@@ -183,6 +187,10 @@ extension Worker {
                 continue
             }
             if own.pointee.flags.contains(.closeAfterFlush) { return }
+            if own.pointee.stage != .requests {
+                useOpening(slot, at, left)
+                return
+            }
             if requests == Limits.pipelinePerTurn || !own.pointee.output.isEmpty {
                 buffers.append(&own.pointee.input, at, left)
                 if own.pointee.output.isEmpty { enqueue(slot) }
@@ -263,6 +271,10 @@ extension Worker {
             return
         }
         let exchangeSlot = own.pointee.exchange
+        if exchangeSlot == noSlot, own.pointee.stage != .requests {
+            openingTimeout(slot)
+            return
+        }
         if exchangeSlot == noSlot {
             if own.pointee.input.isEmpty {
                 if own.pointee.output.isEmpty, own.pointee.flags.contains(.served) {

@@ -48,6 +48,8 @@ struct ExchangeFlags: OptionSet, BitwiseCopyable {
     static let countedActive = ExchangeFlags(rawValue: 1 << 13)
     /// Counted in `Worker.laneRequestsInFlight`.
     static let inLane = ExchangeFlags(rawValue: 1 << 14)
+    /// No request: the connection itself is relayed (see Relay). `.connect` is set too.
+    static let raw = ExchangeFlags(rawValue: 1 << 15)
 }
 
 struct Exchange: BitwiseCopyable {
@@ -89,7 +91,8 @@ struct Exchange: BitwiseCopyable {
     var framingBytes: UInt32 = 0
 
     /// The request as written for the upstream, head and what came with it of the body. Kept to the end: it
-    /// may be sent again, and logs and formatters of response fields read it.
+    /// may be sent again, and logs and formatters of response fields read it. Of a tunnel, the server name of
+    /// its ClientHello follows.
     var head = Buffer()
     /// Bytes of `head` that are the head proper: what follows is body.
     var headBytes: UInt32 = 0

@@ -117,10 +117,18 @@ extension Worker {
             if laneRequestsInFlight == 0, table.pointee.proxy.memberLane.isEmpty { return }
         }
         let reading = x.pointee.decision.pointee.lane
-        meter.laneLost(
-            reason: loss.rawValue, lane: reading.metricsID, service: serviceLabels(x.pointee.decision))
+        let serverName = serverName(number)
+        var labels = serviceLabels(x.pointee.decision)
+        if x.pointee.decision.pointee.cluster == nil, !serverName.isEmpty,
+            let registry = held[Int(x.pointee.snapshot)].snapshot?.registry
+        {
+            // No document knows the destination: the name that the client gave does for it.
+            labels = registry.serverNameID(serverName.string)
+        }
+        meter.laneLost(reason: loss.rawValue, lane: reading.metricsID, service: labels)
         guard lossLog.mayLog(loss, nowMs: nowMs) else { return }
-        let service = x.pointee.decision.pointee.cluster?.pointee.service.string ?? "unknown"
+        var service = x.pointee.decision.pointee.cluster?.pointee.service.string ?? serverName.string
+        if service.isEmpty { service = "unknown" }
         let lane = x.pointee.decision.pointee.response.lane.string
         Log.warning(
             "lane \(loss.name): lane=\(lane.isEmpty ? "-" : lane) service=\(service): \(loss.remedy)")

@@ -47,6 +47,8 @@ extension Worker {
         connection(slot).writePeerText()
         meter.add(Counter.downstreamOpened(role: role))
         setTimeout(slot, settings.requestHeaderTimeoutMs)
+        let opening = listeners[Int(listener)].listener
+        if opening.pointee.connections != nil || opening.pointee.takesProxyHeader { open(slot, opening) }
     }
 
     /// Out of descriptors or memory: those who wait in the queue are served as soon as there is room again;

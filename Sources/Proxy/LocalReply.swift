@@ -100,6 +100,10 @@ extension Worker {
     /// Answers an exchange and ends it. The upstream side is settled already.
     mutating func reply(_ number: UInt32, _ answer: LocalReply) {
         let x = exchange(number)
+        if x.pointee.flags.contains(.raw) {
+            failRelay(number, answer)
+            return
+        }
         let isUpstreams = !answer.flags.isDisjoint(with: [.UF, .UC, .UR, .UH, .UPE])
         x.pointee.status = UInt16(truncatingIfNeeded: answer.status)
         x.pointee.details = answer.details

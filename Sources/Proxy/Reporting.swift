@@ -56,6 +56,10 @@ extension Worker {
     /// Counts and logs an exchange that is over.
     mutating func report(_ number: UInt32) {
         let x = exchange(number)
+        if x.pointee.flags.contains(.raw) {
+            reportRelay(number)
+            return
+        }
         let endNs = Syscalls.monotonicNs()
         if table != nil {
             var sample = RequestSample()
@@ -87,6 +91,7 @@ extension Worker {
         if let route = x.pointee.decision.pointee.route { record.route = route.pointee.name }
         record.details = x.pointee.details
         record.reason = view(x.pointee.reason.text)
+        record.serverName = serverName(number)
         if x.pointee.decision.pointee.laneDecision != .none {
             record.laneDecision = view(x.pointee.decision.pointee.laneDecision.text)
             record.laneCarrier = view(x.pointee.decision.pointee.lane.carrier.text)

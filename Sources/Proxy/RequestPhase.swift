@@ -72,7 +72,7 @@ extension Worker {
     }
 
     /// A slot for one more exchange, its content still to be written; nil: a limit is reached.
-    private mutating func admitExchange() -> UInt32? {
+    mutating func admitExchange() -> UInt32? {
         if settings.requests > 0, fleet.total(.requestsActive) >= Int(settings.requests) {
             meter.add(.requestOverload)
             return nil

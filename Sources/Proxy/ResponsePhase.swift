@@ -456,7 +456,7 @@ extension Worker {
             setDeadline(upstream, 0)
             if x.pointee.flags.contains(.upstreamKeepsAlive), leftover == 0,
                 connection.pointee.output.isEmpty, connection.pointee.input.isEmpty,
-                connection.pointee.flags.isDisjoint(with: [.peerClosing, .ended, .writeFailed])
+                connection.pointee.flags.isDisjoint(with: [.peerClosing, .ended, .writeFailed, .single])
             {
                 keepUpstream(upstream)
             } else {
@@ -470,6 +470,7 @@ extension Worker {
     /// The client has its response (or it is on its way): the exchange is over, its connection is not.
     mutating func finishExchange(_ number: UInt32) {
         let x = exchange(number)
+        if x.pointee.step == .tunnel { settleJudging(number) }
         let downstream = x.pointee.downstream
         let close = x.pointee.flags.contains(.closeDownstream)
         report(number)
@@ -487,6 +488,7 @@ extension Worker {
     /// The client is gone: nobody waits for the response.
     mutating func cancelExchange(_ number: UInt32) {
         let x = exchange(number)
+        if x.pointee.step == .tunnel { settleJudging(number) }
         if x.pointee.responseFlags.isEmpty { x.pointee.responseFlags.insert(.DC) }
         if x.pointee.responseFlags.contains(.DC), !x.pointee.flags.contains(.headSent) {
             x.pointee.status = 0

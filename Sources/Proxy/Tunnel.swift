@@ -5,6 +5,7 @@ internal import CLinux
 internal import HTTP
 internal import Lanes
 internal import Loop
+internal import Sniff
 internal import Telemetry
 
 extension Worker {
@@ -44,6 +45,11 @@ extension Worker {
     /// The connection of a CONNECT is there.
     mutating func establishTunnel(_ number: UInt32) {
         let x = exchange(number)
+        if x.pointee.flags.contains(.raw) {
+            relayEstablished(number)
+            beginTunnel(number)
+            return
+        }
         let answer: ByteView = "HTTP/1.1 200 OK\r\n\r\n"
         x.pointee.status = 200
         x.pointee.details = "via_upstream"
@@ -65,6 +71,11 @@ extension Worker {
         // What the client sent ahead of the answer.
         let downstream = x.pointee.downstream
         let own = connection(downstream)
+        let isOpaque = x.pointee.flags.isDisjoint(with: [.raw, .upgrade])
+        if isOpaque, x.pointee.role == .outbound {
+            own.pointee.stage = .clientHello
+            own.pointee.scanned = 0
+        }
         if !own.pointee.input.isEmpty {
             var waiting = own.pointee.input
             own.pointee.input = Buffer()
@@ -81,15 +92,27 @@ extension Worker {
         let fromClient = slot == x.pointee.downstream
         let other = fromClient ? x.pointee.upstream : x.pointee.downstream
         if fromClient {
-            if x.pointee.requestBodyBytes == 0 { judgeTunnel(number, bytes, count) }
-            x.pointee.requestBodyBytes += UInt64(count)
-            x.pointee.requestWireBytes += UInt64(count)
-        } else {
-            x.pointee.responseBodyBytes += UInt64(count)
-            x.pointee.responseWireBytes += UInt64(count)
+            if connection(slot).pointee.stage == .clientHello { judgeTunnel(number, bytes, count) }
         }
+        countTunnel(number, fromClient: fromClient, count)
         setTimeout(x.pointee.downstream, settings.idleTimeoutMs)
         if !send(other, bytes, count) { closeDownstream(x.pointee.downstream) }
+    }
+
+    private mutating func countTunnel(_ number: UInt32, fromClient: Bool, _ count: Int) {
+        let x = exchange(number)
+        if fromClient {
+            x.pointee.requestBodyBytes += UInt64(count)
+        } else {
+            x.pointee.responseBodyBytes += UInt64(count)
+        }
+        if x.pointee.flags.contains(.raw) {
+            countRelayed(number)
+        } else if fromClient {
+            x.pointee.requestWireBytes += UInt64(count)
+        } else {
+            x.pointee.responseWireBytes += UInt64(count)
+        }
     }
 
     /// One side sent all it will: so do we to the other, when what is pending is out.
@@ -129,17 +152,44 @@ extension Worker {
         endTransmission(own)
     }
 
-    /// The first bytes of a CONNECT tunnel tell what is beyond our sight (lanes.md 8).
+    /// The first bytes of a CONNECT tunnel tell what is beyond our sight (lanes.md 8). They go on as they
+    /// come; a copy is kept in the connection's input until the server name is whole.
     private mutating func judgeTunnel(_ number: UInt32, _ bytes: UnsafePointer<UInt8>, _ count: Int) {
-        let x = exchange(number)
-        guard x.pointee.flags.contains(.connect), x.pointee.role == .outbound else { return }
-        // A TLS record of type handshake (RFC 8446 5.1).
-        let isTLS = count >= 2 && bytes[0] == 0x16 && bytes[1] == 0x03
-        if isTLS {
-            noteLoss(number, .opaqueTLS)
-        } else if H1Lookahead.isRequestStart(bytes, count) == false {
-            noteLoss(number, .notHTTP)
+        let own = connection(exchange(number).pointee.downstream)
+        let held = own.pointee.input.count
+        if held + count < Int(own.pointee.scanned) {
+            buffers.append(&own.pointee.input, bytes, count)
+            return
         }
+        if held > 0 { buffers.append(&own.pointee.input, bytes, count) }
+        let seen = held > 0 ? ByteView(own.pointee.input.bytes, held + count) : ByteView(bytes, count)
+        switch ClientHello.read(seen, pathSpace) {
+        case .needMore(let need):
+            if held == 0 { buffers.append(&own.pointee.input, bytes, count) }
+            own.pointee.scanned = UInt32(truncatingIfNeeded: need)
+            return
+        case .complete(let hello):
+            noteServerName(number, hello.serverName)
+            noteLoss(number, .opaqueTLS)
+        case .refused: noteLoss(number, .opaqueTLS)
+        case .notTLS:
+            if !H1Lookahead.isRequestStart(seen.start, seen.count) { noteLoss(number, .notHTTP) }
+        }
+        stopJudging(own)
+    }
+
+    private mutating func stopJudging(_ own: UnsafeMutablePointer<Connection>) {
+        own.pointee.stage = .requests
+        own.pointee.scanned = 0
+        buffers.release(&own.pointee.input)
+    }
+
+    /// A tunnel ends before its ClientHello was whole: what began as TLS was TLS.
+    mutating func settleJudging(_ number: UInt32) {
+        let own = connection(exchange(number).pointee.downstream)
+        guard own.pointee.stage == .clientHello else { return }
+        if !own.pointee.input.isEmpty { noteLoss(number, .opaqueTLS) }
+        stopJudging(own)
     }
 }
 

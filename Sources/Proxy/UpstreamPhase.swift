@@ -31,7 +31,9 @@ extension Worker {
         let idle = pool.state(endpoint.pointee.id).pointee.idleHead
         // What pooled connections to a peer are worth after one was found dead is unknown: the retry makes
         // its own.
-        if idle != noSlot, own.pointee.flags.isDisjoint(with: [.connect, .retried]) {
+        if idle != noSlot, own.pointee.flags.isDisjoint(with: [.connect, .retried]),
+            cluster.pointee.proxyHeaderVersion == 0
+        {
             pool.remove(idle) { [base = connections.at(0)] in base + Int($0) }
             meter.add(.poolHits)
             meter.sub(.poolIdle)
@@ -164,6 +166,11 @@ extension Worker {
             return
         }
         setDeadline(slot, 0)
+        guard introduce(slot, number) else {
+            abandonUpstream(number)
+            connectFailed(number, ECONNRESET)
+            return
+        }
         sendRequest(number)
         if own.pointee.generation == 0 || own.pointee.exchange != number { return }
         let x = exchange(number)

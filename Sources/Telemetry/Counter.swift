@@ -78,6 +78,11 @@ public enum Counter: Int, CaseIterable, Sendable {
     case requestSeriesOverflow
     /// Lane events not counted because the table of lane series was full.
     case laneSeriesOverflow
+    /// TCP connections and bytes not counted because the table of their series was full.
+    case streamSeriesOverflow
+
+    // Connections closed before anything could be read of them as requests.
+    case refusedProxyHeader, refusedClientHello, refusedServerName, refusedLate
 
     /// The cell's position. The same as `rawValue`, but inlined into other modules: an enum without payload
     /// is one byte that counts its cases in order (a test holds both equal).

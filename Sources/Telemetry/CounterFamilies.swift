@@ -77,7 +77,9 @@ struct CounterFamily: Sendable {
                 "downstream_read": .downstreamReadBytes, "downstream_written": .downstreamWrittenBytes,
                 "upstream_read": .upstreamReadBytes, "upstream_written": .upstreamWrittenBytes,
             ]),
-        counter("fairlead_tunnels_total", "CONNECT and upgrade tunnels opened.", .tunnelsOpened),
+        counter(
+            "fairlead_tunnels_total", "Connections relayed: CONNECT, upgrades, TCP and TLS routes.",
+            .tunnelsOpened),
         gauge("fairlead_tunnels_active", "Tunnels now open.", .tunnelsOpened, minus: .tunnelsClosed),
     ]
 
@@ -124,6 +126,13 @@ struct CounterFamily: Sendable {
                 "request_head": .timeoutRequestHead, "request_body": .timeoutRequestBody,
                 "idle": .timeoutIdle, "stream_idle": .timeoutStreamIdle, "response": .timeoutResponse,
                 "drain": .timeoutDrain,
+            ]),
+        counter(
+            "fairlead_refused_connections_total", "Connections closed before their protocol began.",
+            by: "cause",
+            [
+                "proxy_header": .refusedProxyHeader, "client_hello": .refusedClientHello,
+                "server_name": .refusedServerName, "late": .refusedLate,
             ]),
         counter("fairlead_accept_errors_total", "Failures of accept(2).", .acceptErrors),
         counter(
@@ -184,6 +193,9 @@ struct CounterFamily: Sendable {
             ]),
         counter(
             "fairlead_series_overflow_total", "Events not counted by name: too many series.", by: "table",
-            ["requests": .requestSeriesOverflow, "lanes": .laneSeriesOverflow]),
+            [
+                "requests": .requestSeriesOverflow, "lanes": .laneSeriesOverflow,
+                "streams": .streamSeriesOverflow,
+            ]),
     ]
 }

@@ -10,12 +10,14 @@ internal import CLinux
 enum MeterLayout {
     static var counters: Int { 0 }
     static var counterWords: Int { 128 }
-    /// Worker's own notes: key, flags and cell of the last request; cells used; lane cells used.
+    /// Worker's own notes: key, flags and cell of the last request; cells used; lane cells used; stream cells
+    /// used.
     static var lastKey: Int { counterWords }
     static var lastFlags: Int { lastKey + 1 }
     static var lastCell: Int { lastKey + 2 }
     static var cellsUsed: Int { lastKey + 3 }
     static var laneCellsUsed: Int { lastKey + 4 }
+    static var streamCellsUsed: Int { lastKey + 5 }
     static var millisecondLadder: Int { lastKey + 8 }
     static var byteLadder: Int { millisecondLadder + Ladder.words }
     static var overheadLadder: Int { byteLadder + Ladder.words }
@@ -24,8 +26,11 @@ enum MeterLayout {
     static var lanes: Int { (overhead + Ladder.maxBuckets + 1 + 7) / 8 * 8 }
     static var laneCellWords: Int { 4 }
     static var laneSlots: Int { Limits.meterLaneCells * 2 }
+    /// Open-addressing table of stream cells.
+    static var streams: Int { lanes + laneSlots * laneCellWords }
+    static var streamSlots: Int { Limits.meterStreamCells * 2 }
     /// Open-addressing table of cell numbers, 32 bits each.
-    static var index: Int { lanes + laneSlots * laneCellWords }
+    static var index: Int { streams + streamSlots * StreamCell.words }
     static var indexSlots: Int { Limits.meterRequestCells * 2 }
     static var cells: Int { index + indexSlots / 2 }
     static var words: Int { cells + Limits.meterRequestCells * RequestCell.words }

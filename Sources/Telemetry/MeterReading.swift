@@ -30,6 +30,8 @@ struct MeterReading {
         var labelsID: UInt32
     }
 
+    /// Opened, closed, sent, received; the keys have no response code.
+    var streams: [RequestKey: [UInt64]] = [:]
     /// The words of a cell after its labels.
     var requests: [RequestKey: [UInt64]] = [:]
     var lanes: [LaneKey: UInt64] = [:]
@@ -40,6 +42,7 @@ struct MeterReading {
         for meter in meters {
             readRequests(meter.base)
             readLanes(meter.base)
+            readStreams(meter.base)
             for index in overhead.indices {
                 overhead[index] &+= fl_load_relaxed(meter.base + MeterLayout.overhead + index)
             }
@@ -74,6 +77,18 @@ struct MeterReading {
                 event: event, first: UInt8(kind >> 8 & 255), second: UInt8(kind & 255),
                 laneID: UInt32(truncatingIfNeeded: ids >> 32), labelsID: UInt32(truncatingIfNeeded: ids))
             lanes[key, default: 0] &+= fl_load_relaxed(cell + 2)
+        }
+    }
+
+    private mutating func readStreams(_ base: UnsafeMutablePointer<UInt64>) {
+        for slot in 0..<MeterLayout.streamSlots {
+            let cell = base + (MeterLayout.streams + slot * StreamCell.words)
+            let key = fl_load_acquire(cell + StreamCell.key)
+            guard key != 0 else { continue }
+            let labels = RequestKey(key: key, flags: fl_load_relaxed(cell + StreamCell.flags))
+            var sums = streams[labels] ?? [0, 0, 0, 0]
+            for index in sums.indices { sums[index] &+= fl_load_relaxed(cell + StreamCell.opened + index) }
+            streams[labels] = sums
         }
     }
 

@@ -35,6 +35,7 @@ public struct MetricsPage: Sendable {
         var page = Exposition()
         let reading = MeterReading(meters)
         requests(reading, &page)
+        streams(reading, &page)
         page.family("istio_build", "Istio component build info", .gauge)
         page.sample(
             "istio_build", labels: Exposition.labelText([("component", "proxy"), ("tag", version)]), 1)
@@ -97,6 +98,29 @@ public struct MetricsPage: Sendable {
         histogram(
             "istio_response_bytes", "Bytes of responses, heads included.", RequestCell.responseBytes, per: 1,
             .bytes)
+    }
+
+    /// TCP: the labels of requests but for those that only HTTP has.
+    private func streams(_ reading: MeterReading, _ page: inout Exposition) {
+        let http: Set<String> = ["response_code", "grpc_response_status"]
+        var series: [String: [UInt64]] = [:]
+        for (key, sums) in reading.streams {
+            let pairs = labels(of: key).filter { !http.contains($0.0) }
+                .map { ($0.0, $0.0 == "request_protocol" ? "tcp" : $0.1) }
+            let labels = Exposition.labelText(pairs)
+            series[labels] = zip(series[labels] ?? [0, 0, 0, 0], sums).map { $0 &+ $1 }
+        }
+        let sorted = series.sorted { $0.key < $1.key }
+        for (index, (name, help)) in [
+            ("connections_opened", "Connections opened."), ("connections_closed", "Connections closed."),
+            ("sent_bytes", "Bytes sent to the client."),
+            ("received_bytes", "Bytes received from the client."),
+        ].enumerated() {
+            page.family("istio_tcp_\(name)_total", help, .counter)
+            for (labels, sums) in sorted {
+                page.sample("istio_tcp_\(name)_total", labels: labels, sums[index])
+            }
+        }
     }
 
     private func labels(of key: MeterReading.RequestKey) -> [(String, String)] {

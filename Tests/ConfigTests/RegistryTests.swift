@@ -146,7 +146,7 @@ private let staticEntry = """
             "api.example.com", "api.example.com.", "240.0.0.1",
         ])
     #expect(model.host("*.wild.example.com", in: "80") != nil)
-    #expect(model.table("443") == nil)
+    #expect(model.host("api.example.com", in: "443")?.isStream == true)
 }
 
 @Test func serviceEntriesSelectWorkloadEntriesAndPods() throws {

@@ -154,7 +154,7 @@ private func virtualService(_ name: String, _ hosts: String, subset: String = "v
     #expect(cluster.stable == [0])
 }
 
-@Test func portsThatAreNotHTTPHaveNoTable() throws {
+@Test func portsOfTheMesh() throws {
     let text = """
         apiVersion: v1
         kind: Service
@@ -174,7 +174,10 @@ private func virtualService(_ name: String, _ hosts: String, subset: String = "v
 
         """
     let model = try modelOf(sidecarProxy + text)
-    #expect(model.listeners[0].tables.map(\.port) == [80, 1002, 1004, 1005, 1007, 0])
+    #expect(
+        model.listeners[0].tables.map(\.port) == [80, 1001, 1002, 1003, 1004, 1005, 1007, 1008, 3306, 0])
+    let streams = model.routeTables.filter { $0.virtualHosts.contains { $0.isStream } }.map(\.name)
+    #expect(streams == ["1001", "1003", "1008", "3306"])
 }
 
 @Test func destinationPorts() throws {

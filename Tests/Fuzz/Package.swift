@@ -30,12 +30,13 @@ let package = Package(
         .systemLibrary(name: "CFuzzer", path: "Driver"),
         library("Base", ["CLinux"], path: "Modules/Base"),
         library("HTTP", ["Base", "CLinux"], path: "Modules/HTTP"),
+        library("Sniff", ["Base", "CLinux"], path: "Modules/Sniff"),
         .systemLibrary(name: "COpenSSL", path: "Modules/COpenSSL", pkgConfig: "openssl"),
         .target(name: "CRE2", path: "Modules/CRE2", linkerSettings: [.linkedLibrary("re2")]),
         .target(
             name: "Lanes", dependencies: ["Base", "HTTP", "CRE2", "COpenSSL"], path: "Modules/Lanes",
             swiftSettings: language + [.unsafeFlags(["-sanitize=fuzzer,address", "-enable-testing"])]),
-        library("FuzzInvariants", ["Base", "HTTP"], path: "Invariants"),
+        library("FuzzInvariants", ["Base", "HTTP", "Sniff"], path: "Invariants"),
         .target(
             name: "FuzzLanes", dependencies: ["Base", "HTTP", "Lanes"], path: "Lanes",
             exclude: ["ListReplayTests.swift"],
@@ -43,6 +44,8 @@ let package = Package(
         fuzzer("RequestHead"),
         fuzzer("ResponseHead"),
         fuzzer("ChunkedBody"),
+        fuzzer("ClientHello"),
+        fuzzer("ProxyHeader"),
         fuzzer("Lists", "FuzzLanes"),
         fuzzer("Query", "FuzzLanes"),
     ],

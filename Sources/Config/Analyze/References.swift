@@ -49,7 +49,7 @@ extension Analysis {
             subsets[host] = (subsets[host] ?? []).union(rule.subsets.map(\.name))
         }
         for document in virtualServices {
-            for destination in document.http.lazy.flatMap(\.destinations) where !destination.host.isEmpty {
+            for destination in document.destinations where !destination.host.isEmpty {
                 check(destination, of: document, subsets)
             }
         }

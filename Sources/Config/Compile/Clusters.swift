@@ -52,6 +52,7 @@ extension Compiler {
             cluster.loadBalancing = settings.loadBalancing ?? .leastRequest
             if let timeout = settings.connectTimeoutMs, timeout > 0 { cluster.connectTimeoutMs = timeout }
         }
+        cluster.proxyHeaderVersion = rule?.proxyHeaderVersion(subset: wanted) ?? 0
         let all = service.endpoints[port] ?? []
         cluster.endpoints = wanted.map { wanted in all.filter { $0.labels.contains(wanted.labels) } } ?? all
         divide(&cluster, service, servicePort)

@@ -52,12 +52,31 @@ final class Compiler {
         compilePolicy()
         compileLanes()
         if proxy.model.isEdge { compileEdge() } else { compileSidecar() }
+        applyProxyHeaders()
         noteEmptyMembers()
         if model.listeners.isEmpty, !(servesAnyGateway && options.purpose == .check) {
             let what =
                 proxy.model.isEdge
                 ? "no Gateway server that this edge can open" : "neither inbound nor outbound is given"
             note(.warning, Code.nothingToServe, "nothing to serve: \(what)", proxy.meta.ref)
+        }
+    }
+
+    /// Which listeners' connections begin with a PROXY header.
+    private func applyProxyHeaders() {
+        guard let ports = proxy.proxyHeaderPorts else { return }
+        for index in model.listeners.indices where model.listeners[index].role != .outbound {
+            let port = model.listeners[index].address.port
+            if ports.isEmpty || ports.contains(where: { $0.value == port }) {
+                model.listeners[index].takesProxyHeader = true
+            }
+        }
+        let open = Set(model.listeners.filter(\.takesProxyHeader).map(\.address.port))
+        for port in ports where !open.contains(port.value) {
+            note(
+                .warning, Code.referenceNotFound,
+                "spec.proxyProtocol.ports: nothing listens on port \(port.value)", proxy.meta.ref,
+                line: port.line)
         }
     }
 

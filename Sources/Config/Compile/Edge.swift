@@ -5,7 +5,7 @@ internal import HTTP
 internal import Lanes
 
 /// A server with its Gateway.
-private struct BoundServer {
+struct BoundServer {
     var gateway: GatewayDocument
     /// `namespace/name`.
     var gatewayName: String
@@ -16,8 +16,9 @@ extension Compiler {
     func compileEdge() {
         var order: [SocketAddress] = []
         var servers: [SocketAddress: [BoundServer]] = [:]
-        // HTTP and TLS or TCP cannot share a port: the first server says what it is.
-        var isHTTP: [SocketAddress: Bool] = [:]
+        // HTTP, TLS and TCP cannot share a port: the first server says what it is.
+        var kinds: [SocketAddress: GatewayDocument.Server.Kind] = [:]
+        var tlsHosts: Set<String> = []
         for gateway in documents.gateways.oldestFirst() {
             guard servesAnyGateway || proxy.model.labels.contains(gateway.selector) else { continue }
             for server in gateway.servers {
@@ -25,22 +26,24 @@ extension Compiler {
                     gateway: gateway, gatewayName: "\(gateway.meta.namespace)/\(gateway.meta.name)",
                     server: server)
                 let place = (server.bind ?? IPAddress("0.0.0.0")!).socket(port: server.port)
-                let first = isHTTP[place] ?? server.isPlainHTTP
-                isHTTP[place] = first
-                guard first == server.isPlainHTTP else {
+                let first = kinds[place] ?? server.kind
+                kinds[place] = first
+                guard first == server.kind else {
                     note(
                         .error, Code.listenerConflict,
                         "port \(server.port) is taken by a server of another protocol, this one is dropped",
                         gateway.meta.ref, line: server.line)
                     continue
                 }
-                guard server.isPlainHTTP else {
+                guard server.kind != .unknown, server.kind != .tls || server.isPassthrough else {
+                    let what = server.kind == .tls ? "tls mode \(server.tlsMode)" : server.protocolName
                     note(
                         .warning, Code.protocolNotSupported,
-                        "not supported yet: \(server.protocolName), port \(server.port) is not opened",
+                        "not supported yet: \(what), port \(server.port) is not opened for it",
                         gateway.meta.ref, line: server.line)
                     continue
                 }
+                if server.kind == .tls, !claimHosts(bound, place, &tlsHosts) { continue }
                 if servers[place] == nil { order.append(place) }
                 servers[place, default: []].append(bound)
             }
@@ -49,14 +52,32 @@ extension Compiler {
         for place in order {
             let bound = servers[place]!
             let port = place.port
-            let table = add(edgeTable(port, bound, bindings))
+            let isHTTP = bound[0].server.kind == .http
+            let tables =
+                isHTTP ? [PortTable(port: 0, routeTable: add(edgeTable(port, bound, bindings)))] : []
             var source = bound[0].gateway.meta.ref
             source.line = bound[0].server.line
-            model.listeners.append(
-                ListenerModel(
-                    name: "gateway/\(port)", role: .edge, address: place,
-                    tables: [PortTable(port: 0, routeTable: table)], source: source))
+            var listener = ListenerModel(
+                name: "gateway/\(port)", role: .edge, address: place, tables: tables, source: source)
+            if !isHTTP { listener.connections = connections(port: port, bound, bindings) }
+            model.listeners.append(listener)
         }
+    }
+
+    /// False: another TLS server of the port has one of the hosts, and this one is dropped whole.
+    private func claimHosts(_ bound: BoundServer, _ place: SocketAddress, _ taken: inout Set<String>) -> Bool
+    {
+        let names = ServerHosts(bound.server.hosts.map(\.value), bound.gateway.meta.namespace).names
+        let keys = Set(names).map { "\(text(of: place)) \($0)" }
+        if let known = keys.first(where: { taken.contains($0) }) {
+            note(
+                .error, Code.listenerConflict,
+                "the host \(known.split(separator: " ")[1]) has a TLS server on port \(place.port) already, "
+                    + "this one is dropped", bound.gateway.meta.ref, line: bound.server.line)
+            return false
+        }
+        taken.formUnion(keys)
+        return true
     }
 
     /// VirtualServices by gateway, oldest first.
@@ -137,17 +158,23 @@ struct ServerHosts {
 
     /// The hosts that a VirtualService gets here: of each overlapping pair the narrower one, each once.
     func intersection(_ document: VirtualServiceDocument) -> [String] {
+        let namespace = document.meta.namespace
+        let names = document.hosts.map { Names.resolve($0.value, namespace: namespace) }
+        return intersection(names, namespace: namespace)
+    }
+
+    /// The same for any names that an object of `namespace` gives.
+    func intersection(_ hosts: [String], namespace: String) -> [String] {
         var found: [String] = []
         var seen: Set<String> = []
-        for host in document.hosts {
-            let name = Names.resolve(host.value, namespace: document.meta.namespace)
+        for name in hosts {
             // A plain name can only be covered; a wildcard may also cover some of ours.
             let candidates =
                 Names.isWildcard(name)
                 ? Array(entries.indices) : byHost.covering(name).flatMap(\.value)
             for index in candidates {
                 let entry = entries[index]
-                guard entry.namespace == "*" || entry.namespace == document.meta.namespace,
+                guard entry.namespace == "*" || entry.namespace == namespace,
                     let narrower = Names.intersection(entry.host, name)
                 else { continue }
                 if seen.insert(narrower).inserted { found.append(narrower) }

@@ -44,10 +44,12 @@ extension Compiler {
     private func outboundTable(_ port: UInt16, _ outbound: OutboundServices) -> RouteTableModel {
         var table = RouteTableModel(name: String(port))
         var taken: Set<String> = []
-        func add(_ name: String, _ domains: [String], _ routes: [RouteModel]) {
+        func add(_ name: String, _ domains: [String], _ routes: [RouteModel], isStream: Bool = false) {
             let free = domains.filter { taken.insert($0).inserted }
             guard !free.isEmpty else { return }
-            table.virtualHosts.append(VirtualHostModel(name: name, domains: free, routes: routes))
+            var host = VirtualHostModel(name: name, domains: free, routes: routes)
+            host.isStream = isStream
+            table.virtualHosts.append(host)
         }
         func addServices(_ services: [Int], port: UInt16) {
             var plain: [Int] = []
@@ -69,6 +71,16 @@ extension Compiler {
             }
         }
         addServices(outbound.byPort[port] ?? [], port: port)
+        for index in outbound.streams[port] ?? [] {
+            let service = registry.services[index]
+            guard let servicePort = service.port(port) else { continue }
+            let routed = outbound.owners(of: service.host).lazy.compactMap {
+                self.streamRoute(outbound.virtualServices[$0], service, servicePort)
+            }.first
+            add(
+                "\(service.host):\(port)", domains(of: service),
+                [routed ?? defaultRoute(service, port: port)], isStream: true)
+        }
         if port == 80 {
             for (order, host) in outbound.unknownHosts {
                 let routes = routes(outbound.virtualServices[order], gateway: "mesh", port: port)
@@ -165,6 +177,8 @@ private struct OutboundServices {
     let virtualServices: [VirtualServiceDocument]
     /// Numbers of visible services by HTTP port.
     private(set) var byPort: [UInt16: [Int]] = [:]
+    /// The same by TCP and TLS port.
+    private(set) var streams: [UInt16: [Int]] = [:]
     /// By their only HTTP port, which is not 80.
     private(set) var withoutPort80: [UInt16: [Int]] = [:]
     /// VirtualService hosts that are no known service, with the number of their VirtualService.
@@ -191,6 +205,9 @@ private struct OutboundServices {
             let service = registry.services[index]
             guard compiler.visibility.sees(service) else { continue }
             for owner in ownersByHost.covering(service.host) { covered.insert(owner.host) }
+            for port in service.ports where port.proto == .tcp || port.proto == .tls {
+                streams[port.number, default: []].append(index)
+            }
             let http = service.httpPorts
             for port in http { byPort[port.number, default: []].append(index) }
             if http.count == 1, http[0].number != 80 {
@@ -209,7 +226,7 @@ private struct OutboundServices {
     }
 
     /// All ports that have a table, 80 among them always.
-    var ports: [UInt16] { Set(byPort.keys).union([80]).sorted() }
+    var ports: [UInt16] { Set(byPort.keys).union(streams.keys).union([80]).sorted() }
 
     /// VirtualServices that may own a host: exact before the most specific wildcard, the oldest first.
     func owners(of host: String) -> [Int] { ownersByHost.covering(host).flatMap(\.value) }

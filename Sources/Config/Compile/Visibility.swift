@@ -25,9 +25,7 @@ struct Visibility {
         let rules = sidecar.egress.flatMap(\.hosts).compactMap { Self.rule($0.value, proxy.namespace) }
         self.rules = rules
         for document in documents.virtualServices where sees(document) {
-            for route in document.http {
-                for destination in route.destinations { destinations.insert(destination.host) }
-            }
+            for destination in document.destinations { destinations.insert(destination.host) }
         }
     }
 

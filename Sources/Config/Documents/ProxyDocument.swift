@@ -15,6 +15,8 @@ struct ProxyDocument: Document {
     /// Sidecar: nil when there is no `outbound`.
     var outbound: SocketAddress?
     var outboundLine = 0
+    /// Ports whose connections begin with a PROXY header; nil: none, empty: all.
+    var proxyHeaderPorts: [Located<UInt16>]?
 
     init(_ root: YAML, meta: Meta, context: DocumentContext) {
         self.meta = meta
@@ -28,6 +30,7 @@ struct ProxyDocument: Document {
         readTimeouts(spec)
         readLimits(spec)
         readTrust(spec)
+        readProxyHeader(spec)
         spec.finish()
     }
 
@@ -62,6 +65,36 @@ struct ProxyDocument: Document {
         model.memberOfLane = spec.string("lane")
         if let lane = model.memberOfLane, !isDNSLabel(lane) {
             spec.context.invalid(spec.line(of: "lane"), "spec.lane: \"\(lane)\" is no lane name")
+        }
+    }
+
+    /// `spec.proxyProtocol`, or Istio's way to say it: `gatewayTopology` in the annotation
+    /// `proxy.istio.io/config`, for every port.
+    private mutating func readProxyHeader(_ spec: Fields) {
+        if let fields = spec.object("proxyProtocol") {
+            proxyHeaderPorts = fields.list("ports").compactMap { element in
+                if case .scalar(let text, plain: true) = element.value, let number = parseInteger(text),
+                    (1...65_535).contains(number)
+                {
+                    return Located(UInt16(number), line: element.line)
+                }
+                fields.context.invalid(element.line, "\(fields.path).ports[] must be a port")
+                return nil
+            }
+            fields.finish()
+        }
+        guard let text = meta.annotations["proxy.istio.io/config"] else { return }
+        let context = spec.context
+        do throws(YAMLError) {
+            guard let chunk = splitDocuments(text).first, let root = try parseYAML(chunk) else { return }
+            let config = Fields(root, path: "proxy.istio.io/config", context: context)
+            guard let topology = config.object("gatewayTopology") else { return }
+            if topology.has("proxyProtocol"), proxyHeaderPorts == nil { proxyHeaderPorts = [] }
+            if let hops = topology.integer("numTrustedProxies", in: 0...1_000), model.trustedHops == 0 {
+                model.trustedHops = hops
+            }
+        } catch {
+            context.invalid(meta.ref.line, "proxy.istio.io/config: \(error.message)")
         }
     }
 

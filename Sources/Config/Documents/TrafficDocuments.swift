@@ -10,6 +10,8 @@ struct TrafficPolicy: Sendable {
     }
 
     var settings = Settings()
+    /// Version of the PROXY header sent; nil: not given.
+    var proxyHeaderVersion: UInt8?
     /// By port number: replaces `settings` whole (istio-semantics.md 12).
     var ports: [UInt16: Settings] = [:]
 }
@@ -92,8 +94,16 @@ struct DestinationRuleDocument: Document {
                     "not supported yet: \(tls.path), the connection is plain text")
             }
         }
-        fields.unsupported("tunnel", "proxyProtocol", "retryBudget", effect: "ignored")
         guard !isPort else { return policy }
+        if let header = fields.object("proxyProtocol") {
+            policy.proxyHeaderVersion = header.word("version", of: ["V1", "V2"]) == "V2" ? 2 : 1
+            header.finish()
+            if fields.has("tunnel") {
+                fields.context.invalid(
+                    fields.line(of: "tunnel"), "\(fields.path): tunnel and proxyProtocol exclude each other")
+            }
+        }
+        fields.unsupported("tunnel", "retryBudget", effect: "ignored")
         for port in fields.objects("portLevelSettings") {
             let number = port.object("port").flatMap { inner in
                 defer { inner.finish() }
@@ -150,9 +160,22 @@ struct GatewayDocument: Document {
         var hosts: [Located<String>]
         var bind: IPAddress?
         var httpsRedirect: Bool
+        /// `tls.mode`; PASSTHROUGH where a `tls` names none, as in Istio.
+        var tlsMode: String
         var line: Int
 
-        var isPlainHTTP: Bool { ["HTTP", "HTTP2", "GRPC", "GRPC-WEB"].contains(protocolName) }
+        enum Kind { case http, tls, tcp, unknown }
+
+        /// What a port serves: servers of different kinds cannot share one.
+        var kind: Kind {
+            switch protocolName {
+            case "HTTP", "HTTP2", "GRPC", "GRPC-WEB": .http
+            case "HTTPS", "TLS": .tls
+            case "TCP", "MONGO", "MYSQL", "REDIS": .tcp
+            default: .unknown
+            }
+        }
+        var isPassthrough: Bool { kind == .tls && tlsMode == "PASSTHROUGH" }
     }
 
     var meta: Meta
@@ -177,6 +200,10 @@ struct GatewayDocument: Document {
         "HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTPS", "TLS", "TCP", "MONGO", "MYSQL", "REDIS", "HBONE",
     ]
 
+    private static let modes = [
+        "PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL",
+    ]
+
     private static func readServer(_ fields: Fields) -> Server? {
         let context = fields.context
         defer { fields.finish() }
@@ -188,6 +215,7 @@ struct GatewayDocument: Document {
         var redirect = false
         let tls = fields.object("tls")
         redirect = tls?.bool("httpsRedirect") ?? false
+        let mode = tls?.word("mode", of: modes) ?? "PASSTHROUGH"
         guard let port = fields.object("port") else {
             context.invalid(fields.line, "\(fields.path).port is missing")
             return nil
@@ -208,8 +236,8 @@ struct GatewayDocument: Document {
         guard let number else { return nil }
         let server = Server(
             port: number, name: name, protocolName: protocolName, hosts: hosts, bind: bind,
-            httpsRedirect: redirect, line: fields.line)
-        if server.isPlainHTTP, let tls, case .map(let entries) = tls.node.value,
+            httpsRedirect: redirect, tlsMode: mode, line: fields.line)
+        if server.kind == .http, let tls, case .map(let entries) = tls.node.value,
             entries.contains(where: { $0.key != "httpsRedirect" })
         {
             context.invalid(tls.line, "\(tls.path): a plain HTTP server takes httpsRedirect alone")

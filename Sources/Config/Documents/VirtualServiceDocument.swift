@@ -54,6 +54,8 @@ struct VirtualServiceDocument: Document {
     var gateways: [Located<String>] = []
     var exportTo: [String] = []
     var http: [HTTPRoute] = []
+    var tls: [ConnectionRoute] = []
+    var tcp: [ConnectionRoute] = []
 
     init(_ root: YAML, meta: Meta, context: DocumentContext) {
         self.meta = meta
@@ -62,9 +64,19 @@ struct VirtualServiceDocument: Document {
         gateways = spec.strings("gateways")
         exportTo = spec.strings("exportTo").map(\.value)
         http = spec.objects("http").map { Self.readRoute($0, meta: meta) }
-        spec.unsupported("tls", "tcp", effect: "those connections get no route")
+        for (key, isTLS) in [("tls", true), ("tcp", false)] {
+            let routes = spec.objects(key).map {
+                Self.readConnectionRoute($0, meta: meta, isTLS: isTLS, hosts: hosts)
+            }
+            if isTLS { tls = routes } else { tcp = routes }
+        }
         validate(spec)
         spec.finish()
+    }
+
+    /// Of every kind of route.
+    var destinations: [Destination] {
+        http.flatMap(\.destinations) + tls.flatMap(\.destinations) + tcp.flatMap(\.destinations)
     }
 
     private func validate(_ spec: Fields) {
@@ -73,7 +85,7 @@ struct VirtualServiceDocument: Document {
             spec.context.invalid(
                 spec.line(of: "gateways"), "a VirtualService without hosts is a delegate and has no gateways")
         }
-        if http.isEmpty, !spec.has("tls"), !spec.has("tcp") {
+        if http.isEmpty, tls.isEmpty, tcp.isEmpty {
             spec.context.invalid(spec.line, "http, tcp or tls must be given")
         }
         let inMesh = gateways.isEmpty || gateways.contains { $0.value == "mesh" }
@@ -180,7 +192,7 @@ struct VirtualServiceDocument: Document {
         return (request ?? HeaderOperations(), response ?? HeaderOperations(), authority.value)
     }
 
-    private static func readDestination(_ fields: Fields) -> Destination? {
+    static func readDestination(_ fields: Fields) -> Destination? {
         var destination = Destination(host: "", subset: "", line: fields.line)
         destination.weight = fields.integer("weight", in: 0...Int(Int32.max))
         if let headers = fields.object("headers") {

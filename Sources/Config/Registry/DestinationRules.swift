@@ -37,6 +37,11 @@ struct EffectiveRule: Sendable {
 
     func subset(_ name: String) -> DestinationRuleDocument.Subset? { subsetByName[name].map { subsets[$0] } }
 
+    /// Version of the PROXY header for a subset (or the whole service); 0: none.
+    func proxyHeaderVersion(subset: DestinationRuleDocument.Subset?) -> UInt8 {
+        subset?.policy?.proxyHeaderVersion ?? policy?.proxyHeaderVersion ?? 0
+    }
+
     /// The settings of one port of a subset (or of the whole service).
     func settings(subset: DestinationRuleDocument.Subset?, port: UInt16) -> TrafficPolicy.Settings {
         let top = policy?.ports[port] ?? policy?.settings ?? TrafficPolicy.Settings()
