@@ -1,4 +1,4 @@
-# The image: the program with Swift's libraries linked in, the four Debian libraries it uses, nothing else.
+# The image: the program with Swift's libraries linked in, the Debian libraries it uses, nothing else.
 
 FROM swift:6.3-bookworm AS builder
 WORKDIR /src
@@ -15,7 +15,7 @@ RUN swift build -c release --static-swift-stdlib --product fairlead \
 FROM debian:bookworm-slim
 RUN apt-get update -q \
     && apt-get install -q -y --no-install-recommends \
-        ca-certificates libnghttp2-14 libre2-9 libssl3 libstdc++6 zlib1g \
+        ca-certificates libnghttp2-14 libre2-9 libssl3 libstdc++6 libyaml-0-2 zlib1g \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 65532 --no-create-home --shell /usr/sbin/nologin fairlead
 COPY --from=builder /fairlead /usr/local/bin/fairlead

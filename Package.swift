@@ -25,8 +25,7 @@ let package = Package(
     name: "fairlead",
     products: [.executable(name: "fairlead", targets: ["fairlead"])],
     dependencies: [
-        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
-        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")
     ],
     targets: [
         .target(name: "CLinux"),
@@ -35,6 +34,7 @@ let package = Package(
         .systemLibrary(
             name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CYaml", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .target(
             name: "CRE2",
             linkerSettings: [.linkedLibrary("re2")]),
@@ -44,7 +44,7 @@ let package = Package(
         library("HTTP", ["Base", "CLinux"]),
         library("Sniff", ["Base", "CLinux"]),
         library("Lanes", ["Base", "HTTP", "CRE2", "COpenSSL"]),
-        library("Config", ["Base", "CLinux", "CRE2", "HTTP", "Lanes", "Yams"]),
+        library("Config", ["Base", "CLinux", "CRE2", "CYaml", "HTTP", "Lanes"]),
         library("Telemetry", ["Base", "CLinux", "CZlib", "Loop"]),
         library("Proxy", ["Base", "CLinux", "Loop", "HTTP", "Sniff", "Lanes", "Telemetry"]),
         library(

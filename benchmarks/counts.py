@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Counts what one request costs Fairlead, and fails when a count is above its limit.
 
-Counted at steady state: system calls, instructions, allocations, retains and releases.
+Counted at steady state: system calls, instructions, allocations, retains and releases; and the peak of memory.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def _count(proxy, program, names):
 def _report(counts, allowed):
     heads, lines, above = ["count per request", *counts, ""], [], []
     for key in next(iter(counts.values())):
-        digits = 0 if key == "instructions" else 3
+        digits = 0 if key in ("instructions", "peak_kib") else 3
         limit = {row: allowed.get(row, {}).get(key) for row in counts}
         over = [row for row in counts if key in limits.exceeded(allowed.get(row, {}), counts[row])]
         above += [f"{row} {key}" for row in over]

@@ -1,5 +1,6 @@
 // What needs _GNU_SOURCE, which the header must not define (see accept4 there).
 #define _GNU_SOURCE
+#include <link.h>
 #include <sched.h>
 #include <sys/random.h>
 
@@ -24,6 +25,22 @@ int fl_pin_to_allowed_cpu(int index) {
     }
     return -1;
 }
+
+static int fl_drop_pages_of(struct dl_phdr_info *object, size_t size, void *unused) {
+    (void)size, (void)unused;
+    for (int index = 0; index < object->dlpi_phnum; index++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[index];
+        // Writable segments hold what relocation and the program wrote: that is nowhere else.
+        if (segment->p_type != PT_LOAD || segment->p_flags & PF_W) continue;
+        const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+        const uintptr_t start = object->dlpi_addr + segment->p_vaddr;
+        const uintptr_t first = start & ~(page - 1);
+        madvise((void *)first, start + segment->p_memsz - first, MADV_DONTNEED);
+    }
+    return 0;
+}
+
+void fl_drop_code_pages(void) { dl_iterate_phdr(fl_drop_pages_of, 0); }
 
 const uint8_t fl_token_lower[256] = {
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,

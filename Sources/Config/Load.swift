@@ -59,8 +59,8 @@ package func load(_ sources: Sources, options: LoadOptions = LoadOptions()) -> L
     var reader = DocumentReader()
     for finding in sources.unreadable { reader.findings.add(finding) }
     for source in sources.texts {
-        if let text = String(validating: source.bytes, as: UTF8.self) {
-            reader.read(text: text, file: source.file)
+        if String(validating: source.bytes, as: UTF8.self) != nil {
+            reader.read(source.bytes, file: source.file)
         } else {
             reader.findings.add(
                 Finding(

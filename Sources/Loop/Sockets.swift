@@ -31,6 +31,13 @@ public enum Sockets {
         return fd >= 0 ? .socket(fd) : .failed(-fd)
     }
 
+    /// 0: nobody listens at the address at this moment; else errno. `listen` alone would share it with
+    /// another process of the same user.
+    public static func probe(_ address: SocketAddress) -> Int32 {
+        var parts = address.parts
+        return fl_is_free(&parts)
+    }
+
     /// Takes one connection; `wouldBlock` comes as EAGAIN.
     public static func accept(_ listener: Int32, peer: inout SocketAddress) -> SocketResult {
         var storage = sockaddr_storage()

@@ -27,6 +27,8 @@ package struct ListenError: Error, Sendable {
 package final class Fleet: Sendable {
     private struct State {
         var open: Set<SocketAddress> = []
+        /// Every address ever opened: workers may still be closing their sockets there.
+        var ours: Set<SocketAddress> = []
         var threads: [Thread] = []
         var drained = false
     }
@@ -95,7 +97,7 @@ package final class Fleet: Sendable {
     /// Routes by `snapshot` from now on. Nothing has changed when this throws.
     package func apply(_ snapshot: Snapshot) throws(ListenError) {
         let listeners = snapshot.table.pointee.listeners
-        let open = state.withLock { $0.open }
+        let (open, ours) = state.withLock { ($0.open, $0.ours) }
         var made: [Int: [Int32]] = [:]
         var wanted: Set<SocketAddress> = []
         var failure: ListenError?
@@ -103,16 +105,12 @@ package final class Fleet: Sendable {
             let address = listeners[index].pointee.address
             wanted.insert(address)
             if open.contains(address) { continue }
-            var sockets: [Int32] = []
-            for _ in mailboxes {
-                switch Sockets.listen(address, backlog: Limits.backlog) {
-                case .socket(let fd): sockets.append(fd)
-                case .failed(let code):
-                    failure = ListenError(
-                        name: listeners[index].pointee.name.string, address: address, code: code)
-                }
-            }
+            let (sockets, code) = makeSockets(address, isOurs: ours.contains(address))
             made[index] = sockets
+            if code != 0 {
+                let name = listeners[index].pointee.name.string
+                failure = ListenError(name: name, address: address, code: code)
+            }
         }
         if let failure {
             for sockets in made.values { for fd in sockets { Syscalls.close(fd) } }
@@ -126,7 +124,24 @@ package final class Fleet: Sendable {
             }
             mailbox.post(.configuration(snapshot, sockets))
         }
-        state.withLock { $0.open = wanted }
+        state.withLock { state in
+            state.open = wanted
+            state.ours.formUnion(wanted)
+        }
+    }
+
+    /// One listening socket a worker; errno tells why there are fewer.
+    private func makeSockets(_ address: SocketAddress, isOurs: Bool) -> (sockets: [Int32], code: Int32) {
+        let taken = isOurs ? 0 : Sockets.probe(address)
+        if taken != 0 { return ([], taken) }
+        var sockets: [Int32] = []
+        for _ in mailboxes {
+            switch Sockets.listen(address, backlog: Limits.backlog) {
+            case .socket(let fd): sockets.append(fd)
+            case .failed(let code): return (sockets, code)
+            }
+        }
+        return (sockets, 0)
     }
 
     /// Stops accepting; what is in flight may go on for `milliseconds`.

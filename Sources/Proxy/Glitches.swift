@@ -1,6 +1,6 @@
 // A client's connection has a budget of glitches: what is legal and hardly ever done. Real clients never
-// spend it; who floods us with what costs him nothing is cut, by name. Nothing of it is looked at for requests
-// that are not odd.
+// spend it; who floods us with what costs him nothing is cut, by name. Nothing of it is looked at for
+// requests that are not odd.
 internal import Base
 internal import HTTP
 internal import Telemetry

@@ -43,6 +43,9 @@ final class Control: Sendable {
     func reload() -> (ok: Bool, findings: [Finding], listen: ListenError?, unreadable: Bool) {
         // One at a time: two reloads at once would race for the generation.
         loading.withLock { _ in
+            // The documents' trees and what was compiled from them are many times the frozen result, and they
+            // are gone: without being asked the allocator keeps their pages.
+            defer { fl_trim_heap() }
             let (generation, firstSeen) = state.withLock { ($0.generation + 1, $0.firstSeen) }
             var loaded = Configuration.load(
                 paths, proxy: options.proxy, ports: options.ports, generation: generation,
@@ -94,6 +97,9 @@ struct ControlLoop {
 
     /// Runs until stopped. Throws the process's exit status.
     func run() throws(ExitStatus) {
+        // Reading the flags and loading the configuration take most of the program's code, serving takes
+        // little of it: no phase keeps the pages of the one before.
+        fl_drop_code_pages()
         let signals = SignalSource()
         guard signals.descriptor >= 0 else {
             throw fail("the system refused a descriptor for signals", .refused)
@@ -114,6 +120,7 @@ struct ControlLoop {
         }
         let control = Control(options: options, paths: paths, fleet: fleet, stopDescriptor: stop)
         try start(control)
+        fl_drop_code_pages()
         let admin: AdminServer
         do throws(AdminServer.StartError) {
             admin = try AdminServer(address: options.admin, actions: Actions.make(control))

@@ -109,7 +109,7 @@ private let serviceA = """
         let result = loadText("apiVersion: v1\nkind: Pod\nmetadata: \(metadata)\n")
         #expect(result.findings.isEmpty)
         var reader = DocumentReader()
-        reader.read(text: "apiVersion: v1\nkind: Pod\nmetadata: \(metadata)\n", file: "x")
+        reader.read(Array("apiVersion: v1\nkind: Pod\nmetadata: \(metadata)\n".utf8), file: "x")
         return reader.documents.pods[0].workload
     }
     #expect(workload("{name: a-b-5d4f-x1, labels: {pod-template-hash: 5d4f}}") == "a-b")

@@ -67,7 +67,7 @@ func manifestDependencies(_ manifest: String) -> [String: [String]] {
 @Suite struct LayeringTests {
     /// Modules that are not ours and who may use them.
     private static let outside: [String: [String]] = [
-        "Glibc": ["*"], "Synchronization": ["*"], "Yams": ["Config"], "ArgumentParser": ["fairlead"],
+        "Glibc": ["*"], "Synchronization": ["*"], "ArgumentParser": ["fairlead"],
     ]
 
     /// Targets that exist for tests and may use whatever they test.

@@ -246,6 +246,27 @@ struct HttpOperations {
         #expect(admin == 3)
     }
 
+    /// SO_REUSEPORT lets workers share a port; another process of the same user must not slip in by it.
+    @Test func aSecondProxyDoesNotShareThePort() throws {
+        let upstream = try EchoUpstream("a")
+        let first = try HttpProxy(to: [upstream.port])
+        let client = try first.connect()
+        #expect(try client.get("/").status == 200)
+        let arguments = [
+            "run", first.folder.file("conf"), "--admin", "127.0.0.1:0", "--port", "80=\(first.port)",
+        ]
+        let second = try Programs.startFairlead(arguments)
+        #expect(try second.waitForExit() == 3)
+        #expect(second.stderr.contains("127.0.0.1:\(first.port)"), "\(second.stderr)")
+        #expect(try first.connect().get("/").status == 200)
+        // The proxy ends its connections first, so its side of them lingers on the port: no reason to refuse.
+        first.process.signal(SIGTERM)
+        #expect(try first.process.waitForExit() == 0)
+        let third = try Programs.startFairlead(arguments)
+        try third.waitForLine("ready")
+        #expect(try RawConnection(port: first.port).get("/").status == 200)
+    }
+
     @Test func environmentAndStandardInput() throws {
         let upstream = try EchoUpstream("a")
         let port = try freeLoopbackPort()

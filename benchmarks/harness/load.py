@@ -1,4 +1,4 @@
-"""Load: wrk for HTTP/1.1, h2load for HTTP/2 and gRPC, handshakes.py for connections; what they saw, read from their output."""
+"""Load: wrk for HTTP/1.1, h2load for HTTP/2 and gRPC, handshakes.py for connections; what they saw."""
 
 import json
 import re
@@ -89,7 +89,8 @@ def parse(output):
 
 def parse_h2load(output, log):
     """Reads h2load's summary, and the latencies out of the log it keeps: start, status and microseconds a line."""
-    found = re.search(r"finished in ([\d.]+)(us|ms|s),.*?requests: .*?(\d+) succeeded, (\d+) failed.*?(\d+) 2xx", output, re.S)
+    found = re.search(
+        r"finished in ([\d.]+)(us|ms|s),.*?requests: .*?(\d+) succeeded, (\d+) failed.*?(\d+) 2xx", output, re.S)
     if not found:
         raise Failed(f"no result in the generator's output: {output.strip()[-300:]}")
     seconds = float(found[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[found[2]]

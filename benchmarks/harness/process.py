@@ -154,11 +154,15 @@ def end_children_with_us():
 
 
 def run_tool(argv, cpu, timeout, env=None, said=""):
-    """Runs a short command on one CPU, `said` on its input, and returns its output; raises Failed on failure or when the time is up."""
+    """Runs a short command on one CPU, `said` on its input, and returns its output.
+
+    Raises Failed on failure or when the time is up.
+    """
     try:
         done = subprocess.run(
             [str(part) for part in argv], input=said, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env={**os.environ, **(env or {})}, text=True, timeout=timeout, check=False, preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
+            env={**os.environ, **(env or {})}, text=True, timeout=timeout, check=False,
+            preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
     except subprocess.TimeoutExpired as late:
         raise Failed(f"{argv[0]} did not end within {timeout} s") from late
     if done.returncode != 0:

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -157,6 +158,19 @@ static inline int fl_local_address(int fd, struct sockaddr_storage *storage) {
 
 // The next functions return a descriptor, or errno negated.
 
+/// Whether nobody listens at an address: 0, or errno. Connections that linger on it do not count.
+/// SO_REUSEPORT would let us in beside a listener of our own user, and share its connections with us.
+static inline int fl_is_free(const fl_address *address) {
+    struct sockaddr_storage storage;
+    const socklen_t length = fl_address_write(address, &storage);
+    const int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return errno;
+    const int one = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    const int code = bind(fd, (struct sockaddr *)&storage, length) != 0 ? errno : 0;
+    close(fd);
+    return code;
+}
 static inline int fl_listen(const fl_address *address, int backlog) {
     struct sockaddr_storage storage;
     const socklen_t length = fl_address_write(address, &storage);
@@ -197,6 +211,11 @@ static inline void *fl_reserve(size_t bytes) {
     return place == MAP_FAILED ? 0 : place;
 }
 static inline void fl_unreserve(void *place, size_t bytes) { munmap(place, bytes); }
+/// Gives pages of the heap that hold nothing back to the system.
+static inline void fl_trim_heap(void) { malloc_trim(0); }
+/// Unmaps the pages of code and constants, the program's and its libraries'. What is used again comes back
+/// from the page cache at its next use; what only starting used does not.
+void fl_drop_code_pages(void);
 
 // MARK: threads
 

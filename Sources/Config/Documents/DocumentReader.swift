@@ -9,12 +9,12 @@ struct DocumentReader {
     private var identities: [String: SourceRef] = [:]
 
     /// Reads all documents of one file's text.
-    mutating func read(text: String, file: String) {
-        for chunk in splitDocuments(text) {
+    mutating func read(_ bytes: [UInt8], file: String) {
+        for chunk in splitDocuments(bytes) {
             do throws(YAMLError) {
                 if let root = try parseYAML(chunk) { read(root, file: file, depth: 0) }
             } catch {
-                let isTemplate = chunk.text.contains("{{")
+                let isTemplate = String(decoding: chunk.bytes, as: UTF8.self).contains("{{")
                 findings.add(
                     Finding(
                         .error, error.isLimit ? Code.limit : Code.notYAML, error.message, file: file,

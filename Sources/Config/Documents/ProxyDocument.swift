@@ -86,7 +86,9 @@ struct ProxyDocument: Document {
         guard let text = meta.annotations["proxy.istio.io/config"] else { return }
         let context = spec.context
         do throws(YAMLError) {
-            guard let chunk = splitDocuments(text).first, let root = try parseYAML(chunk) else { return }
+            guard let chunk = splitDocuments(Array(text.utf8)).first, let root = try parseYAML(chunk) else {
+                return
+            }
             let config = Fields(root, path: "proxy.istio.io/config", context: context)
             guard let topology = config.object("gatewayTopology") else { return }
             if topology.has("proxyProtocol"), proxyHeaderPorts == nil { proxyHeaderPorts = [] }
