@@ -37,7 +37,7 @@ func decide<Trace: DecisionTrace>(
         }
         decision.response.pinSeconds = context.nowSeconds
     }
-    if decision.outcome != .laneRejected {
+    if decision.outcome != .laneRejected, decision.outcome != .laneLost {
         // The lane's own line may have been added behind those that were received.
         var notes = LineNotes(firstKey: scan.firstKey, firstCookie: scan.firstCookie)
         if scan.firstKey < 0, headers.count > received { notes.firstKey = received }

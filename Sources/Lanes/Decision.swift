@@ -128,7 +128,7 @@ public struct Decision: BitwiseCopyable {
         case .httpsRedirect: 301
         case .noRoute, .laneRejected: 404
         case .noCluster, .noHealthyUpstream, .laneEmpty: 503
-        case .blocked: 502
+        case .blocked, .laneLost: 502
         }
     }
 }

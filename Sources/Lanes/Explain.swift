@@ -169,6 +169,7 @@ extension Outcome {
         case .noHealthyUpstream: "no-healthy-upstream"
         case .laneEmpty: "lane-empty"
         case .laneRejected: "lane-rejected"
+        case .laneLost: "lane-lost"
         case .blocked: "blocked"
         }
     }

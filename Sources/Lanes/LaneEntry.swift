@@ -12,7 +12,7 @@ struct LaneEntry<Trace: DecisionTrace> {
     private var isEdge: Bool { role == .edge }
     private var writer: CarrierWriter { CarrierWriter(policy: policy) }
 
-    /// Sets `decision.lane`, `reason`, `outcome` (`laneRejected`) and the pin of the response.
+    /// Sets `decision.lane`, `reason`, `outcome` (`laneRejected`, `laneLost`) and the pin of the response.
     func enter(
         _ scan: LineScan, _ request: inout Request, _ headers: inout HeaderList, _ decision: inout Decision,
         _ trace: inout Trace
@@ -34,6 +34,7 @@ struct LaneEntry<Trace: DecisionTrace> {
                 && (decision.lane.carrier == .baggage || decision.lane.carrier == .tracestate)
         }
         decision.reason = reason(decision.lane)
+        if policy.pointee.onLoss == .fail, isLost(decision.lane) { decision.outcome = .laneLost }
         if decision.lane.carrier != .none, !decision.lane.left {
             decision.response.lane = InlineName(decision.lane.name)
         }
@@ -222,6 +223,21 @@ struct LaneEntry<Trace: DecisionTrace> {
         }
     }
 
+    /// The request names a lane and would surely go on without it (lanes.md 8). Lanes that nobody knows are
+    /// the affair of `unknownLane`; a pod whose own lane is over named none.
+    private func isLost(_ lane: LaneReading) -> Bool {
+        switch lane.carrier {
+        case .none: lane.invalid
+        case .proxy: hasNoRoom(lane)
+        default: lane.expired || hasNoRoom(lane)
+        }
+    }
+
+    /// A carrier was full, and there is no header beside it that always has room.
+    private func hasNoRoom(_ lane: LaneReading) -> Bool {
+        lane.limit && !policy.pointee.propagate.contains(.header)
+    }
+
     private func reason(_ lane: LaneReading) -> Reason {
         if lane.left { return .laneLeft }
         if lane.expired { return .laneExpired }
@@ -229,7 +245,8 @@ struct LaneEntry<Trace: DecisionTrace> {
             return lane.refused ? .laneRefused : lane.invalid ? .laneInvalid : .none
         }
         // The pod's own lane is a fact of its configuration, not a claim to look up.
-        return lane.known || lane.carrier == .proxy ? .none : .laneUnknown
+        if !lane.known, lane.carrier != .proxy { return .laneUnknown }
+        return policy.pointee.onLoss != .log && hasNoRoom(lane) ? .laneLost : .none
     }
 
     /// What must not go past the edge: carriers of lanes that are over, left or unwanted, and values that are

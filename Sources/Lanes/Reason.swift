@@ -110,6 +110,8 @@ public enum Outcome: UInt8, Sendable, BitwiseCopyable {
     case laneEmpty
     /// 404: `unknownLane: reject`.
     case laneRejected
+    /// 502: `onLoss: fail`, and the request would surely go on without its lane.
+    case laneLost
     /// 502: REGISTRY_ONLY.
     case blocked
 }

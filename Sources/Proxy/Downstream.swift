@@ -224,6 +224,7 @@ extension Worker {
             }
             return 0
         case .refused(let why):
+            noteRefused(slot, ByteView(at, count))
             refuse(slot, why, startNs)
             return 0
         case .complete(let length):

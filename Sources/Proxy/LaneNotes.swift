@@ -26,6 +26,31 @@ package enum LaneLoss: UInt8, CaseIterable, Sendable {
         }
     }
 
+    /// Told to the client too where `onLoss` asks for it, because nothing else says it: other events have a
+    /// reason of their own, or happen when the response's head is gone.
+    fileprivate var isTold: Bool { self == .suspect || self == .ambiguous }
+
+    /// What an application's first bytes hide the lane in; nil for requests, those with mistakes included.
+    fileprivate init?(hiding bytes: ByteView) {
+        // A TLS record of type handshake (RFC 8446 5.1).
+        if bytes.count >= 2, bytes[0] == 0x16, bytes[1] == 0x03 {
+            self = .opaqueTLS
+            return
+        }
+        let line = bytes.slice(0, bytes.firstIndex(of: 0x0A) ?? bytes.count)
+        let version: ByteView = " HTTP/"
+        var from = 0
+        while let blank = line.firstIndex(of: 0x20, from: from) {
+            if line.slice(blank, line.count).hasPrefix(version) { return nil }
+            from = blank + 1
+        }
+        self = .notHTTP
+    }
+
+    fileprivate func log(lane: String, service: String) {
+        Log.warning("lane \(name): lane=\(lane.isEmpty ? "-" : lane) service=\(service): \(remedy)")
+    }
+
     fileprivate var remedy: String {
         switch self {
         case .suspect:
@@ -111,10 +136,10 @@ extension Worker {
 
     mutating func noteLoss(_ number: UInt32, _ loss: LaneLoss) {
         let x = exchange(number)
-        guard let table, table.pointee.policy != nil else { return }
-        if loss == .opaqueTLS || loss == .notHTTP {
-            // Only a pod that takes part in a lane loses anything by it.
-            if laneRequestsInFlight == 0, table.pointee.proxy.memberLane.isEmpty { return }
+        guard let table, let policy = table.pointee.policy else { return }
+        if loss == .opaqueTLS || loss == .notHTTP, !takesPartInLanes(table) { return }
+        if policy.pointee.onLoss != .log, loss.isTold, x.pointee.reason == .none {
+            x.pointee.reason = .laneLost
         }
         let reading = x.pointee.decision.pointee.lane
         let serverName = serverName(number)
@@ -129,9 +154,27 @@ extension Worker {
         guard lossLog.mayLog(loss, nowMs: nowMs) else { return }
         var service = x.pointee.decision.pointee.cluster?.pointee.service.string ?? serverName.string
         if service.isEmpty { service = "unknown" }
-        let lane = x.pointee.decision.pointee.response.lane.string
-        Log.warning(
-            "lane \(loss.name): lane=\(lane.isEmpty ? "-" : lane) service=\(service): \(loss.remedy)")
+        loss.log(lane: x.pointee.decision.pointee.response.lane.string, service: service)
+    }
+
+    /// Only a pod that takes part in a lane loses anything by bytes that hide it.
+    private func takesPartInLanes(_ table: UnsafePointer<Table>) -> Bool {
+        laneRequestsInFlight > 0 || !table.pointee.proxy.memberLane.isEmpty
+    }
+
+    /// The first bytes of an application's connection were refused: were they a request at all? A request
+    /// with mistakes loses nothing, its sender is told.
+    mutating func noteRefused(_ slot: UInt32, _ bytes: ByteView) {
+        let own = connection(slot)
+        guard listeners[Int(own.pointee.listener)].role == ListenerRole.outbound.rawValue,
+            !own.pointee.flags.contains(.served), let table, table.pointee.policy != nil,
+            takesPartInLanes(table), let loss = LaneLoss(hiding: bytes)
+        else { return }
+        let proxy = table.pointee.proxy
+        meter.laneLost(
+            reason: loss.rawValue, lane: proxy.memberLaneID, service: table.pointee.unknownLabelsID)
+        guard lossLog.mayLog(loss, nowMs: nowMs) else { return }
+        loss.log(lane: proxy.memberLane.string, service: "unknown")
     }
 
     private func countStripped(_ carriers: CarrierSet) {

@@ -180,6 +180,11 @@ extension Worker {
                 status: 404, reason: own.pointee.decision.pointee.reason, details: "lane_rejected", flags: [])
             answer.text = "no such lane"
             reply(number, answer)
+        case .laneLost:
+            var answer = LocalReply(
+                status: 502, reason: own.pointee.decision.pointee.reason, details: "lane_lost", flags: [])
+            answer.text = "the lane of this request is lost"
+            reply(number, answer)
         case .blocked:
             reply(number, LocalReply(status: 502, reason: .noRoute, details: "direct_response", flags: []))
         }

@@ -202,6 +202,54 @@ import Testing
         #expect(rejected.responseValues("set-cookie").count == 1)
     }
 
+    /// What a request does that surely loses its lane, by `onLoss`.
+    @Test(
+        arguments: [
+            ([("x-feat-name", "old")], Reason.laneExpired), ([("cookie", "x-feat-name=old")], .laneExpired),
+            ([("x-feat-name", "No Name")], .laneInvalid), ([("baggage", "x-feat-name=%zz")], .laneInvalid),
+        ] as [([(String, String)], Reason)])
+    func certainLossesFailWhereAskedTo(_ headers: [(String, String)], _ reason: Reason) throws {
+        for onLoss in [OnLoss.log, .header] {
+            let sent = try edge { $0.onLoss = onLoss }.send("/", headers)
+            #expect(sent.decision.outcome == .forward && sent.decision.reason == reason)
+        }
+        let failed = try edge { $0.onLoss = .fail }.send("/", headers)
+        #expect(failed.decision.outcome == .laneLost && failed.decision.status == 502)
+        #expect(failed.responseValues("x-fairlead-reason") == [reason.name])
+        #expect(failed.decision.route == nil && failed.endpoints == [])
+    }
+
+    @Test(
+        arguments: [
+            [], [("x-feat-name", "auth-refactor")], [("x-feat-name", "nobody")],
+            [("x-feat-name", "auth-refactor"), ("cookie", "x-feat-name=other")],
+            [("x-feat-name", "auth-refactor"), ("baggage", "x-feat-name=No Name")],
+        ] as [[(String, String)]])
+    func whatIsNotLostDoesNotFail(_ headers: [(String, String)]) throws {
+        let sent = try edge { $0.onLoss = .fail }.send("/", headers)
+        #expect(sent.decision.outcome == .forward)
+        #expect(try edge { $0.onLoss = .fail }.send("/?x-feat-name=").decision.outcome == .forward)
+    }
+
+    @Test func aFullCarrierLosesTheLaneOnlyWhereItIsAlone() throws {
+        let full = [
+            ("x-feat-name", "auth-refactor"),
+            ("baggage", (0..<64).map { "k\($0)=v" }.joined(separator: ",")),
+        ]
+        for onLoss in [OnLoss.log, .header, .fail] {
+            let beside = try edge { $0.onLoss = onLoss }.send("/", full)
+            #expect(beside.decision.lane.limit && beside.decision.outcome == .forward)
+            #expect(beside.decision.reason == .none)
+            let alone = try edge {
+                $0.onLoss = onLoss
+                $0.propagate.header = false
+            }.send("/", full)
+            #expect(alone.decision.lane.limit)
+            #expect(alone.decision.outcome == (onLoss == .fail ? .laneLost : .forward))
+            #expect(alone.decision.reason == (onLoss == .log ? .none : .laneLost))
+        }
+    }
+
     @Test func guardStripEntersNoLane() throws {
         let bench = try edge {
             $0.guardStrip = true

@@ -123,6 +123,8 @@ struct PolicyEdge: Sendable {
     static let rejecting = Result {
         try PolicyEdge("unknownLane: reject\ncache: keep", proxy: "debug: {allow: [10.0.0.0/8]}")
     }
+    /// A lane that is lost is an error.
+    static let failing = Result { try PolicyEdge("onLoss: fail\npin: {maxAge: 1h}") }
     static let guarded = Result {
         try PolicyEdge(
             """

@@ -66,6 +66,33 @@ import Testing
         #expect(try edge.get("/", ["x-feat-name: No Name"]).upstream == "stable")
     }
 
+    // MARK: onLoss
+
+    @Test(arguments: [("over", "lane-expired"), ("No-Name", "lane-invalid")])
+    func lostLanesAreErrors(_ lane: String, _ reason: String) throws {
+        let edge = try PolicyEdge.failing.get()
+        for (target, lines) in [
+            ("/?x-feat-name=\(lane)", []), ("/", ["x-feat-name: \(lane)"]),
+            ("/", ["Cookie: x-feat-name=\(lane)"]),
+        ] {
+            let answer = try edge.get(target, lines)
+            #expect(answer.status == 502 && answer.upstream == nil && answer.reason == reason, "\(answer)")
+            #expect(!answer.response.text.contains(lane), "a name from outside is not echoed")
+        }
+        let pinned = try edge.get("/", ["Cookie: x-feat-name=\(lane)"])
+        #expect(pinned.cookies.first?.contains("Max-Age=0") == true, "the next request is free of it")
+        try edge.site.waitForMetric(
+            "fairlead_lane_lost_total", "reason=\"\(reason.dropFirst(5))\"", atLeast: 4)
+        #expect(try edge.get("/").upstream == "stable")
+        #expect(try edge.get("/", ["x-feat-name: foo"]).upstream == "foo")
+        #expect(try edge.get("/", ["x-feat-name: nobody"]).upstream == "stable", "unknownLane decides")
+        let explained = try edge.site.admin(
+            "POST", "/explain",
+            body: "{\"url\":\"http://app.test/\",\"headers\":{\"x-feat-name\":\"\(lane)\"}}")
+        let json = try jsonObject(explained.text)
+        #expect(json["status"] as? Int == 502 && json["reason"] as? String == reason, "\(explained)")
+    }
+
     // MARK: guard
 
     @Test func theGuardRemovesEveryCarrier() throws {

@@ -27,8 +27,10 @@ struct Sidecar: Sendable {
     }
     /// Of a stable pod, REGISTRY_ONLY.
     static let strict = Result { try Sidecar("outboundTrafficPolicy: REGISTRY_ONLY") }
+    /// Of a stable pod, telling its clients of lost lanes.
+    static let telling = Result { try Sidecar("outboundTrafficPolicy: REGISTRY_ONLY", "onLoss: header") }
 
-    private init(_ spec: String) throws {
+    init(_ spec: String, _ policy: String = "") throws {
         stable = try puppet("stable")
         foo = try puppet("foo")
         abroad = try puppet("abroad")
@@ -39,16 +41,19 @@ struct Sidecar: Sendable {
         }
         let inbound = "inbound: [{address: 127.0.0.1, port: 15006, app: \"127.0.0.1:\(app.port)\"}]"
         site = try LaneSite(
-            Documents.join(Self.documents("\(spec)\n\(inbound)", stable: stable.port, foo: foo.port)),
+            Documents.join(
+                Self.documents("\(spec)\n\(inbound)", policy, stable: stable.port, foo: foo.port)),
             ports: [15_001, 15_006])
     }
 
-    private static func documents(_ spec: String, stable: UInt16, foo: UInt16) -> [String] {
+    private static func documents(
+        _ spec: String, _ policy: String, stable: UInt16, foo: UInt16
+    ) -> [String] {
         let mesh = "[mesh]"
         func direct(_ text: String) -> String { "directResponse: {status: 200, body: {string: \(text)}}" }
         return [
             Documents.sidecar(spec, labels: "{app: caller, version: v2}"),
-            Documents.policy("pin: {maxAge: 1h}"),
+            Documents.policy("pin: {maxAge: 1h}\n\(policy)"),
             Documents.service("app.test", [(stable, "{version: stable}")]),
             Documents.service("web.test", [(stable, "{version: stable}")], port: 80),
             Documents.lane("foo", "app.test", [foo]),

@@ -181,18 +181,37 @@ import Testing
                 >= 1)
     }
 
+    /// `body` while the application answers a request of lane `foo`.
+    private func whileInside(_ sidecar: Sidecar, _ body: () throws -> Void) throws {
+        let inbound = try RawConnection(port: sidecar.site.port(15_006))
+        try inbound.send("GET /wait HTTP/1.1\r\nHost: caller.shop\r\nx-feat-name: foo\r\n\r\n")
+        try waitUntil("the application to have it") { sidecar.app.requests.contains { $0.target == "/wait" } }
+        try body()
+        sidecar.gate.open()
+        #expect(try inbound.response().status == 200)
+    }
+
     @Test func egressWithoutALaneWhileOneIsInside() throws {
         let before = try strict.lost("suspect")
-        let inbound = try RawConnection(port: strict.site.port(15_006))
-        try inbound.send("GET /wait HTTP/1.1\r\nHost: caller.shop\r\nx-feat-name: foo\r\n\r\n")
-        try waitUntil("the application to have it") { strict.app.requests.contains { $0.target == "/wait" } }
-        #expect(try strict.out("app.test").upstream == "stable")
-        strict.gate.open()
-        #expect(try inbound.response().status == 200)
+        try whileInside(strict) {
+            let answer = try strict.out("app.test")
+            #expect(answer.upstream == "stable" && answer.reason == nil)
+        }
         try waitUntil("suspect") { try strict.lost("suspect") > before }
         try waitUntil("its log line") { strict.site.process.stderr.contains("suspect") }
         let line = strict.site.process.stderr.split(separator: "\n").first { $0.contains("suspect") } ?? ""
         #expect(line.contains("baggage"), "the remedy is told: \(line)")
+    }
+
+    @Test func lossIsToldToTheClientWhereAskedFor() throws {
+        let telling = try Sidecar.telling.get()
+        #expect(try telling.out("app.test").reason == nil, "nothing is lost")
+        try whileInside(telling) {
+            let answer = try telling.out("app.test")
+            #expect(answer.upstream == "stable" && answer.reason == "lane-lost", "\(answer)")
+            let carried = try telling.out("app.test", ["baggage: x-feat-name=foo"])
+            #expect(carried.upstream == "foo" && carried.reason == nil, "\(carried)")
+        }
     }
 
     /// A TLS record that begins a ClientHello; bytes of no protocol. HTTP in a tunnel is no loss.
@@ -213,6 +232,36 @@ import Testing
         try waitUntil(reason) { try member.lost(reason) > before }
         #expect(try member.lost(reason) == before + 1)
         try waitUntil("its log line") { member.site.process.stderr.contains("lane \(reason)") }
+    }
+
+    /// What no request can be read from is refused; what it hides is told. Requests with mistakes hide
+    /// nothing.
+    @Test func bytesThatAreNoRequest() throws {
+        let hello: [UInt8] = [0x16, 0x03, 0x01, 0x00, 0x05, 0x01, 0x00, 0x00, 0x01, 0x03]
+        let cases: [(String?, [UInt8])] = [
+            ("opaque-tls", hello), ("not-http", [0x00, 0x01, 0x02, 0xFF]),
+            ("not-http", Array("SSH-2.0-client\r\n".utf8)), ("not-http", Array("EHLO a b\r\n".utf8)),
+            ("not-http", Array("OPTIONS rtsp://h/ RTSP/1.0\r\n\r\n".utf8)),
+            (nil, Array("GET  / HTTP/1.1\r\n\r\n".utf8)), (nil, Array("GET / HTTP/1.1\nHost: a\n\n".utf8)),
+        ]
+        func refuse(_ bytes: [UInt8], by sidecar: Sidecar) throws {
+            let connection = try RawConnection(port: sidecar.site.port(15_001))
+            try connection.send(bytes)
+            #expect(try connection.response().status == 400)
+        }
+        let ofLane = try Sidecar("lane: foo")
+        var expected = ["opaque-tls": 0, "not-http": 0]
+        for (reason, bytes) in cases {
+            try refuse(bytes, by: ofLane)
+            if let reason { expected[reason, default: 0] += 1 }
+            for (name, count) in expected { #expect(try ofLane.lost(name) == count, "\(name), \(bytes)") }
+        }
+        for name in expected.keys {
+            try waitUntil("its log line") { ofLane.site.process.stderr.contains("lane \(name): lane=foo") }
+        }
+        let ofNone = try Sidecar("outboundTrafficPolicy: REGISTRY_ONLY")
+        try refuse(hello, by: ofNone)
+        #expect(try ofNone.site.metric("fairlead_lane_lost_total") == 0, "no lane is there to be lost")
     }
 
     // MARK: inbound
