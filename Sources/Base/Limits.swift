@@ -146,8 +146,6 @@ public enum Limits {
     /// Bytes that a relayed connection has moved before they are counted, so that long ones are seen early
     /// and each piece costs nothing.
     @inlinable public static var relayReportBytes: UInt64 { 1 << 20 }
-    /// Label sets, lanes included, that a process names in metrics over all its configurations.
-    public static let meterNames = 65_536
     /// Access log bytes that one worker may have waiting: about 2,000 records, 40 ms at 50,000 requests a
     /// second. A power of two.
     @inlinable public static var accessRingBytes: Int { 1 << 20 }

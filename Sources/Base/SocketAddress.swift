@@ -147,4 +147,21 @@ extension SocketAddress {
         guard parsed == 1 else { return nil }
         self.init(high: parts.high, low: parts.low, port: port, isIPv4: parts.is_ipv4 != 0)
     }
+
+    /// Reads `a.b.c.d:port` or `[v6]:port`, what `text` writes; nil for names.
+    public init?(addressAndPort text: String) {
+        guard let colon = text.utf8.lastIndex(of: 0x3A) else { return nil }
+        var host = text[..<colon]
+        let digits = text.utf8[colon...].dropFirst()
+        guard digits.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }), let port = UInt16(String(digits) ?? "") else {
+            return nil
+        }
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = host.dropFirst().dropLast()
+            guard host.utf8.contains(0x3A) else { return nil }
+        } else if host.utf8.contains(0x3A) {
+            return nil
+        }
+        self.init(text: String(host), port: port)
+    }
 }

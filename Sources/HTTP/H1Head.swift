@@ -127,6 +127,9 @@ public struct RequestHead: BitwiseCopyable {
     /// 0 or 1.
     public var minorVersion: UInt8 = 1
     public var isAbsoluteForm = false
+    /// OPTIONS in absolute form without path or query: `*` for the server that it ends at (RFC 9112 3.2.4).
+    /// Routes see `/`.
+    public var asksWholeServer = false
     public var framing = BodyFraming.none
     public var connection = ConnectionFields()
 

@@ -59,6 +59,7 @@ public enum RequestRules {
         head.isAbsoluteForm = true
         head.request.authority = authority
         splitPath(target.slice(at, target.count), &head)
+        head.asksWholeServer = head.method == .options && at == target.count
         return nil
     }
 

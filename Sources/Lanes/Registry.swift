@@ -1,25 +1,7 @@
 // Numbers that stay the same across reloads, so that pools and counters survive a new configuration:
 // endpoints by address, metric labels by content, lanes by name. Control plane only.
-internal import Base
+public import Base
 internal import Synchronization
-
-/// What metrics say of a destination (istio-semantics.md 24). Empty values are written as `unknown`.
-public struct DestinationLabels: Sendable, Hashable {
-    /// FQDN, and its short name.
-    public var service = ""
-    public var serviceName = ""
-    public var serviceNamespace = ""
-    public var workload = ""
-    public var workloadNamespace = ""
-    public var version = ""
-    public var app = ""
-    public var canonicalService = ""
-    public var canonicalRevision = ""
-    /// `outbound|80||svc.ns.svc.cluster.local`.
-    public var cluster = ""
-
-    public init() {}
-}
 
 public final class Registry: Sendable {
     /// An endpoint's number. Numbers come back into use when no live snapshot knows their address; the
@@ -40,8 +22,9 @@ public final class Registry: Sendable {
         var endpoints: [EndpointEntry] = []
         var endpointByAddress: [SocketAddress: UInt32] = [:]
         var free: [UInt32] = []
+        /// Number 0 stands for what was not counted apart.
         var labels: [DestinationLabels] = [DestinationLabels()]
-        var labelIDs: [DestinationLabels: UInt32] = [DestinationLabels(): 0]
+        var labelIDs: [DestinationLabels: UInt32] = [:]
         var lanes: [String] = [""]
         var laneIDs: [String: UInt32] = ["": 0]
         var serverNames: [String: UInt32] = [:]
@@ -113,7 +96,6 @@ public final class Registry: Sendable {
         var labels = DestinationLabels()
         labels.service = name
         labels.serviceName = "PassthroughCluster"
-        labels.canonicalRevision = "latest"
         let id = labelsID(labels)
         state.withLock { $0.serverNames[name] = id }
         return id

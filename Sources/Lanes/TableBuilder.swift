@@ -47,14 +47,11 @@ struct TableBuilder {
         _ generation: UInt64, _ policy: UnsafePointer<LanePolicy>?, _ injected: HeaderLevel,
         _ listeners: [Listener]
     ) -> Table {
-        var unknown = DestinationLabels()
-        unknown.canonicalRevision = "latest"
+        let unknown = DestinationLabels()
         var passthrough = unknown
         passthrough.serviceName = "PassthroughCluster"
-        passthrough.cluster = "PassthroughCluster"
         var blackHole = unknown
         blackHole.serviceName = "BlackHoleCluster"
-        blackHole.cluster = "BlackHoleCluster"
         let lanes = arena.store(model.lanes.enumerated().map { freeze($1, index: $0) })
         let names = (0..<lanes.count).map { (lanes[$0].pointee.name, UInt32($0)) }
         return Table(
@@ -163,21 +160,11 @@ struct TableBuilder {
         let isKubernetes = cluster.service.contains(".svc.")
         labels.serviceName =
             isKubernetes ? String(cluster.service.prefix { $0 != "." }) : cluster.service
-        labels.serviceNamespace = cluster.serviceNamespace
-        labels.cluster = cluster.name
-        labels.canonicalRevision = "latest"
-        guard let endpoint else { return labels }
-        let given = endpoint.labels
-        labels.workload = endpoint.workload
-        labels.workloadNamespace = endpoint.namespace
-        labels.version = given["version"] ?? ""
-        labels.app = given["app"] ?? ""
-        labels.canonicalService =
-            given["service.istio.io/canonical-name"] ?? given["app.kubernetes.io/name"] ?? given["app"]
-            ?? endpoint.workload
-        labels.canonicalRevision =
-            given["service.istio.io/canonical-revision"] ?? given["app.kubernetes.io/version"]
-            ?? given["version"] ?? "latest"
+        if !cluster.serviceNamespace.isEmpty { labels.serviceNamespace = cluster.serviceNamespace }
+        if let endpoint {
+            labels.workload = WorkloadLabels(
+                workload: endpoint.workload, namespace: endpoint.namespace, labels: endpoint.labels)
+        }
         return labels
     }
 

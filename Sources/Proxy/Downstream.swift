@@ -225,7 +225,7 @@ extension Worker {
             return 0
         case .refused(let why):
             noteRefused(slot, ByteView(at, count))
-            refuse(slot, why, startNs)
+            refuse(slot, why, toHead: head.method == .head, startNs)
             return 0
         case .complete(let length):
             own.pointee.flags.remove(.partialHead)

@@ -42,18 +42,21 @@ struct Refusal {
     var status: Int
     var reason: Reason
     var details: ByteView
+    /// The method is HEAD, as far as the head could be read: the answer has no body.
+    var toHead = false
 }
 
 extension Worker {
     // MARK: before an exchange
 
-    mutating func refuse(_ slot: UInt32, _ why: HeadError, _ startNs: UInt64) {
+    mutating func refuse(_ slot: UInt32, _ why: HeadError, toHead: Bool, _ startNs: UInt64) {
         if why == .bareLineFeed { meter.add(.glitchBareLineFeed) }
         refuse(
             slot,
             Refusal(
                 status: why.status, reason: .badRequest,
-                details: why == .missingHost ? "missing_host_header" : "http1.codec_error"), startNs)
+                details: why == .missingHost ? "missing_host_header" : "http1.codec_error",
+                toHead: toHead), startNs)
     }
 
     /// The head did not come in time.
@@ -89,7 +92,7 @@ extension Worker {
             &at,
             listener.role == ListenerRole.outbound.rawValue ? "\r\nserver: envoy" : "\r\nserver: istio-envoy")
         put(&at, "\r\nconnection: close\r\n\r\n")
-        put(&at, body)
+        if !refusal.toHead { put(&at, body) }
         let alive = send(slot, writeSpace, at - writeSpace)
         reportRefusal(slot, refusal, startNs, at - writeSpace)
         if alive { finishDownstream(slot) } else { closeDownstream(slot) }

@@ -19,17 +19,20 @@ extension Worker {
         let role = listener.pointee.role
         meter.add(Counter.requests(role: role.rawValue))
         if let why = RequestRules.settleAuthority(&head, requestHeaders.pointee) {
-            refuse(slot, why, startNs)
+            refuse(slot, why, toHead: head.method == .head, startNs)
             return 0
         }
-        if let refusal = refusalBeforeRouting(&head, role) {
+        if var refusal = refusalBeforeRouting(&head, role) {
+            refusal.toHead = head.method == .head
             refuse(slot, refusal, startNs)
             return 0
         }
         if !normalizePath(&head) {
             refuse(
-                slot, Refusal(status: 400, reason: .badRequest, details: "path_normalization_failed"), startNs
-            )
+                slot,
+                Refusal(
+                    status: 400, reason: .badRequest, details: "path_normalization_failed",
+                    toHead: head.method == .head), startNs)
             return 0
         }
         ConnectionRules.removeHopByHop(&requestHeaders.pointee, head.connection)
@@ -41,7 +44,11 @@ extension Worker {
             isTLS: fields.isTLS, localPort: listener.pointee.address.port)
         guard let table else { return 0 }
         guard let number = admitExchange() else {
-            refuse(slot, Refusal(status: 503, reason: .overload, details: "overload"), startNs)
+            refuse(
+                slot,
+                Refusal(
+                    status: 503, reason: .overload, details: "overload", toHead: head.method == .head),
+                startNs)
             return 0
         }
         let decision = decisions + Int(number)
@@ -246,7 +253,8 @@ extension Worker {
         put(&at, request.method)
         at[0] = 0x20
         at += 1
-        put(&at, request.path)
+        let isWhole = head.asksWholeServer && request.path.equals(RequestRules.root)
+        put(&at, isWhole ? "*" : request.path)
         if request.hasQuery {
             at[0] = 0x3F
             at += 1

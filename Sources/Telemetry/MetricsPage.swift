@@ -1,6 +1,6 @@
 // GET /metrics: everything that Prometheus is told, from the workers' meters, the control side's own counters
 // and /proc/self. Names and labels are those of istio-semantics.md 24 and interface.md 4.
-internal import Base
+public import Base
 
 /// What a page of metrics is made from.
 public struct MetricsPage: Sendable {

@@ -45,27 +45,10 @@ enum Actions {
 
     private static func names(_ registry: Lanes.Registry) -> MeterNames {
         MeterNames(
-            destination: { destination(registry.labels($0)) },
+            destination: { registry.labels($0) },
             lane: { registry.laneName($0) },
             decision: { LaneDecision(rawValue: $0)?.name ?? "none" },
             carrier: { Carrier(rawValue: $0)?.name ?? "none" },
             lossReason: { LaneLoss(rawValue: $0)?.name ?? "unknown" })
-    }
-
-    /// Istio says `unknown` where it knows nothing.
-    private static func destination(_ labels: Lanes.DestinationLabels) -> Telemetry.DestinationLabels {
-        func known(_ value: String) -> String { value.isEmpty ? "unknown" : value }
-        var out = Telemetry.DestinationLabels()
-        out.service = known(labels.service)
-        out.serviceName = known(labels.serviceName)
-        out.serviceNamespace = known(labels.serviceNamespace)
-        out.workload.workload = known(labels.workload)
-        out.workload.namespace = known(labels.workloadNamespace)
-        out.workload.app = known(labels.app)
-        out.workload.version = known(labels.version)
-        out.workload.canonicalService = known(labels.canonicalService)
-        out.workload.canonicalRevision =
-            labels.canonicalRevision.isEmpty ? "latest" : labels.canonicalRevision
-        return out
     }
 }

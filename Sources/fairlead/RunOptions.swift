@@ -28,14 +28,12 @@ struct PortMapping: Equatable {
 
 /// `HOST:PORT`, the host an IP address or `localhost`, with brackets around IPv6; `:PORT` is every address.
 func parseAddress(_ text: String) -> SocketAddress? {
-    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-        return nil
+    if text.hasPrefix(":") { return SocketAddress(addressAndPort: "0.0.0.0\(text)") }
+    let name = "localhost:"
+    if text.hasPrefix(name) {
+        return SocketAddress(addressAndPort: "127.0.0.1:\(text.dropFirst(name.count))")
     }
-    var host = String(text[..<colon])
-    if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-    if host.isEmpty { host = "0.0.0.0" }
-    if host == "localhost" { host = "127.0.0.1" }
-    return SocketAddress(text: host, port: port)
+    return SocketAddress(addressAndPort: text)
 }
 
 struct RunOptions {

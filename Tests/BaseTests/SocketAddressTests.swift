@@ -22,6 +22,15 @@ import Testing
         (0..<bytes).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * (bytes - 1 - $0))) }
     }
 
+    @Test(arguments: ["10.1.2.3:8080", "[::1]:80", "[fd00::5]:0", "0.0.0.0:65535"])
+    func addressAndPort(_ text: String) { #expect(SocketAddress(addressAndPort: text)?.text == text) }
+
+    @Test(arguments: [
+        "", ":", ":80", "10.1.2.3", "10.1.2.3:", "10.1.2.3:+80", "10.1.2.3:65536", "10.1.2.3: 80", "::1:80",
+        "[::1]", "[::1]80", "[10.1.2.3]:80", "[::1:80", "::1]:80", "host:80", "10.1.2.3:8\u{660}", "[]:1",
+    ])
+    func textThatIsNoAddressAndPort(_ text: String) { #expect(SocketAddress(addressAndPort: text) == nil) }
+
     @Test func randomIPv4AgainstTheSystem() throws {
         var random = SeededRandom()
         for _ in 0..<2_000 {

@@ -40,7 +40,7 @@ private let auth = service("auth", network: 1)
 @Test func aGatewayAloneAnswersNothing() throws {
     let model = try modelOf(edgeProxy + gateway)
     #expect(model.listeners.map(\.name) == ["gateway/80"])
-    #expect(text(of: model.listeners[0].address) == "0.0.0.0:80")
+    #expect(model.listeners[0].address.text == "0.0.0.0:80")
     #expect(model.listeners[0].source.line == 12)
     #expect(model.routeTables.map(\.virtualHosts.count) == [0])
 }
@@ -154,7 +154,7 @@ private let auth = service("auth", network: 1)
         """
     let result = loadText(edgeProxy + text)
     #expect(result.has("FL0012", line: 12, containing: "port 443 is not opened"))
-    #expect(result.model?.listeners.map { Config.text(of: $0.address) } == ["127.0.0.1:80"])
+    #expect(result.model?.listeners.map { $0.address.text } == ["127.0.0.1:80"])
 }
 
 @Test func protocolsDoNotShareAPort() throws {
@@ -266,7 +266,7 @@ private let root = "delegate: {name: inner, namespace: team}"
     #expect(result.notes.count == 1)
     #expect(result.findings.isEmpty)
     let sidecar = loadText(auth)
-    #expect(sidecar.model?.listeners.map { text(of: $0.address) } == ["127.0.0.1:15001"])
+    #expect(sidecar.model?.listeners.map { $0.address.text } == ["127.0.0.1:15001"])
     #expect(sidecar.proxyName == "shop/sidecar")
 }
 

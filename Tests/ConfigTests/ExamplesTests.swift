@@ -23,7 +23,7 @@ private func rows(_ file: String) throws -> [[String]] {
     let result = load(paths: ["\(root)/config/edge"])
     #expect(result.findings.map(\.text) == [])
     let model = try #require(result.model)
-    #expect(model.listeners.map { Config.text(of: $0.address) } == ["0.0.0.0:80"])
+    #expect(model.listeners.map { $0.address.text } == ["0.0.0.0:80"])
     let api = try #require(model.cluster("outbound|8080||api.shop.svc.cluster.local"))
     #expect(api.stableAddresses == ["10.1.0.2:8080"] && api.laneAddresses(0) == ["10.1.0.3:8080"])
 }

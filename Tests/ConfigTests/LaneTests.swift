@@ -333,7 +333,7 @@ private func cluster(_ text: String) throws -> ClusterModel {
     #expect(
         proxy.name == "web" && proxy.namespace == "shop" && proxy.labels == ["app": "web"] && !proxy.isEdge)
     #expect(
-        model.listeners.map { Config.text(of: $0.address) } == ["[0:0:0:0:0:0:0:1]:1234", "127.0.0.2:15006"])
+        model.listeners.map { $0.address.text } == ["[::1]:1234", "127.0.0.2:15006"])
     #expect(proxy.memberOfLane == "auth-refactor" && !proxy.allowAnyOutbound)
     #expect(proxy.injected.set.map(\.name) == ["x-a"] && proxy.injected.remove == ["e"])
     #expect(proxy.pathNormalization == .decodeAndMergeSlashes && !proxy.shadowHostSuffix && !proxy.http10)

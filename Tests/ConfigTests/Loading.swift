@@ -48,7 +48,7 @@ extension RoutingModel {
 
 extension ClusterModel {
     /// `ip:port` of endpoints.
-    var addresses: [String] { endpoints.map { text(of: $0.address) } }
+    var addresses: [String] { endpoints.map { $0.address.text } }
     var stableAddresses: [String] { stable.map { addresses[$0] } }
     func laneAddresses(_ lane: Int) -> [String]? {
         laneMembers.first { $0.lane == lane }.map { $0.endpoints.map { addresses[$0] } }

@@ -38,7 +38,7 @@ private let serviceA = """
         """
     let found = try endpoints(serviceA + slice)
     #expect(
-        found.map { text(of: $0.address) } == ["10.0.0.1:8081", "10.0.0.2:8081", "[fd00:0:0:0:0:0:0:5]:8081"])
+        found.map { $0.address.text } == ["10.0.0.1:8081", "10.0.0.2:8081", "[fd00::5]:8081"])
     #expect(found.map(\.healthy) == [true, false, true])
     let published = serviceA.replacing("spec:", with: "spec:\n  publishNotReadyAddresses: true")
     #expect(try endpoints(published + slice).map(\.healthy) == [true, true, true])
@@ -99,7 +99,7 @@ private let serviceA = """
             metadata: {name: foreign, namespace: elsewhere, labels: {app: a}}
             status: {podIP: 10.0.0.5}
             """)
-    #expect(found.map { text(of: $0.address) } == ["10.0.0.1:9000", "10.0.0.2:9000"])
+    #expect(found.map { $0.address.text } == ["10.0.0.1:9000", "10.0.0.2:9000"])
     #expect(found.map(\.healthy) == [true, false])
     #expect(found.map(\.workload) == ["a", "late"])
 }

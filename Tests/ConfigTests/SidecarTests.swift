@@ -144,7 +144,7 @@ private func virtualService(_ name: String, _ hosts: String, subset: String = "v
     let model = try modelOf(sidecarProxy + service("web", network: 1))
     let listener = try #require(model.listeners.first { $0.role == .inbound })
     #expect(listener.name == "inbound/15006")
-    #expect(text(of: listener.address) == "0.0.0.0:15006")
+    #expect(listener.address.text == "0.0.0.0:15006")
     let table = model.routeTables[listener.tables[0].routeTable]
     #expect(table.virtualHosts.map(\.domains) == [["*"]])
     #expect(table.virtualHosts[0].routes.map(\.name) == ["default"])

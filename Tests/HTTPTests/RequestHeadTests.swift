@@ -48,6 +48,16 @@ import Testing
         #expect(text(head.authority) == "b:1" && text(head.scheme) == "https" && head.isAbsoluteForm)
     }
 
+    @Test(
+        arguments: [
+            ("OPTIONS http://h", true), ("OPTIONS http://h:80#f", false), ("OPTIONS http://h/", false),
+            ("OPTIONS http://h?", false), ("OPTIONS /", false), ("GET http://h", false),
+        ] as [(String, Bool)])
+    func optionsForTheWholeServer(_ start: String, _ expected: Bool) throws {
+        let head = try #require(readRequest(request("Host: a", start: "\(start) HTTP/1.1")).head)
+        #expect(head.asksWholeServer == expected && text(head.path) == "/")
+    }
+
     @Test func connectHasAnAuthorityAndNoPath() throws {
         let head = try #require(readRequest(request("Host: a", start: "CONNECT b:443 HTTP/1.1")).head)
         #expect(head.isConnect && text(head.authority) == "b:443" && head.path.isEmpty && head.query == nil)

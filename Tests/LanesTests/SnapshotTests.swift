@@ -36,7 +36,7 @@ import Testing
 
     @Test func oneAddressInTwoClustersIsOneNumber() throws {
         let snapshot = try Snapshot(
-            model: model(clusters: [cluster("a"), cluster("a", subset: "v")]), generation: 1,
+            model: model(clusters: [cluster("a"), cluster("b")]), generation: 1,
             registry: Registry())
         let clusters = snapshot.table.pointee.clusters
         #expect(clusters[0].pointee.endpoints[0].pointee.id == clusters[1].pointee.endpoints[0].pointee.id)
@@ -67,15 +67,14 @@ import Testing
         #expect(labels.service == "auth.ns.svc.cluster.local")
         #expect(labels.serviceName == "auth")
         #expect(labels.serviceNamespace == "ns")
-        #expect(labels.workload == "auth-v1")
-        #expect(labels.workloadNamespace == "pods")
-        #expect(labels.version == "v1")
-        #expect(labels.app == "auth")
-        #expect(labels.canonicalService == "n")
-        #expect(labels.canonicalRevision == "v1")
-        #expect(labels.cluster == "outbound|8080|v1|auth.ns.svc.cluster.local")
+        #expect(labels.workload.workload == "auth-v1")
+        #expect(labels.workload.namespace == "pods")
+        #expect(labels.workload.version == "v1")
+        #expect(labels.workload.app == "auth")
+        #expect(labels.workload.canonicalService == "n")
+        #expect(labels.workload.canonicalRevision == "v1")
         let none = snapshot.registry.labels(cluster.noEndpointLabelsID)
-        #expect(none.workload == "")
+        #expect(none.workload == WorkloadLabels())
         #expect(none.service == labels.service)
         let passthrough = snapshot.registry.labels(snapshot.table.pointee.passthroughLabelsID)
         #expect(passthrough.serviceName == "PassthroughCluster")

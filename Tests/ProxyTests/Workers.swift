@@ -23,53 +23,11 @@ final class Workers: Sendable {
 
     func apply(to upstreams: [UInt16], spec: [String] = [], generation: UInt64) throws {
         let folder = try TemporaryDirectory()
-        try folder.write("edge.yaml", Self.documents(upstreams, spec))
+        try folder.write("edge.yaml", edgeDocuments(to: upstreams, spec: spec))
         let loaded = Config.load(paths: [folder.path], options: LoadOptions(proxy: nil, purpose: .run))
         guard var model = loaded.model else { throw TestFailure("\(loaded.findings)") }
         for index in model.listeners.indices { model.listeners[index].address.port = port }
         try fleet.apply(Snapshot(model: model, generation: generation, registry: registry))
-    }
-
-    private static func documents(_ upstreams: [UInt16], _ spec: [String]) -> String {
-        let endpoints = upstreams.map { "  - {address: 127.0.0.1, ports: {http: \($0)}}\n" }.joined()
-        let lines = spec.map { "  \($0)\n" }.joined()
-        return """
-            apiVersion: fairlead.dev/v1alpha1
-            kind: Proxy
-            metadata: {name: edge, namespace: shop, labels: {istio: ingressgateway}}
-            spec:
-              role: edge
-            \(lines)---
-            apiVersion: networking.istio.io/v1
-            kind: Gateway
-            metadata: {name: public, namespace: shop}
-            spec:
-              selector: {istio: ingressgateway}
-              servers:
-              - {port: {number: 80, name: http, protocol: HTTP}, bind: 127.0.0.1, hosts: ["*"]}
-            ---
-            apiVersion: networking.istio.io/v1
-            kind: ServiceEntry
-            metadata: {name: app, namespace: shop}
-            spec:
-              hosts: [app.test]
-              resolution: STATIC
-              location: MESH_INTERNAL
-              ports: [{number: 8080, name: http, protocol: HTTP}]
-              endpoints:
-            \(endpoints)---
-            apiVersion: networking.istio.io/v1
-            kind: VirtualService
-            metadata: {name: app, namespace: shop}
-            spec:
-              hosts: ["*"]
-              gateways: [public]
-              http:
-              - match: [{uri: {prefix: /direct}}]
-                directResponse: {status: 200, body: {string: "direct"}}
-              - route: [{destination: {host: app.test, port: {number: 8080}}}]
-
-            """
     }
 
     /// Over all workers.

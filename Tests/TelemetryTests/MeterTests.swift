@@ -163,16 +163,3 @@ final class Finished: Sendable {
     var isSet: Bool { flag.load(ordering: .acquiring) }
     func set() { flag.store(true, ordering: .releasing) }
 }
-
-@Test func idsAreGivenOnceAndForever() {
-    let names = Interner(fallback: "none")
-    #expect(names.id("a") == 1)
-    #expect(names.id("b") == 2)
-    #expect(names.id("a") == 1)
-    #expect(names.id("none") == 0)
-    #expect(names.value(2) == "b")
-    #expect(names.value(99) == "none")
-    for index in 0..<Limits.meterNames { _ = names.id("lane-\(index)") }
-    #expect(names.id("one too many") == 0)
-    #expect(names.id("b") == 2)
-}

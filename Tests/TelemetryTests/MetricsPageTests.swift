@@ -1,4 +1,5 @@
 // The metrics page, read back by a strict parser.
+import Base
 import CZlib
 import Testing
 

@@ -243,6 +243,28 @@ struct HttpFraming {
         #expect(seen.startLine == "GET /p?q HTTP/1.1" && seen.values("host") == ["abs.test:81"])
         try client.send("GET http://abs.test HTTP/1.1\r\nHost: abs.test\r\n\r\n")
         #expect(try HTTPMessage(rawHead: try client.response().body).startLine == "GET / HTTP/1.1")
+        for (target, expected) in [("http://abs.test", "*"), ("http://abs.test/", "/"), ("/", "/")] {
+            try client.send("OPTIONS \(target) HTTP/1.1\r\nHost: abs.test\r\n\r\n")
+            let seen = try HTTPMessage(rawHead: try client.response().body)
+            #expect(seen.startLine == "OPTIONS \(expected) HTTP/1.1", "RFC 9112 3.2.4")
+        }
+    }
+
+    /// Whatever a refusal would say, to HEAD it says no body (RFC 9110 9.3.2).
+    @Test(arguments: [
+        "/ HTTP/1.1\r\n\r\n", "/ HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n", "/%00 HTTP/1.1\r\nHost: h\r\n\r\n",
+        "https://h/ HTTP/1.1\r\nHost: h\r\n\r\n", "/ HTTP/2.0\r\n\r\n",
+    ])
+    func refusedHeadHasNoBody(_ rest: String) throws {
+        let upstream = try EchoUpstream("a")
+        let proxy = try HttpProxy(to: [upstream.port])
+        let head = try proxy.exchange("HEAD \(rest)", halfClose: false)
+        let get = try proxy.exchange("GET \(rest)", halfClose: false)
+        #expect(head.hasPrefix("HTTP/1.1 4") || head.hasPrefix("HTTP/1.1 5"), "\(head)")
+        #expect(head.hasSuffix("\r\n\r\n"), "\(head)")
+        let lines = { (text: String) in text.split(separator: "\r\n").filter { $0.contains("content-length") }
+        }
+        #expect(lines(head) == lines(get), "the length that GET is told")
     }
 
     @Test func clientMayShutItsSideAfterTheRequest() throws {

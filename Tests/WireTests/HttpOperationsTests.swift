@@ -60,17 +60,17 @@ struct HttpOperations {
         try waitUntil("load") { load.served("first") > 20 }
 
         // By SIGHUP, the file written in place (whichever comes first, inotify or the signal).
-        try proxy.folder.write("conf/edge.yaml", HttpProxy.documents([second.port]))
+        try proxy.folder.write("conf/edge.yaml", edgeDocuments(to: [second.port]))
         proxy.process.signal(SIGHUP)
         try waitUntil("the second upstream") { load.served("second") > 20 }
 
         // By a file renamed over.
-        try proxy.folder.replace("conf/edge.yaml", HttpProxy.documents([first.port]))
+        try proxy.folder.replace("conf/edge.yaml", edgeDocuments(to: [first.port]))
         let before = load.served("first")
         try waitUntil("the first upstream again") { load.served("first") > before + 20 }
 
         // A bad file is refused, told, and changes nothing.
-        try proxy.folder.replace("conf/edge.yaml", HttpProxy.documents([second.port]) + "\n---\nkind: [\n")
+        try proxy.folder.replace("conf/edge.yaml", edgeDocuments(to: [second.port]) + "\n---\nkind: [\n")
         try waitUntil("the refusal") { proxy.process.stderr.contains("configuration refused") }
         #expect(proxy.process.stderr.contains("edge.yaml"))
         let refused = try proxy.admin("POST", "/reload")
@@ -78,7 +78,7 @@ struct HttpOperations {
         let still = load.served("first")
         try waitUntil("the old configuration to serve") { load.served("first") > still + 20 }
 
-        try proxy.folder.replace("conf/edge.yaml", HttpProxy.documents([second.port]))
+        try proxy.folder.replace("conf/edge.yaml", edgeDocuments(to: [second.port]))
         let last = load.served("second")
         try waitUntil("the repaired file") { load.served("second") > last + 20 }
         #expect(try proxy.admin("POST", "/reload").status == 200)
@@ -91,8 +91,8 @@ struct HttpOperations {
         let first = try EchoUpstream("first")
         let second = try EchoUpstream("second")
         let folder = try TemporaryDirectory()
-        try folder.write("mount/..1/edge.yaml", HttpProxy.documents([first.port]))
-        try folder.write("mount/..2/edge.yaml", HttpProxy.documents([second.port]))
+        try folder.write("mount/..1/edge.yaml", edgeDocuments(to: [first.port]))
+        try folder.write("mount/..2/edge.yaml", edgeDocuments(to: [second.port]))
         symlink("..1", folder.file("mount/..data"))
         symlink("..data/edge.yaml", folder.file("mount/edge.yaml"))
         let port = try freeLoopbackPort()
@@ -114,7 +114,7 @@ struct HttpOperations {
     @Test func listenersComeAndGo() throws {
         let upstream = try EchoUpstream("a")
         let proxy = try HttpProxy(to: [upstream.port])
-        let base = HttpProxy.documents([upstream.port])
+        let base = edgeDocuments(to: [upstream.port])
         let extra = try freeLoopbackPort()
         let added = base.replacing(
             "bind: 127.0.0.1\n    hosts: [\"*\"]\n",
@@ -156,7 +156,7 @@ struct HttpOperations {
         try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\nGET /two HTTP/1.1\r\nHost: h\r\n\r\n")
         _ = try client.receive(through: Array("half".utf8))
         // The same documents on another address: the listener in use goes.
-        try proxy.folder.replace("conf/edge.yaml", HttpProxy.documents([upstream.port], bind: "127.0.0.2"))
+        try proxy.folder.replace("conf/edge.yaml", edgeDocuments(to: [upstream.port], bind: "127.0.0.2"))
         try waitUntil("the listener to be gone") { (try? proxy.connect()) == nil }
         gate.open()
         #expect(try client.receiveToEnd() == Array("half".utf8))
@@ -225,7 +225,7 @@ struct HttpOperations {
             return (try process.waitForExit(), process.stderr)
         }
         let folder = try TemporaryDirectory()
-        let good = HttpProxy.documents([1])
+        let good = edgeDocuments(to: [1])
         try folder.write("good.yaml", good)
         try folder.write("bad.yaml", good + "\n---\nkind: [\n")
         let (refused, findings) = try exit(["run", folder.file("bad.yaml"), "--admin", "127.0.0.1:0"])
@@ -275,7 +275,7 @@ struct HttpOperations {
             environment: [
                 "FAIRLEAD_ADMIN": "127.0.0.1:0", "FAIRLEAD_PORT": "80=\(port)", "FAIRLEAD_WORKERS": "1",
                 "FAIRLEAD_LOG_LEVEL": "debug",
-            ], input: Array(HttpProxy.documents([upstream.port]).utf8))
+            ], input: Array(edgeDocuments(to: [upstream.port]).utf8))
         try process.waitForLine("ready")
         #expect(try RawConnection(port: port).get("/").value("x-upstream") == "a")
         // A reload finds nothing more on standard input; what was read serves on.

@@ -16,7 +16,8 @@ final class HttpProxy: Sendable {
         environment: [String: String] = [:], shell: String? = nil
     ) throws {
         try self.init(
-            Self.documents(upstreams, spec), arguments: arguments, environment: environment, shell: shell)
+            edgeDocuments(to: upstreams, spec: spec), arguments: arguments, environment: environment,
+            shell: shell)
     }
 
     /// An edge of the given documents, whose port 80 it takes for its own.
@@ -37,54 +38,6 @@ final class HttpProxy: Sendable {
         let line = try process.waitForLine("admin on ")
         adminPort = line.split(separator: ":").last.flatMap { UInt16($0) } ?? 0
         descriptorsAtStart = listFolder("/proc/\(process.pid)/fd").count
-    }
-
-    static func documents(_ upstreams: [UInt16], _ spec: [String] = [], bind: String = "127.0.0.1") -> String
-    {
-        let endpoints = upstreams.map { "  - {address: 127.0.0.1, ports: {http: \($0)}}\n" }.joined()
-        let lines = spec.map { "  \($0)\n" }.joined()
-        return """
-            apiVersion: fairlead.dev/v1alpha1
-            kind: Proxy
-            metadata: {name: edge, namespace: shop, labels: {istio: ingressgateway}}
-            spec:
-              role: edge
-            \(lines)---
-            apiVersion: networking.istio.io/v1
-            kind: Gateway
-            metadata: {name: public, namespace: shop}
-            spec:
-              selector: {istio: ingressgateway}
-              servers:
-              - port: {number: 80, name: http, protocol: HTTP}
-                bind: \(bind)
-                hosts: ["*"]
-            ---
-            apiVersion: networking.istio.io/v1
-            kind: ServiceEntry
-            metadata: {name: app, namespace: shop}
-            spec:
-              hosts: [app.test]
-              resolution: STATIC
-              location: MESH_INTERNAL
-              ports: [{number: 8080, name: http, protocol: HTTP}]
-              endpoints:
-            \(endpoints)---
-            apiVersion: networking.istio.io/v1
-            kind: VirtualService
-            metadata: {name: app, namespace: shop}
-            spec:
-              hosts: ["*"]
-              gateways: [public]
-              http:
-              - match: [{uri: {prefix: /direct}}]
-                directResponse: {status: 200, body: {string: "direct"}}
-              - match: [{uri: {prefix: /timeout}}]
-                timeout: 300ms
-                route: [{destination: {host: app.test, port: {number: 8080}}}]
-              - route: [{destination: {host: app.test, port: {number: 8080}}}]
-
-            """
     }
 
     func connect(receiveBytes: Int32? = nil) throws -> RawConnection {

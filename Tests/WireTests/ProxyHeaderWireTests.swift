@@ -94,7 +94,7 @@ import Testing
 
     private static func sending(_ version: String, to port: UInt16) throws -> LaneSite {
         try LaneSite(
-            HttpProxy.documents([port]) + """
+            edgeDocuments(to: [port]) + """
                 ---
                 apiVersion: networking.istio.io/v1
                 kind: DestinationRule

@@ -107,7 +107,7 @@ extension Compiler {
     private func noteShared(_ endpoint: EndpointModel, _ owner: Int, _ member: LaneMember) {
         note(
             .warning, Code.memberOfTwoLanes,
-            "\(text(of: endpoint.address)) is also a member of the lane \(model.lanes[owner].name)",
+            "\(endpoint.address.text) is also a member of the lane \(model.lanes[owner].name)",
             member.source)
     }
 

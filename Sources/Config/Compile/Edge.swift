@@ -68,7 +68,7 @@ extension Compiler {
     private func claimHosts(_ bound: BoundServer, _ place: SocketAddress, _ taken: inout Set<String>) -> Bool
     {
         let names = ServerHosts(bound.server.hosts.map(\.value), bound.gateway.meta.namespace).names
-        let keys = Set(names).map { "\(text(of: place)) \($0)" }
+        let keys = Set(names).map { "\(place.text) \($0)" }
         if let known = keys.first(where: { taken.contains($0) }) {
             note(
                 .error, Code.listenerConflict,

@@ -18,7 +18,7 @@ extension Compiler {
         for inbound in proxy.inbound {
             guard seen.insert(inbound.address).inserted else {
                 note(
-                    .error, Code.listenerConflict, "\(text(of: inbound.address)) is listened on twice",
+                    .error, Code.listenerConflict, "\(inbound.address.text) is listened on twice",
                     proxy.meta.ref, line: inbound.line, refused: true)
                 continue
             }

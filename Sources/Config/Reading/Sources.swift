@@ -22,10 +22,8 @@ package struct Sources: Sendable {
     package private(set) var texts: [SourceText] = []
     /// One finding a path that could not be read: exit code 2 of `check`.
     package private(set) var unreadable: [Finding] = []
-    /// Folders to watch: those read, those of files given by name, and those that links on the way lead to
-    /// (a Kubernetes ConfigMap is a folder of links into `..data`, itself a link that is swapped).
-    package private(set) var watchedFolders: [String] = []
-    private var folders: Set<String> = []
+    /// Folders that were read, so that a link back into one of them ends there.
+    private var folders: Set<FolderIdentity> = []
     private var files: Set<String> = []
     private var fileCount = 0
 
@@ -39,7 +37,6 @@ package struct Sources: Sendable {
             } else if isFolder(path) {
                 readFolder(path, depth: 0)
             } else {
-                watch(folderOf(path))
                 readFile(path, name: path)
             }
         }
@@ -48,29 +45,9 @@ package struct Sources: Sendable {
     /// Texts that are already in memory: tests, and configuration received otherwise.
     package init(texts: [SourceText]) { self.texts = texts }
 
-    /// Changes exactly when a text or the set of files changes, so that a touched file is no reload.
-    package var fingerprint: UInt64 {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        func add(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        for text in texts {
-            for byte in text.file.utf8 { add(byte) }
-            add(0xFF)
-            for byte in text.bytes { add(byte) }
-            add(0xFE)
-        }
-        for finding in unreadable { for byte in finding.file.utf8 { add(byte) } }
-        return hash
-    }
-
     private mutating func fail(_ path: String, _ reason: String) {
         unreadable.append(
             Finding(.error, Code.unreadable, "cannot read: \(reason)", file: path, line: 0, refused: true))
-    }
-
-    private mutating func watch(_ folder: String) {
-        guard folders.insert(folder).inserted else { return }
-        watchedFolders.append(folder)
-        if let real = realPath(folder), folders.insert(real).inserted { watchedFolders.append(real) }
     }
 
     private mutating func readFolder(_ path: String, depth: Int) {
@@ -82,7 +59,7 @@ package struct Sources: Sendable {
             fail(path, reason(errno))
             return
         }
-        watch(path)
+        guard let identity = FolderIdentity(path), folders.insert(identity).inserted else { return }
         for name in entries.sorted() {
             let full = path.hasSuffix("/") ? path + name : "\(path)/\(name)"
             if isFolder(full) {
@@ -93,7 +70,6 @@ package struct Sources: Sendable {
                     fail(path, "more than \(Limits.configurationFiles) files")
                     return
                 }
-                if let real = realPath(full) { watch(folderOf(real)) }
                 readFile(full, name: full)
             }
         }
@@ -157,14 +133,20 @@ private func readAll(_ descriptor: Int32, limit: Int) -> Result<[UInt8], FilePro
     }
 }
 
-private func isFolder(_ path: String) -> Bool {
-    var status = stat()
-    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
-}
+private func isFolder(_ path: String) -> Bool { FolderIdentity(path) != nil }
 
-private func folderOf(_ path: String) -> String {
-    guard let slash = path.lastIndex(of: "/") else { return "." }
-    return slash == path.startIndex ? "/" : String(path[..<slash])
+/// Which folder a path leads to, whatever way it takes.
+private struct FolderIdentity: Hashable {
+    private let device: UInt64
+    private let inode: UInt64
+
+    /// nil: not a folder.
+    init?(_ path: String) {
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return nil }
+        device = UInt64(status.st_dev)
+        inode = UInt64(status.st_ino)
+    }
 }
 
 private func realPath(_ path: String) -> String? {

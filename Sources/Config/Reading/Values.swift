@@ -1,6 +1,6 @@
 // Small texts inside documents: durations, IP addresses, CIDRs, names. Each parser takes the whole text or
 // nothing.
-package import Base
+internal import Base
 internal import Lanes
 
 /// Go's and protobuf's durations (`8h`, `1h30m`, `500ms`, `1.5s`, `0`) in milliseconds; nil if the text is
@@ -75,34 +75,10 @@ func parseCIDR(_ text: String) -> CIDR? {
     return CIDR(high: high, low: low, prefixLength: length)
 }
 
-/// `127.0.0.1:8080`, `[::1]:8080`: an IP address with its port. Nil if the text is none.
-package func parseSocketAddress(_ text: String) -> SocketAddress? {
-    guard let colon = text.lastIndex(of: ":") else { return nil }
-    var host = text[..<colon]
-    let portText = String(text[text.index(after: colon)...])
-    guard portText.utf8.allSatisfy(isDigit), let port = parseInteger(portText), (1...65_535).contains(port)
-    else { return nil }
-    if host.hasPrefix("["), host.hasSuffix("]") {
-        host = host.dropFirst().dropLast()
-    } else if host.contains(":") {
-        return nil
-    }
-    return IPAddress(String(host))?.socket(port: UInt16(port))
-}
-
-/// `10.1.2.3:8080` or `[fd00::1]:8080`.
-package func text(of address: SocketAddress) -> String {
-    let port = String(address.port)
-    if address.isIPv4 {
-        let value = UInt32(truncatingIfNeeded: address.low)
-        return "\(value >> 24).\(value >> 16 & 255).\(value >> 8 & 255).\(value & 255):\(port)"
-    }
-    var groups: [String] = []
-    for index in 0..<8 {
-        let half = index < 4 ? address.high : address.low
-        groups.append(String(half >> UInt64(48 - 16 * (index % 4)) & 0xFFFF, radix: 16))
-    }
-    return "[" + groups.joined(separator: ":") + "]:" + port
+/// `127.0.0.1:8080`, `[::1]:8080`: an IP address with a port to connect to. Nil if the text is none.
+func parseSocketAddress(_ text: String) -> SocketAddress? {
+    guard let address = SocketAddress(addressAndPort: text), address.port > 0 else { return nil }
+    return address
 }
 
 /// A DNS label of RFC 1123, at most 63 characters: names of lanes, subsets and ports.

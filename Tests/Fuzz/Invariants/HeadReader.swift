@@ -25,6 +25,7 @@ package struct ReadHead: Equatable {
     package var query: [UInt8]?
     package var isConnect = false
     package var isAbsoluteForm = false
+    package var asksWholeServer = false
     package var status = 0
     package var phrase: [UInt8] = []
     package var minorVersion = 0
@@ -100,6 +101,7 @@ package final class HeadReader {
             read.query = head.request.hasQuery ? head.request.query.bytes : nil
             read.isConnect = head.request.isConnect
             read.isAbsoluteForm = head.isAbsoluteForm
+            read.asksWholeServer = head.asksWholeServer
             read.minorVersion = Int(head.minorVersion)
             read.framing = head.framing
             read.keepsAlive = head.keepsAlive
