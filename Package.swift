@@ -46,7 +46,7 @@ let package = Package(
         library("Lanes", ["Base", "HTTP", "CRE2", "COpenSSL"]),
         library("Config", ["Base", "CLinux", "CRE2", "CYaml", "HTTP", "Lanes"]),
         library("Telemetry", ["Base", "CLinux", "CZlib", "Loop"]),
-        library("Proxy", ["Base", "CLinux", "Loop", "HTTP", "Sniff", "Lanes", "Telemetry"]),
+        library("Proxy", ["Base", "CLinux", "CZlib", "Loop", "HTTP", "Sniff", "Lanes", "Telemetry"]),
         library(
             "Admin", ["Base", "CLinux", "Loop", "HTTP", "Lanes", "Config", "Telemetry", "Proxy"]),
         // The demo's documents are compiled in: it runs from anywhere. `Documents` is a link to config/demo.
@@ -86,7 +86,7 @@ let package = Package(
             "ProxyTests",
             ["Proxy", "Config", "Telemetry", "Lanes", "HTTP", "Loop", "Base", "TestSupport"]),
         tests("DemoTests", ["Demo", "Base", "TestSupport"]),
-        tests("WireTests", ["Base", "CLinux", "TestSupport"]),
+        tests("WireTests", ["Base", "CLinux", "CZlib", "TestSupport"]),
         tests("TidyTests", ["Base", "TestSupport"]),
     ],
     cxxLanguageStandard: .cxx17

@@ -45,6 +45,12 @@ enum ModelJSON {
         json.member("shadowHostSuffix", proxy.shadowHostSuffix)
         json.member("outboundTrafficPolicy", proxy.allowAnyOutbound ? "ALLOW_ANY" : "REGISTRY_ONLY")
         json.member("lane", proxy.memberOfLane)
+        if let compression = proxy.compression {
+            json.object("compression") {
+                $0.member("types", compression.types)
+                $0.member("minBytes", compression.minBytes)
+            }
+        }
         json.object("timeoutsMs") {
             $0.member("requestHeader", proxy.requestHeaderTimeoutMs)
             $0.member("requestBodyIdle", proxy.requestBodyIdleTimeoutMs)

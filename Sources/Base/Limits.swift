@@ -62,6 +62,15 @@ public enum Limits {
     /// A response's 1xx heads before the upstream is called broken.
     public static let interimResponses = 32
 
+    // MARK: compression
+
+    /// Responses that one worker compresses at a time, 128 KiB each; more go out as they are.
+    public static let compressors = 512
+    /// States of each coding kept for the next responses.
+    public static let idleCompressors = 8
+    /// Media types in `Proxy.spec.compression.types`: each is compared with each response's.
+    public static let compressionTypes = 64
+
     // MARK: chunked bodies
 
     /// Bytes of one chunk-size line with its extensions (RFC 9112 7.1.1 leaves the bound to us).

@@ -3,8 +3,8 @@
 #define FAIRLEAD_CZLIB_H
 #include <zlib.h>
 
-/// deflateInit2 with a gzip wrapper (window bits 15 + 16).
-static inline int fl_deflate_init_gzip(z_stream *stream, int level) {
-    return deflateInit2(stream, level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+/// `window_bits`: 8 to 15 for the zlib format, 16 more for gzip.
+static inline int fl_deflate_init(z_stream *stream, int level, int window_bits, int memory_level) {
+    return deflateInit2(stream, level, Z_DEFLATED, window_bits, memory_level, Z_DEFAULT_STRATEGY);
 }
 #endif

@@ -58,8 +58,23 @@ public struct ProxyModel: Sendable {
     public var allowAnyOutbound = true
     /// `Proxy.spec.lane`: egress with no lane gets it.
     public var memberOfLane: String?
+    /// nil: responses are not compressed.
+    public var compression: CompressionModel?
     /// `Proxy.spec.headers.request`, on every egress request.
     public var injected = HeaderOperations()
+
+    public init() {}
+}
+
+/// `Proxy.spec.compression`.
+public struct CompressionModel: Sendable {
+    /// What Envoy compresses by default.
+    public var types = [
+        "application/javascript", "application/json", "application/xhtml+xml", "image/svg+xml", "text/css",
+        "text/html", "text/javascript", "text/plain", "text/xml",
+    ]
+    /// One packet carries about as much: below it nothing arrives sooner.
+    public var minBytes = 1_024
 
     public init() {}
 }

@@ -164,7 +164,7 @@ private func allowKey(_ policy: UnsafePointer<LanePolicy>, _ headers: inout Head
     headers.fields[index] = headers.fields[headers.count]
 }
 
-private func hasListToken(_ id: HeaderID, _ token: ByteView, _ headers: HeaderList) -> Bool {
+func hasListToken(_ id: HeaderID, _ token: ByteView, _ headers: HeaderList) -> Bool {
     var from = 0
     while let line = headers.find(id, from: from) {
         if hasToken(line.pointee.value, token) { return true }

@@ -53,6 +53,8 @@ public struct ProxySettings: BitwiseCopyable {
     /// `Proxy.spec.lane`; empty: none.
     public var memberLane: ByteView
     public var memberLaneID: UInt32
+    /// nil: responses are not compressed.
+    public var compression: UnsafePointer<CompressionRules>?
 }
 
 public struct Listener: BitwiseCopyable {

@@ -79,7 +79,8 @@ struct TableBuilder {
             memoryBytes: proxy.memoryBytes, trustedHops: proxy.trustedHops,
             trustedCIDRs: arena.store(proxy.trustedCIDRs), debugCIDRs: arena.store(proxy.debugCIDRs),
             allowAnyOutbound: proxy.allowAnyOutbound, memberLane: arena.store(proxy.memberOfLane ?? ""),
-            memberLaneID: registry.laneID(proxy.memberOfLane ?? ""))
+            memberLaneID: registry.laneID(proxy.memberOfLane ?? ""),
+            compression: proxy.compression.map { UnsafePointer(arena.store(CompressionRules($0, arena))) })
     }
 
     private func freeze(_ lane: LaneModel, index: Int) -> Lane {

@@ -87,6 +87,10 @@ struct Exchange: BitwiseCopyable {
     /// How the body is framed for the client.
     var downstreamFraming = BodyFraming.none
     var interimResponses: UInt8 = 0
+    /// What the client accepts, where responses are compressed at all.
+    var acceptedCoding = ContentCoding.identity
+    /// In the worker's `compressors`; `noSlot`: the body goes out as it came.
+    var compressor = noSlot
     /// Chunk framing of the request that is not charged yet (`chargeChunks`).
     var framingBytes: UInt32 = 0
 

@@ -68,6 +68,7 @@ extension Worker {
         if isUpgrade(head) { value.flags.insert(.upgrade) }
         if head.request.isConnect { value.flags.insert(.connect) }
         value.reason = decision.pointee.reason
+        if settings.compression != nil { noteAcceptedCoding(&value) }
         exchange(number).initialize(to: value)
         own.pointee.exchange = number
         own.pointee.flags.insert(.served)

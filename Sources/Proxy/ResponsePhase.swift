@@ -234,6 +234,7 @@ extension Worker {
         applyResponseEdits(
             x.pointee.decision.responsePlan, head.status, &headers.pointee, &scratch,
             formatContext(number, response: true))
+        if settings.compression != nil { prepareCompression(number, head) }
         if headers.pointee.overflowed {
             protocolError(number, .headTooLarge)
             return 0
@@ -276,7 +277,7 @@ extension Worker {
     /// How the client will find the end of the body (RFC 9112 6.3).
     private func frameForClient(_ number: UInt32, _ head: ResponseHead) {
         let x = exchange(number)
-        switch head.framing {
+        switch x.pointee.compressor == noSlot ? head.framing : .chunked {
         case .none, .length:
             x.pointee.downstreamFraming = head.framing
         case .chunked, .untilClose:
@@ -396,11 +397,16 @@ extension Worker {
             break
         }
         x.pointee.responseBodyBytes += UInt64(produced)
-        x.pointee.responseWireBytes += UInt64(produced)
-        let alive =
-            x.pointee.downstreamFraming == .chunked
-            ? sendChunk(downstream, bytes, produced, last: last)
-            : (produced == 0 || send(downstream, bytes, produced))
+        var alive: Bool
+        if x.pointee.compressor != noSlot {
+            alive = sendCompressed(number, bytes, produced, last: last)
+        } else {
+            x.pointee.responseWireBytes += UInt64(produced)
+            alive =
+                x.pointee.downstreamFraming == .chunked
+                ? sendChunk(downstream, bytes, produced, last: last)
+                : (produced == 0 || send(downstream, bytes, produced))
+        }
         if !alive {
             meter.add(.downstreamResets)
             closeDownstream(downstream)
@@ -419,7 +425,11 @@ extension Worker {
             return
         }
         if x.pointee.step == .relayingResponse, x.pointee.responseFraming == .untilClose {
-            if x.pointee.downstreamFraming == .chunked, !sendLastChunk(x.pointee.downstream) {
+            let alive =
+                x.pointee.compressor != noSlot
+                ? sendCompressed(number, readSpace, 0, last: true)
+                : x.pointee.downstreamFraming != .chunked || sendLastChunk(x.pointee.downstream)
+            if !alive {
                 closeDownstream(x.pointee.downstream)
                 return
             }
@@ -504,6 +514,7 @@ extension Worker {
         let x = exchange(number)
         buffers.release(&x.pointee.head)
         buffers.release(&x.pointee.explanation)
+        endCompression(number)
         let snapshot = x.pointee.snapshot
         held[Int(snapshot)].exchanges &-= 1
         if snapshot != current { dropIfUnused(snapshot) }

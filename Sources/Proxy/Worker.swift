@@ -73,6 +73,7 @@ struct Worker: ~Copyable {
     var random: RandomSource
     var date = DateText()
     var scratch = EditScratch()
+    var compressors = Compressors()
     let rules = FieldRules()
 
     /// Everything read lands here first; room in front and behind for a chunk's framing.
@@ -187,6 +188,7 @@ struct Worker: ~Copyable {
         formatSpace.deallocate()
         format.deallocate()
         noFormat.deallocate()
+        compressors.deallocate()
         fl_unreserve(decisions, decisionBytes)
         requestHeaders.pointee.deallocate()
         responseHeaders.pointee.deallocate()

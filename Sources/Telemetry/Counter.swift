@@ -50,6 +50,9 @@ public enum Counter: Int, CaseIterable, Sendable {
 
     case tunnelsOpened, tunnelsClosed
 
+    /// Responses that went out compressed, and those that did not because too many others did.
+    case compressedResponses, compressionSkipped
+
     /// Gauge: bytes of connection slabs, bytes of pooled buffers, and how many of the latter are lent out.
     case memorySlabBytes, memoryBufferBytes, memoryBufferUsedBytes
 

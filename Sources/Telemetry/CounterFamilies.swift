@@ -81,6 +81,10 @@ struct CounterFamily: Sendable {
             "fairlead_tunnels_total", "Connections relayed: CONNECT, upgrades, TCP and TLS routes.",
             .tunnelsOpened),
         gauge("fairlead_tunnels_active", "Tunnels now open.", .tunnelsOpened, minus: .tunnelsClosed),
+        counter(
+            "fairlead_compressions_total",
+            "Responses to be compressed; skipped: too many others were being compressed.", by: "result",
+            ["done": .compressedResponses, "skipped": .compressionSkipped]),
     ]
 
     private static let upstream: [CounterFamily] = [

@@ -4,7 +4,7 @@ internal import CZlib
 /// The bytes as one gzip member; nil if zlib has no memory.
 public func gzip(_ bytes: [UInt8]) -> [UInt8]? {
     var stream = z_stream()
-    guard fl_deflate_init_gzip(&stream, 5) == Z_OK else { return nil }
+    guard fl_deflate_init(&stream, 5, 15 + 16, 8) == Z_OK else { return nil }
     defer { deflateEnd(&stream) }
     var out = [UInt8](repeating: 0, count: Int(deflateBound(&stream, UInt(bytes.count))) + 32)
     let capacity = out.count

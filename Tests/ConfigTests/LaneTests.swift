@@ -322,6 +322,7 @@ private func cluster(_ text: String) throws -> ClusterModel {
           pathNormalization: DECODE_AND_MERGE_SLASHES
           shadowHostSuffix: false
           http10: false
+          compression: {types: [Text/HTML, application/*], minBytes: 7}
           timeouts: {requestHeader: 1s, requestBodyIdle: 2s, idle: 3s, streamIdle: 4s, upstreamIdle: 5s,
             connect: 6s, drain: 7s}
           limits: {headerBytes: 4096, headerCount: 20, connections: 30, requests: 40, memory: 50}
@@ -337,6 +338,7 @@ private func cluster(_ text: String) throws -> ClusterModel {
     #expect(proxy.memberOfLane == "auth-refactor" && !proxy.allowAnyOutbound)
     #expect(proxy.injected.set.map(\.name) == ["x-a"] && proxy.injected.remove == ["e"])
     #expect(proxy.pathNormalization == .decodeAndMergeSlashes && !proxy.shadowHostSuffix && !proxy.http10)
+    #expect(proxy.compression?.types == ["Text/HTML", "application/*"] && proxy.compression?.minBytes == 7)
     let timeouts = [
         proxy.requestHeaderTimeoutMs, proxy.requestBodyIdleTimeoutMs, proxy.idleTimeoutMs,
         proxy.streamIdleTimeoutMs,
@@ -346,6 +348,28 @@ private func cluster(_ text: String) throws -> ClusterModel {
     #expect(proxy.headerBytes == 4_096 && proxy.headerCount == 20 && proxy.connections == 30)
     #expect(proxy.requests == 40 && proxy.memoryBytes == 50 && proxy.trustedHops == 2)
     #expect(proxy.trustedCIDRs.count == 1 && proxy.debugCIDRs.isEmpty)
+}
+
+@Test func compressionIsOffUnlessGiven() throws {
+    func proxy(_ spec: String) -> LoadResult {
+        loadText(
+            "apiVersion: fairlead.dev/v1alpha1\nkind: Proxy\nmetadata: {name: a, namespace: shop}\n"
+                + "spec:\n  role: sidecar\n  outbound: {}\n\(spec)")
+    }
+    #expect(try #require(proxy("").model).proxy.compression == nil)
+    let defaults = try #require(proxy("  compression: {}\n").model?.proxy.compression)
+    #expect(defaults.types.contains("text/html") && defaults.minBytes == 1_024)
+    for (spec, problem) in [
+        ("types: [html]", "no media type"), ("types: [text/html;q=1]", "no media type"),
+        ("types: ['*/*']", "no media type"), ("types: [text/h*]", "no media type"),
+        ("types: text/html", "must be a list"), ("minBytes: 0", "outside 1"), ("minBytes: x", "an integer"),
+        ("level: 9", "unknown field"),
+        ("types: [\((0...64).map { "a/b\($0)" }.joined(separator: ","))]", "more than 64"),
+    ] {
+        let result = proxy("  compression: {\(spec)}\n")
+        let isTold = result.findings.contains { $0.line == 7 && $0.message.contains(problem) }
+        #expect(result.model == nil && isTold, "\(spec) \(result.findings.map(\.text))")
+    }
 }
 
 @Test func refusedProxies() {

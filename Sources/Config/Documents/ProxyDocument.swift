@@ -152,6 +152,28 @@ struct ProxyDocument: Document {
         }
         model.shadowHostSuffix = spec.bool("shadowHostSuffix") ?? true
         model.http10 = spec.bool("http10") ?? true
+        if let fields = spec.object("compression") { readCompression(fields) }
+    }
+
+    private mutating func readCompression(_ fields: Fields) {
+        var compression = CompressionModel()
+        if fields.has("types") {
+            let types = fields.strings("types")
+            for type in types where !isMediaRange(type.value) {
+                fields.context.invalid(
+                    type.line, "\(fields.path).types[]: \"\(type.value)\" is no media type",
+                    suggestion: "as in text/html or text/*, without parameters")
+            }
+            if types.count > Limits.compressionTypes {
+                fields.context.invalid(
+                    fields.line(of: "types"), "\(fields.path).types has more than \(Limits.compressionTypes)",
+                    suggestion: "text/* stands for all of text")
+            }
+            compression.types = types.map(\.value)
+        }
+        if let bytes = fields.integer("minBytes", in: 1...Int(Int32.max)) { compression.minBytes = bytes }
+        fields.finish()
+        model.compression = compression
     }
 
     private mutating func readTimeouts(_ spec: Fields) {

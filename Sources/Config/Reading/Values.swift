@@ -119,6 +119,13 @@ func isHeaderName(_ text: String) -> Bool {
         }
 }
 
+/// `type/subtype` or `type/*` (RFC 9110 8.3.1, 12.5.1), without parameters.
+func isMediaRange(_ text: String) -> Bool {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+    guard parts.count == 2, parts.allSatisfy(isHeaderName), !parts[0].contains("*") else { return false }
+    return parts[1] == "*" || !parts[1].contains("*")
+}
+
 /// The candidate nearest to a misspelled word, if one is near enough to be meant.
 func nearest(to word: String, among candidates: some Sequence<String>) -> String? {
     let limit = max(1, min(3, word.count / 3 + 1))
