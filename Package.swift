@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 // The layering of the program, enforced by the compiler: a target can only import what it names here.
 //
-//   C* < Base < {Loop, HTTP, Sniff} < Lanes < {Config, Telemetry} < Proxy < {Admin, Demo} < fairlead
+//   C* < Base < {Loop, HTTP, Sniff} < {HTTP2, Lanes} < {Config, Telemetry} < Proxy < {Admin, Demo} < fairlead
 //
 // ARCHITECTURE.md says why each boundary is where it is.
 import PackageDescription
@@ -43,10 +43,16 @@ let package = Package(
         library("Loop", ["Base", "CLinux"]),
         library("HTTP", ["Base", "CLinux"]),
         library("Sniff", ["Base", "CLinux"]),
+        library("HTTP2", ["Base", "CLinux", "CNghttp2", "HTTP"]),
         library("Lanes", ["Base", "HTTP", "CRE2", "COpenSSL"]),
         library("Config", ["Base", "CLinux", "CRE2", "CYaml", "HTTP", "Lanes"]),
         library("Telemetry", ["Base", "CLinux", "CZlib", "Loop"]),
-        library("Proxy", ["Base", "CLinux", "CZlib", "Loop", "HTTP", "Sniff", "Lanes", "Telemetry"]),
+        library(
+            "Proxy",
+            [
+                "Base", "CLinux", "COpenSSL", "CZlib", "Loop", "HTTP", "HTTP2", "Sniff", "Lanes",
+                "Telemetry",
+            ]),
         library(
             "Admin", ["Base", "CLinux", "Loop", "HTTP", "Lanes", "Config", "Telemetry", "Proxy"]),
         // The demo's documents are compiled in: it runs from anywhere. `Documents` is a link to config/demo.
@@ -72,6 +78,7 @@ let package = Package(
         tests("BaseTests", ["Base", "CLinux", "TestSupport"]),
         tests("LoopTests", ["Loop", "Base", "CLinux", "TestSupport"]),
         tests("SniffTests", ["Sniff", "Base", "FuzzInvariants", "TestSupport"]),
+        tests("HTTP2Tests", ["HTTP2", "HTTP", "Base", "CLinux", "TestSupport"]),
         tests("HTTPTests", ["HTTP", "Base", "CLinux", "FuzzInvariants", "TestSupport"]),
         .testTarget(
             name: "FuzzLanesTests", dependencies: ["Lanes", "HTTP", "Base", "TestSupport"],

@@ -131,7 +131,7 @@ struct AdminConnection {
             refuseLarge(nowNs: nowNs)
             return true
         case .length: phase = .body(Int(head.connection.contentLength))
-        case .none, .untilClose: phase = .body(0)
+        case .none, .untilClose, .stream: phase = .body(0)
         }
         if head.connection.expectsContinue, head.framing != .none, input.isEmpty {
             output += Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)

@@ -213,6 +213,7 @@ enum ModelJSON {
         json.member("port", cluster.port)
         json.member("loadBalancing", "\(cluster.loadBalancing)")
         json.member("connectTimeoutMs", cluster.connectTimeoutMs)
+        json.member("protocol", "\(cluster.upstreamProtocol)")
         json.array("endpoints") { list in
             for (index, endpoint) in cluster.endpoints.enumerated() {
                 list.object {

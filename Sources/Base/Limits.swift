@@ -107,6 +107,51 @@ public enum Limits {
     /// that writes single characters as chunks stays below the budget, a flood of them does not.
     public static let chunkFramingBytes = 4_096
 
+    // MARK: HTTP/2
+
+    /// Streams a client may have open on one connection: Envoy's and nghttp2's usual 100.
+    public static let h2Streams: UInt32 = 100
+    /// Streams we open on an upstream connection before its SETTINGS said how many it takes (RFC 9113 6.5.2
+    /// advises at least 100).
+    public static let h2PeerStreams = 100
+    /// Bytes a stream may have on its way to us: what one stream can make us keep when the other side of its
+    /// exchange stands still. 256 KiB moves 5 MB/s over a round trip of 50 ms.
+    public static let h2StreamWindow: UInt32 = 262_144
+    /// The same of all streams of one client's connection together (Istio's edge profile).
+    public static let h2ConnectionWindow: UInt32 = 1 << 20
+    /// An upstream connection carries many clients' streams: its window must never be what stops one of
+    /// them, so only the streams' windows count.
+    public static let h2UpstreamConnectionWindow: UInt32 = 0x7FFF_FFFF
+    /// Input is read in slices, so that what its heads decode to is used before more is decoded.
+    public static let h2SliceBytes = 16_384
+    /// Bytes of decoded heads at which decoding pauses.
+    public static let h2InboxBytes = 131_072
+    /// Frames are gathered up to this for one send(2).
+    public static let h2GatherBytes = 131_072
+    /// Frames waiting to be sent at which a peer that does not read is no longer read from.
+    public static let h2QueuedFrames = 1_024
+    /// Answers to PING and SETTINGS that may wait for a peer that does not read; more end the connection.
+    /// Above what one slice can ask for: the budget of glitches is spent first, and the end has a name.
+    public static let h2OutboundAcks = 2_000
+    /// Entries of one SETTINGS frame.
+    public static let h2SettingsEntries = 32
+    /// CONTINUATION frames of one head, as nghttp2 counts them: it counts a frame's head again for each piece
+    /// it comes in, so 8 frames of 9 bytes each.
+    public static let h2Continuations = 72
+    /// What a CONTINUATION costs from the budget of glitches: a head of `headBytes` needs four.
+    public static let glitchContinuationCost = 20
+    /// Stream records kept for reuse by one worker.
+    public static let h2SpareStreams = 1_024
+    /// How long the peer's answer to the first GOAWAY is waited for, milliseconds.
+    public static let h2NoticeMs: UInt64 = 1_000
+    /// Sessions whose frames are sent in one turn before sockets are looked at again.
+    public static let h2FlushesPerTurn = 256
+    /// What a head that is too large costs from that budget: reading it cost us as many bytes as hundreds of
+    /// usual ones.
+    public static let glitchLargeHeadCost = 50
+    /// A window opened by less than this is odd.
+    public static let h2SmallWindowUpdate: Int32 = 16
+
     // MARK: names
 
     /// Questions that may wait for the resolver.

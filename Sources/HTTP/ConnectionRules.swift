@@ -7,7 +7,7 @@ public enum ConnectionRules {
     private static let connectionNamesMax = 10
 
     /// Notes one line whose id is at most `HeaderID.expect`; an error refuses the head.
-    static func note(
+    public static func note(
         _ field: UnsafeMutablePointer<HeaderField>, _ fields: inout ConnectionFields
     ) -> HeadError? {
         switch HeaderID(rawValue: field.pointee.id) {

@@ -6,6 +6,8 @@ public enum BodyFraming: UInt8, Sendable, BitwiseCopyable {
     case none, length, chunked
     /// Responses only: up to the end of the connection.
     case untilClose
+    /// HTTP/2: up to END_STREAM. A content-length beside it was checked by the session.
+    case stream
 }
 
 /// Why a head was refused. Each has one status (`status`), and the connection is closed after it.
@@ -124,7 +126,7 @@ public struct ConnectionFields: BitwiseCopyable {
 public struct RequestHead: BitwiseCopyable {
     public var request = Request()
     public var method = MethodKind.other
-    /// 0 or 1.
+    /// 0 or 1; 2: HTTP/2.
     public var minorVersion: UInt8 = 1
     public var isAbsoluteForm = false
     /// OPTIONS in absolute form without path or query: `*` for the server that it ends at (RFC 9112 3.2.4).
@@ -138,7 +140,7 @@ public struct RequestHead: BitwiseCopyable {
     /// Whether the client lets the connection live on (RFC 9112 9.3).
     public var keepsAlive: Bool {
         if connection.hasClose { return false }
-        return minorVersion == 1 || connection.hasKeepAlive
+        return minorVersion >= 1 || connection.hasKeepAlive
     }
 }
 
@@ -154,6 +156,6 @@ public struct ResponseHead: BitwiseCopyable {
 
     public var keepsAlive: Bool {
         if connection.hasClose || framing == .untilClose { return false }
-        return minorVersion == 1 || connection.hasKeepAlive
+        return minorVersion >= 1 || connection.hasKeepAlive
     }
 }

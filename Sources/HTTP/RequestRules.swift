@@ -19,6 +19,50 @@ public enum RequestRules {
         return readTarget(&head)
     }
 
+    /// The same of a head that came over HTTP/2, whose lines `note` has seen. `authority` is what it is sent
+    /// to, as a valid Host or whatever the client wrote; `ended`: no body follows (RFC 9113 8.3.1, RFC 8441).
+    public static func frame(
+        _ head: inout RequestHead, path: ByteView, authority: ByteView, protocolName: ByteView, ended: Bool
+    ) -> HeadError? {
+        if head.request.method.count > Limits.methodBytes { return .badRequestLine }
+        head.method = MethodKind(head.request.method)
+        if head.method == .connect, protocolName.isEmpty {
+            if head.connection.contentLength > 0 { return .connectWithBody }
+            head.request.isConnect = true
+            head.request.authority = authority
+            head.request.target = authority
+            return hostIsValid(authority) && namesPort(authority) ? nil : .badTarget
+        }
+        if !protocolName.isEmpty {
+            // An extended CONNECT is what HTTP/1.1 asks for by a GET with an upgrade.
+            head.connection.hasUpgrade = true
+            head.connection.hasConnectionUpgrade = true
+            head.connection.upgradesToWebSocket = protocolName.equals("websocket")
+            head.request.method = "GET"
+            head.method = .get
+        } else if !ended {
+            let isEmpty = head.connection.hasContentLength && head.connection.contentLength == 0
+            head.framing = isEmpty ? .none : (head.connection.hasContentLength ? .length : .stream)
+        }
+        // The connection says by itself whether it is encrypted.
+        if !head.request.scheme.equals("http"), !head.request.scheme.equals("https") { return .badTarget }
+        head.request.scheme = .empty
+        if path.count > Limits.targetBytes { return .targetTooLong }
+        var index = 0
+        while index < path.count {
+            if path[index] <= 0x20 || path[index] == 0x7F { return .badTarget }
+            index &+= 1
+        }
+        head.request.target = path
+        if path.count == 1, path[0] == 0x2A, head.method == .options {
+            head.request.path = path
+            return nil
+        }
+        guard !path.isEmpty, path[0] == 0x2F else { return .badTarget }
+        splitPath(path, &head)
+        return nil
+    }
+
     /// Splits the target into authority, path and query (RFC 9112 3.2).
     private static func readTarget(_ head: inout RequestHead) -> HeadError? {
         let target = head.request.target

@@ -282,6 +282,13 @@ public enum LoadBalancing: UInt8, Sendable, BitwiseCopyable {
 }
 
 /// One (service, subset, port). Native lanes split its endpoints: members of a lane, and the stable rest.
+/// How requests are written for a cluster's endpoints (istio-semantics.md 14).
+public enum UpstreamProtocol: UInt8, Sendable, BitwiseCopyable {
+    case http1, http2
+    /// As the client wrote it: nothing was declared.
+    case sameAsClient
+}
+
 public struct ClusterModel: Sendable {
     /// `outbound|8080|v1|svc.ns.svc.cluster.local`, Envoy's and Istio's name.
     public var name: String
@@ -294,6 +301,9 @@ public struct ClusterModel: Sendable {
     public var connectTimeoutMs: UInt64 = 10_000
     /// Version of the PROXY header that begins each connection (DestinationRule `proxyProtocol`); 0: none.
     public var proxyHeaderVersion: UInt8 = 0
+    public var upstreamProtocol = UpstreamProtocol.sameAsClient
+    /// Streams on one HTTP/2 connection (`http.maxConcurrentStreams`).
+    public var streamsMax: UInt32 = .max
     public var endpoints: [EndpointModel] = []
     /// Which endpoints each lane has here, by lane index, endpoint indexes into `endpoints`. A lane that
     /// lists this service but selects nothing has an empty list.

@@ -140,6 +140,9 @@ public struct Cluster: BitwiseCopyable {
     public var connectTimeoutMs: UInt64
     /// Of the PROXY header that begins each connection; 0: none.
     public var proxyHeaderVersion: UInt8
+    public var upstreamProtocol: UpstreamProtocol
+    /// Streams on one HTTP/2 connection.
+    public var streamsMax: UInt32
     /// Some endpoint's weight differs from another's.
     public var hasWeights: Bool
     public var endpoints: Frozen<Endpoint>

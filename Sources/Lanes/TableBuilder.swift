@@ -138,6 +138,7 @@ struct TableBuilder {
             serviceNamespace: arena.store(cluster.serviceNamespace), subset: arena.store(cluster.subset),
             port: cluster.port, loadBalancing: cluster.loadBalancing,
             connectTimeoutMs: cluster.connectTimeoutMs, proxyHeaderVersion: cluster.proxyHeaderVersion,
+            upstreamProtocol: cluster.upstreamProtocol, streamsMax: cluster.streamsMax,
             hasWeights: Set(cluster.endpoints.map(\.weight)).count > 1,
             endpoints: arena.store(cluster.endpoints.map { freeze($0, of: cluster) }),
             all: healthy(cluster.endpoints.indices), stable: healthy(cluster.stable),

@@ -3,21 +3,6 @@
 internal import Base
 internal import CLinux
 
-/// Bytes between `start` and `end`; no memory at all while empty.
-struct Buffer: BitwiseCopyable {
-    var base: UnsafeMutablePointer<UInt8>?
-    var start: UInt32 = 0
-    var end: UInt32 = 0
-    var capacity: UInt32 = 0
-
-    init() {}
-
-    var count: Int { Int(end &- start) }
-    var isEmpty: Bool { end == start }
-    var bytes: UnsafeMutablePointer<UInt8> { base! + Int(start) }
-    var room: Int { Int(capacity &- end) }
-}
-
 struct BufferPool: ~Copyable {
     /// Sizes and how many of each are kept: most heads fit the first, a paused body the last.
     private static let sizes: (Int, Int, Int, Int) = (4_096, 16_384, 65_536, 262_144)

@@ -1,6 +1,7 @@
 // One socket, downstream (a client's) or upstream (ours to an endpoint). An idle connection is this struct
 // and nothing else: buffers come when bytes are left over.
 internal import Base
+internal import HTTP2
 internal import Loop
 
 enum ConnectionSide: UInt8, BitwiseCopyable {
@@ -8,7 +9,7 @@ enum ConnectionSide: UInt8, BitwiseCopyable {
 }
 
 struct ConnectionFlags: OptionSet, BitwiseCopyable {
-    let rawValue: UInt16
+    let rawValue: UInt32
 
     /// The socket may hold bytes we have not read (edge-triggered: nobody will tell us again).
     static let mayRead = ConnectionFlags(rawValue: 1 << 0)
@@ -41,6 +42,13 @@ struct ConnectionFlags: OptionSet, BitwiseCopyable {
     static let partialHead = ConnectionFlags(rawValue: 1 << 13)
     /// Upstream: for one exchange alone; not kept for others.
     static let single = ConnectionFlags(rawValue: 1 << 14)
+    /// It speaks HTTP/2: `session` is there.
+    static let session = ConnectionFlags(rawValue: 1 << 16)
+    /// HTTP/2: the first GOAWAY of a graceful end was sent; the second.
+    static let retiring = ConnectionFlags(rawValue: 1 << 17)
+    static let goawaySent = ConnectionFlags(rawValue: 1 << 18)
+    /// HTTP/2 to an upstream: in its endpoint's list of connections.
+    static let pooled = ConnectionFlags(rawValue: 1 << 19)
 }
 
 struct Connection: BitwiseCopyable {
@@ -74,6 +82,10 @@ struct Connection: BitwiseCopyable {
     var endpointGeneration: UInt32 = 0
     var next: UInt32 = noSlot
     var previous: UInt32 = noSlot
+    /// HTTP/2: the session of a connection that has one.
+    var session: H2Session?
+    /// HTTP/2: what a slot without a socket stands for (`transport` is `.stream`).
+    var stream: UnsafeMutablePointer<H2Stream>?
 
     init(fd: Int32, generation: UInt32, side: ConnectionSide, peer: SocketAddress) {
         self.fd = fd
@@ -87,6 +99,12 @@ extension UnsafeMutablePointer<Connection> {
     private var peerTextBytes: UnsafeMutablePointer<UInt8> {
         let offset = MemoryLayout<Connection>.offset(of: \Connection.peerText).unsafelyUnwrapped
         return (UnsafeMutableRawPointer(self) + offset).assumingMemoryBound(to: UInt8.self)
+    }
+
+    /// Where the output of this slot lies, for as long as the slot is in use.
+    var outputPlace: UnsafeMutablePointer<Buffer> {
+        let offset = MemoryLayout<Connection>.offset(of: \Connection.output).unsafelyUnwrapped
+        return (UnsafeMutableRawPointer(self) + offset).assumingMemoryBound(to: Buffer.self)
     }
 
     /// The client's address in text; holds as long as the connection.

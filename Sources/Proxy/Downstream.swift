@@ -29,7 +29,7 @@ extension Worker {
     }
 
     /// Everything kept for the client is out: go on with what waited for it.
-    private mutating func downstreamDrained(_ slot: UInt32) {
+    mutating func downstreamDrained(_ slot: UInt32) {
         let own = connection(slot)
         if own.pointee.exchange != noSlot {
             if own.pointee.flags.contains(.shutAfterFlush) { shutWriting(slot) }
@@ -215,15 +215,14 @@ extension Worker {
             maxFields: Int(settings.headerCount))
         switch result {
         case .needMore:
-            buffers.append(&own.pointee.input, at, count)
-            own.pointee.scanned = UInt32(truncatingIfNeeded: count)
-            // The deadline for a head runs from its first byte, however slowly the rest drips.
-            if !own.pointee.flags.contains(.partialHead) {
-                own.pointee.flags.insert(.partialHead)
-                setTimeout(slot, settings.requestHeaderTimeoutMs)
-            }
+            keepPartialHead(slot, at, count)
             return 0
         case .refused(let why):
+            if why == .unsupportedVersion, !own.pointee.flags.contains(.served),
+                startsSession(slot, at, count)
+            {
+                return 0
+            }
             noteRefused(slot, ByteView(at, count))
             refuse(slot, why, toHead: head.method == .head, startNs)
             return 0
@@ -235,6 +234,32 @@ extension Worker {
             }
             return length + startExchange(slot, &head, at + length, count - length, length, startNs)
         }
+    }
+
+    private mutating func keepPartialHead(_ slot: UInt32, _ at: UnsafePointer<UInt8>, _ count: Int) {
+        let own = connection(slot)
+        buffers.append(&own.pointee.input, at, count)
+        own.pointee.scanned = UInt32(truncatingIfNeeded: count)
+        // The deadline for a head runs from its first byte, however slowly the rest drips.
+        if !own.pointee.flags.contains(.partialHead) {
+            own.pointee.flags.insert(.partialHead)
+            setTimeout(slot, settings.requestHeaderTimeoutMs)
+        }
+    }
+
+    /// Whether a head of an unknown version is the preface of HTTP/2, as far as it is here: the client knows
+    /// without asking that we speak it (RFC 9113 3.3).
+    private mutating func startsSession(
+        _ slot: UInt32, _ at: UnsafeMutablePointer<UInt8>, _ count: Int
+    ) -> Bool {
+        let preface: ByteView = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+        guard memcmp(at, preface.start, min(count, preface.count)) == 0 else { return false }
+        if count < preface.count {
+            keepPartialHead(slot, at, count)
+        } else {
+            becomeSession(slot, at, count)
+        }
+        return true
     }
 
     /// The client sent all it will.
@@ -257,6 +282,10 @@ extension Worker {
         let exchange = exchange(exchangeSlot)
         if exchange.pointee.step == .tunnel {
             tunnelEnded(from: slot)
+        } else if exchange.pointee.requestFraming == .stream,
+            !exchange.pointee.flags.contains(.requestComplete)
+        {
+            finishRequestStream(exchangeSlot)
         } else if !exchange.pointee.flags.contains(.requestComplete) {
             // A body cut short: nothing must take it for a whole one.
             exchange.pointee.responseFlags.insert(.DC)
@@ -267,6 +296,11 @@ extension Worker {
 
     mutating func downstreamTimeout(_ slot: UInt32) {
         let own = connection(slot)
+        if own.pointee.transport == .stream, own.pointee.exchange == noSlot {
+            noteStall(slot)
+            closeDownstream(slot)
+            return
+        }
         if own.pointee.flags.contains(.lingering) {
             dropDownstream(slot)
             return
@@ -309,7 +343,11 @@ extension Worker {
     mutating func retireDownstream(_ slot: UInt32, dropPartialHead: Bool) {
         let own = connection(slot)
         let generation = own.pointee.generation
-        if own.pointee.flags.contains(.lingering) { return }
+        if own.pointee.flags.contains(.session) {
+            retireSession(slot)
+            return
+        }
+        if own.pointee.flags.contains(.lingering) || own.pointee.transport == .stream { return }
         if own.pointee.exchange == noSlot, own.pointee.output.isEmpty {
             own.pointee.flags.insert(.mayRead)
             own.pointee.flags.remove(.queued)
@@ -332,7 +370,7 @@ extension Worker {
     /// still comes.
     mutating func linger(_ slot: UInt32) {
         let own = connection(slot)
-        if own.pointee.flags.contains(.ended) {
+        if own.pointee.flags.contains(.ended) || own.pointee.transport == .stream {
             dropDownstream(slot)
             return
         }
@@ -346,6 +384,10 @@ extension Worker {
     /// Ends the connection after the pending output.
     mutating func finishDownstream(_ slot: UInt32) {
         let own = connection(slot)
+        if own.pointee.transport == .stream {
+            finishStream(slot)
+            return
+        }
         own.pointee.flags.insert(.closeAfterFlush)
         buffers.release(&own.pointee.input)
         if own.pointee.output.isEmpty {
@@ -359,6 +401,10 @@ extension Worker {
     /// whole response, so a response under way ends with a reset.
     mutating func closeDownstream(_ slot: UInt32) {
         let own = connection(slot)
+        if own.pointee.flags.contains(.session) {
+            closeSession(slot)
+            return
+        }
         let exchangeSlot = own.pointee.exchange
         if exchangeSlot != noSlot {
             let exchange = exchange(exchangeSlot)
@@ -372,6 +418,10 @@ extension Worker {
 
     private mutating func dropDownstream(_ slot: UInt32) {
         let own = connection(slot)
+        if own.pointee.transport == .stream {
+            release(slot)
+            return
+        }
         downstreamCount -= 1
         listeners[Int(own.pointee.listener)].connections &-= 1
         meter.add(Counter.downstreamClosed(role: listeners[Int(own.pointee.listener)].role))

@@ -21,7 +21,7 @@ enum ExchangeStep: UInt8, BitwiseCopyable {
 }
 
 struct ExchangeFlags: OptionSet, BitwiseCopyable {
-    let rawValue: UInt16
+    let rawValue: UInt32
 
     static let requestComplete = ExchangeFlags(rawValue: 1 << 0)
     /// The client's connection must end after this response.
@@ -48,6 +48,10 @@ struct ExchangeFlags: OptionSet, BitwiseCopyable {
     static let countedActive = ExchangeFlags(rawValue: 1 << 13)
     /// Counted in `Worker.laneRequestsInFlight`.
     static let inLane = ExchangeFlags(rawValue: 1 << 14)
+    /// It goes upstream as a stream of HTTP/2.
+    static let toSession = ExchangeFlags(rawValue: 1 << 16)
+    /// The client's side is encrypted, or a trusted proxy says so.
+    static let overTLS = ExchangeFlags(rawValue: 1 << 17)
     /// No request: the connection itself is relayed (see Relay). `.connect` is set too.
     static let raw = ExchangeFlags(rawValue: 1 << 15)
 }
@@ -110,6 +114,8 @@ struct Exchange: BitwiseCopyable {
     var details: ByteView = .empty
     var reason = Reason.none
     var deadlineMs: UInt64 = 0
+    /// `grpc-timeout`; 0: none.
+    var grpcTimeoutMs: UInt64 = 0
     var startNs: UInt64
     var requestSentNs: UInt64 = 0
     var responseHeadNs: UInt64 = 0

@@ -65,7 +65,7 @@ extension Worker {
                 case .xRequestID: requestIDIndex = index
                 case .referer: checkReferer(field)
                 case .contentType:
-                    result.isGRPC = field.pointee.value.hasPrefix("application/grpc")
+                    result.isGRPC = GRPC.isContentType(field.pointee.value)
                 default:
                     if isEdge, rules.edgeRemoves(id) { field.pointee.dropped = true }
                 }

@@ -7,14 +7,14 @@ internal import Telemetry
 
 extension Worker {
     /// Charges a client's connection. False: the budget is spent and the connection must end.
-    mutating func charge(_ slot: UInt32, _ what: Glitch, _ count: Int = 1) -> Bool {
+    mutating func charge(_ slot: UInt32, _ what: Glitch, _ count: Int = 1, cost: Int = 1) -> Bool {
         meter.add(.glitch(what), UInt64(count))
         let own = connection(slot)
         // One byte of clock: after more than four minutes too little may be forgiven, never too much.
         let second = UInt8(truncatingIfNeeded: nowMs / 1_000)
         let forgiven = Int(second &- own.pointee.glitchSecond) * Int(Limits.glitchRefillPerSecond)
         own.pointee.glitchSecond = second
-        let total = max(0, Int(own.pointee.glitches) - forgiven) + count
+        let total = max(0, Int(own.pointee.glitches) - forgiven) + count * cost
         own.pointee.glitches = UInt16(clamping: total)
         if total <= Int(Limits.glitchBudget) { return true }
         meter.add(.cut(what))

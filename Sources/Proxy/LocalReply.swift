@@ -92,9 +92,11 @@ extension Worker {
             &at,
             listener.role == ListenerRole.outbound.rawValue ? "\r\nserver: envoy" : "\r\nserver: istio-envoy")
         put(&at, "\r\nconnection: close\r\n\r\n")
-        if !refusal.toHead { put(&at, body) }
-        let alive = send(slot, writeSpace, at - writeSpace)
-        reportRefusal(slot, refusal, startNs, at - writeSpace)
+        let headCount = at - writeSpace
+        let bodyCount = refusal.toHead ? 0 : body.count
+        memcpy(at, body.start, bodyCount)
+        let alive = sendResponse(slot, headCount, UnsafePointer(writeSpace) + headCount, bodyCount)
+        reportRefusal(slot, refusal, startNs, headCount + bodyCount)
         if alive { finishDownstream(slot) } else { closeDownstream(slot) }
     }
 
@@ -137,21 +139,19 @@ extension Worker {
         } else if !text.isEmpty {
             headers.pointee.append(HeaderNames.name(.contentType), "text/plain")
         }
-        if status != 204 { appendLength(text.count) }
+        if status != 204, !isGRPC || !isStream(x.pointee.downstream) { appendLength(text.count) }
         let hasRoute = x.pointee.decision.pointee.route != nil || isUpstreams
         applyResponseEdits(
             x.pointee.decision.responsePlan, status, &headers.pointee, &scratch,
             formatContext(number, response: hasRoute))
+        if isGRPC { noteGRPC(number) }
         var at = writeSpace
         writeStatusLine(&at, status, ReasonPhrase.of(status), minorVersion: x.pointee.minorVersion)
         at = headers.pointee.copyLines(to: at)
         finishResponseHead(number, &at, needsDate: headers.pointee.find(.date) == nil)
         let headCount = at - writeSpace
         let bodyCount = x.pointee.flags.contains(.toHead) ? 0 : text.count
-        let alive =
-            bodyCount > 0
-            ? send(x.pointee.downstream, writeSpace, headCount, text.start, bodyCount)
-            : send(x.pointee.downstream, writeSpace, headCount)
+        let alive = sendResponse(x.pointee.downstream, headCount, text.start, bodyCount)
         x.pointee.flags.insert(.headSent)
         x.pointee.responseWireBytes = UInt64(headCount + bodyCount)
         x.pointee.responseBodyBytes = UInt64(bodyCount)
@@ -159,6 +159,21 @@ extension Worker {
             meter.overhead(ns: Syscalls.monotonicNs() &- max(nowNs, x.pointee.startNs))
         }
         if alive { finishExchange(number) } else { closeDownstream(x.pointee.downstream) }
+    }
+
+    /// A whole response of ours: its head in `writeSpace`, its body behind it or elsewhere.
+    private mutating func sendResponse(
+        _ slot: UInt32, _ headCount: Int, _ body: UnsafePointer<UInt8>, _ bodyCount: Int
+    ) -> Bool {
+        if isStream(slot) {
+            return sendResponseHead(slot, writeSpace, headCount, ends: bodyCount == 0)
+                && (bodyCount == 0 || send(slot, body, bodyCount))
+        }
+        if bodyCount == 0 { return send(slot, writeSpace, headCount) }
+        if body == UnsafePointer(writeSpace) + headCount {
+            return send(slot, writeSpace, headCount + bodyCount)
+        }
+        return send(slot, writeSpace, headCount, body, bodyCount)
     }
 
     private mutating func appendLength(_ count: Int) {

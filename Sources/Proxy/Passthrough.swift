@@ -47,7 +47,11 @@ extension Worker {
             reply(number, answer)
             return
         }
-        connect(number, address, noSlot, 0, settings.connectTimeoutMs)
+        if exchange(number).pointee.flags.contains(.toSession) {
+            startStream(number, address, noSlot, 0, settings.connectTimeoutMs)
+        } else {
+            connect(number, address, noSlot, 0, settings.connectTimeoutMs)
+        }
     }
 
     private func isUnspecified(_ index: Int) -> Bool {

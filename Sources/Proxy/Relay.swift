@@ -147,7 +147,7 @@ extension Worker {
         own.pointee.flags.insert(.single)
         let client = connection(x.pointee.downstream)
         let count = ProxyHeader.write(
-            version, client.pointee.peer, Sockets.localAddress(client.pointee.fd), to: formatSpace)
+            version, client.pointee.peer, Sockets.localAddress(socket(of: client)), to: formatSpace)
         // A fresh socket has room for a hundred bytes.
         guard case .bytes(count) = Syscalls.send(own.pointee.fd, formatSpace, count) else { return false }
         meter.add(.upstreamWrittenBytes, UInt64(count))

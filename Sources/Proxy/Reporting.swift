@@ -17,7 +17,7 @@ extension Worker {
         let remote = own.pointee.peer.writeAddressAndPort(to: formatSpace)
         context.downstreamRemote = ByteView(formatSpace, remote)
         let localStart = formatSpace + 64
-        let local = Sockets.localAddress(own.pointee.fd).writeAddressAndPort(to: localStart)
+        let local = Sockets.localAddress(socket(of: own)).writeAddressAndPort(to: localStart)
         context.downstreamLocal = ByteView(localStart, local)
         context.networkProtocol = Self.protocolName(x.pointee.minorVersion)
         context.hostname = hostname
@@ -40,7 +40,7 @@ extension Worker {
     }
 
     private static func protocolName(_ minorVersion: UInt8) -> ByteView {
-        minorVersion == 0 ? "HTTP/1.0" : "HTTP/1.1"
+        minorVersion == 1 ? "HTTP/1.1" : (minorVersion == 2 ? "HTTP/2" : "HTTP/1.0")
     }
 
     /// The metric labels of where an exchange went.
@@ -110,7 +110,8 @@ extension Worker {
         record.bytesSent = x.pointee.responseBodyBytes
         record.flags = x.pointee.responseFlags
         record.responseCode = x.pointee.status
-        record.httpVersion = x.pointee.minorVersion == 0 ? .http10 : .http11
+        record.httpVersion =
+            x.pointee.minorVersion == 1 ? .http11 : (x.pointee.minorVersion == 2 ? .http2 : .http10)
         lane.withView { name in
             record.lane = name
             if let ring { withUnsafePointer(to: &record) { _ = ring.push($0) } }

@@ -65,6 +65,7 @@ extension Worker {
         if !head.keepsAlive || isRetired(slot) { value.flags.insert(.closeDownstream) }
         if head.method == .head { value.flags.insert(.toHead) }
         if fields.isGRPC { value.flags.insert(.isGRPC) }
+        if fields.isTLS { value.flags.insert(.overTLS) }
         if isUpgrade(head) { value.flags.insert(.upgrade) }
         if head.request.isConnect { value.flags.insert(.connect) }
         value.reason = decision.pointee.reason
@@ -216,6 +217,10 @@ extension Worker {
                     status: 431, reason: .badRequest, details: "request_headers_too_large", flags: .DPE))
             return 0
         }
+        if goesBySession(own) { own.pointee.flags.insert(.toSession) }
+        if own.pointee.flags.contains(.isGRPC) {
+            own.pointee.grpcTimeoutMs = GRPC.timeoutMs(requestHeaders.pointee)
+        }
         writeRequestHead(number, head)
         var used = 0
         if !own.pointee.flags.contains(.requestComplete) {
@@ -266,12 +271,25 @@ extension Worker {
         put(&at, "\r\n")
         requestHeaders.pointee.remove(.host)
         at = requestHeaders.pointee.copyLines(to: at)
-        if own.pointee.flags.contains(.upgrade) { put(&at, "connection: upgrade\r\nupgrade: websocket\r\n") }
-        if head.framing == .chunked { put(&at, "transfer-encoding: chunked\r\n") }
+        if own.pointee.flags.contains(.upgrade) {
+            put(&at, "connection: upgrade\r\nupgrade: websocket\r\n")
+            if head.minorVersion == 2, !own.pointee.flags.contains(.toSession) { putKey(&at) }
+        }
+        if head.framing == .chunked || (head.framing == .stream && !head.connection.hasContentLength) {
+            put(&at, "transfer-encoding: chunked\r\n")
+        }
         put(&at, "x-envoy-attempt-count: 1\r\n\r\n")
         let count = UInt32(truncatingIfNeeded: at - own.pointee.head.base!)
         own.pointee.head.end = count
         own.pointee.headBytes = count
+    }
+
+    /// A client of HTTP/2 sends no key; an HTTP/1 upstream wants one (RFC 8441 5).
+    private mutating func putKey(_ at: inout UnsafeMutablePointer<UInt8>) {
+        put(&at, "sec-websocket-key: ")
+        WebSocketKey.write(random.next(), random.next(), to: at)
+        at += WebSocketKey.bytes
+        put(&at, "\r\n")
     }
 
     @inline(__always)
@@ -294,10 +312,14 @@ extension Worker {
             if own.pointee.requestRemaining == 0 { own.pointee.flags.insert(.requestComplete) }
             return take
         }
+        // What came with a stream's head waits in the stream.
+        if own.pointee.requestFraming == .stream { return 0 }
         let step = own.pointee.requestDecoder.decode(body, count)
         if step.status == .bad { return nil }
         if !chargeChunks(number, taken: step.consumed, produced: step.produced) { return nil }
-        if step.produced > 0 {
+        if own.pointee.flags.contains(.toSession) {
+            buffers.append(&own.pointee.head, body, step.produced)
+        } else if step.produced > 0 {
             withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16) { size in
                 let digits = writeHex(UInt64(step.produced), to: size.baseAddress!)
                 buffers.append(&own.pointee.head, size.baseAddress!, digits)
@@ -308,7 +330,7 @@ extension Worker {
         }
         own.pointee.requestBodyBytes += UInt64(step.produced)
         if step.status == .done {
-            buffers.append(&own.pointee.head, "0\r\n\r\n")
+            if !own.pointee.flags.contains(.toSession) { buffers.append(&own.pointee.head, "0\r\n\r\n") }
             own.pointee.flags.insert(.requestComplete)
             if own.pointee.requestDecoder.hasTrailers { meter.add(.glitchTrailers) }
         }
@@ -333,6 +355,9 @@ extension Worker {
             own.pointee.requestBodyBytes += UInt64(used)
             alive = send(upstream, bytes, used)
             if own.pointee.requestRemaining == 0 { requestCompleted(number) }
+        } else if own.pointee.requestFraming == .stream {
+            own.pointee.requestBodyBytes += UInt64(count)
+            alive = sendBody(upstream, bytes, count, last: false)
         } else {
             let step = own.pointee.requestDecoder.decode(bytes, count)
             if step.status == .bad
@@ -343,7 +368,7 @@ extension Worker {
             }
             used = step.consumed
             own.pointee.requestBodyBytes += UInt64(step.produced)
-            alive = sendChunk(upstream, bytes, step.produced, last: step.status == .done)
+            alive = sendBody(upstream, bytes, step.produced, last: step.status == .done)
             if step.status == .done {
                 if own.pointee.requestDecoder.hasTrailers { meter.add(.glitchTrailers) }
                 requestCompleted(number)
@@ -357,9 +382,18 @@ extension Worker {
         return used
     }
 
+    /// END_STREAM behind a body of unknown length.
+    mutating func finishRequestStream(_ number: UInt32) {
+        let upstream = exchange(number).pointee.upstream
+        if upstream == noSlot { return }
+        if !isStream(upstream), !sendLastChunk(upstream) { enqueue(upstream) }
+        requestCompleted(number)
+    }
+
     mutating func requestCompleted(_ number: UInt32) {
         let own = exchange(number)
         own.pointee.flags.insert(.requestComplete)
+        if own.pointee.flags.contains(.toSession) { endTransmission(connection(own.pointee.upstream)) }
         setTimeout(own.pointee.downstream, settings.streamIdleTimeoutMs)
         armResponseDeadline(number)
     }

@@ -167,16 +167,22 @@ extension Worker {
                 protocolError(number, why)
                 return 0
             }
-            x.pointee.responseHeadNs = readNs
-            x.pointee.serviceMs = Int64((readNs &- x.pointee.requestSentNs) / 1_000_000)
-            x.pointee.status = UInt16(truncatingIfNeeded: head.status)
-            x.pointee.details = "via_upstream"
+            noteResponse(number, head, readNs)
             return length + startResponse(number, &head, bytes + length, count - length, readNs)
         }
     }
 
+    @inline(__always)
+    func noteResponse(_ number: UInt32, _ head: ResponseHead, _ readNs: UInt64) {
+        let x = exchange(number)
+        x.pointee.responseHeadNs = readNs
+        x.pointee.serviceMs = Int64((readNs &- x.pointee.requestSentNs) / 1_000_000)
+        x.pointee.status = UInt16(truncatingIfNeeded: head.status)
+        x.pointee.details = "via_upstream"
+    }
+
     /// 1xx: 101 makes a tunnel of an upgrade, the rest is passed on to clients that know of it.
-    private mutating func interim(_ number: UInt32, _ head: ResponseHead, _ length: Int) -> Bool {
+    mutating func interim(_ number: UInt32, _ head: ResponseHead, _ length: Int) -> Bool {
         let x = exchange(number)
         x.pointee.interimResponses &+= 1
         if Int(x.pointee.interimResponses) > Limits.interimResponses {
@@ -199,7 +205,7 @@ extension Worker {
         writeStatusLine(&at, head.status, head.reasonPhrase, minorVersion: 1)
         at = responseHeaders.pointee.copyLines(to: at)
         put(&at, "\r\n")
-        if !send(x.pointee.downstream, writeSpace, at - writeSpace) {
+        if !sendInterimHead(x.pointee.downstream, writeSpace, at - writeSpace) {
             closeDownstream(x.pointee.downstream)
             return false
         }
@@ -218,7 +224,7 @@ extension Worker {
     }
 
     /// Edits the head, writes it with what is at hand of the body; returns the body bytes used.
-    private mutating func startResponse(
+    mutating func startResponse(
         _ number: UInt32, _ head: inout ResponseHead, _ body: UnsafeMutablePointer<UInt8>, _ count: Int,
         _ readNs: UInt64
     ) -> Int {
@@ -280,9 +286,14 @@ extension Worker {
         switch x.pointee.compressor == noSlot ? head.framing : .chunked {
         case .none, .length:
             x.pointee.downstreamFraming = head.framing
-        case .chunked, .untilClose:
+        case .stream where head.connection.hasContentLength:
+            // The session holds the stream to it.
+            x.pointee.downstreamFraming = .length
+        case .chunked, .untilClose, .stream:
             responseHeaders.pointee.remove(.contentLength)
-            if x.pointee.minorVersion == 1 {
+            if x.pointee.minorVersion == 2 {
+                x.pointee.downstreamFraming = .stream
+            } else if x.pointee.minorVersion == 1 {
                 x.pointee.downstreamFraming = .chunked
             } else {
                 x.pointee.downstreamFraming = .untilClose
@@ -331,7 +342,10 @@ extension Worker {
         let headCount = headEnd - writeSpace
         var used = 0
         var alive: Bool
-        if x.pointee.responseFraming == .length, x.pointee.downstreamFraming == .length, count > 0 {
+        if isStream(downstream) {
+            alive = sendResponseHead(
+                downstream, writeSpace, headCount, ends: x.pointee.responseFraming == .none)
+        } else if x.pointee.responseFraming == .length, x.pointee.downstreamFraming == .length, count > 0 {
             used = Int(min(UInt64(count), x.pointee.responseRemaining))
             x.pointee.responseRemaining -= UInt64(used)
             x.pointee.responseBodyBytes += UInt64(used)
@@ -393,7 +407,7 @@ extension Worker {
             produced = step.produced
             last = step.status == .done
             if last, x.pointee.responseDecoder.hasTrailers { meter.add(.glitchTrailers) }
-        case .untilClose, .none:
+        case .untilClose, .none, .stream:
             break
         }
         x.pointee.responseBodyBytes += UInt64(produced)
@@ -424,7 +438,9 @@ extension Worker {
             tunnelEnded(from: x.pointee.upstream)
             return
         }
-        if x.pointee.step == .relayingResponse, x.pointee.responseFraming == .untilClose {
+        if x.pointee.step == .relayingResponse,
+            x.pointee.responseFraming == .untilClose || x.pointee.responseFraming == .stream
+        {
             let alive =
                 x.pointee.compressor != noSlot
                 ? sendCompressed(number, readSpace, 0, last: true)
@@ -464,7 +480,9 @@ extension Worker {
             let connection = connection(upstream)
             connection.pointee.exchange = noSlot
             setDeadline(upstream, 0)
-            if x.pointee.flags.contains(.upstreamKeepsAlive), leftover == 0,
+            if isStream(upstream) {
+                release(upstream)
+            } else if x.pointee.flags.contains(.upstreamKeepsAlive), leftover == 0,
                 connection.pointee.output.isEmpty, connection.pointee.input.isEmpty,
                 connection.pointee.flags.isDisjoint(with: [.peerClosing, .ended, .writeFailed, .single])
             {
@@ -487,6 +505,10 @@ extension Worker {
         freeExchange(number)
         let own = connection(downstream)
         own.pointee.exchange = noSlot
+        if own.pointee.transport == .stream {
+            finishStream(downstream)
+            return
+        }
         if close || own.pointee.flags.contains(.ended) || isRetired(downstream) {
             finishDownstream(downstream)
             return

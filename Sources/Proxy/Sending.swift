@@ -78,6 +78,14 @@ extension Worker {
         return send(slot, start, size + 2 + count + 2)
     }
 
+    /// Body bytes of unknown length: in chunks, or as a stream's DATA, which says by itself where it ends.
+    mutating func sendBody(
+        _ slot: UInt32, _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int, last: Bool
+    ) -> Bool {
+        if isStream(slot) { return count == 0 || send(slot, bytes, count) }
+        return sendChunk(slot, bytes, count, last: last)
+    }
+
     mutating func sendLastChunk(_ slot: UInt32) -> Bool {
         let tail: ByteView = "0\r\n\r\n"
         return send(slot, tail.start, tail.count)

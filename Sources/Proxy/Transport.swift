@@ -6,37 +6,46 @@ internal import Loop
 enum Transport: UInt8, BitwiseCopyable {
     /// The socket itself.
     case plain
+    /// One stream of an HTTP/2 connection, by its session (Streams.swift).
+    case stream
 }
 
 extension Worker {
     /// Reads at most `room` bytes of what the peer sent. Fewer than `room` mean that no more is at hand.
     @inline(__always)
-    func receive(_ own: UnsafeMutablePointer<Connection>, _ bytes: UnsafeMutablePointer<UInt8>, _ room: Int)
+    mutating func receive(
+        _ own: UnsafeMutablePointer<Connection>, _ bytes: UnsafeMutablePointer<UInt8>, _ room: Int
+    )
         -> IOResult
     {
         switch own.pointee.transport {
         case .plain: Syscalls.receive(own.pointee.fd, bytes, room)
+        case .stream: receiveFromStream(own, bytes, room)
         }
     }
 
     /// Hands over as much as is taken now. Fewer bytes than given mean that a writable event will follow.
     @inline(__always)
-    func transmit(_ own: UnsafeMutablePointer<Connection>, _ bytes: UnsafePointer<UInt8>, _ count: Int)
+    mutating func transmit(
+        _ own: UnsafeMutablePointer<Connection>, _ bytes: UnsafePointer<UInt8>, _ count: Int
+    )
         -> IOResult
     {
         switch own.pointee.transport {
         case .plain: Syscalls.send(own.pointee.fd, bytes, count)
+        case .stream: transmitToStream(own)
         }
     }
 
     /// Two pieces, in one call where that is possible.
     @inline(__always)
-    func transmit(
+    mutating func transmit(
         _ own: UnsafeMutablePointer<Connection>, _ first: UnsafePointer<UInt8>, _ firstCount: Int,
         _ second: UnsafePointer<UInt8>, _ secondCount: Int
     ) -> IOResult {
         switch own.pointee.transport {
         case .plain: Syscalls.send(own.pointee.fd, first, firstCount, second, secondCount)
+        case .stream: transmitToStream(own)
         }
     }
 
@@ -45,6 +54,7 @@ extension Worker {
         own.pointee.flags.insert(.writeShut)
         switch own.pointee.transport {
         case .plain: Syscalls.shutdownWrite(own.pointee.fd)
+        case .stream: endStream(own)
         }
     }
 
@@ -52,6 +62,8 @@ extension Worker {
     func abortTransmission(_ own: UnsafeMutablePointer<Connection>) {
         switch own.pointee.transport {
         case .plain: Syscalls.resetOnClose(own.pointee.fd)
+        // A stream that is released before its end is reset.
+        case .stream: break
         }
     }
 }

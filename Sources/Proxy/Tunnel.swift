@@ -30,16 +30,36 @@ extension Worker {
         writeStatusLine(&at, 101, "Switching Protocols", minorVersion: 1)
         at = headers.pointee.copyLines(to: at)
         put(&at, "connection: upgrade\r\nupgrade: websocket\r\n")
+        if x.pointee.flags.contains(.toSession), !isStream(x.pointee.downstream) { putAccept(number, &at) }
         x.pointee.flags.remove(.closeDownstream)
         let closes = x.pointee.minorVersion
         x.pointee.minorVersion = 1
         finishResponseHead(number, &at, needsDate: false)
         x.pointee.minorVersion = closes
-        if !send(x.pointee.downstream, writeSpace, at - writeSpace) {
+        if !sendResponseHead(x.pointee.downstream, writeSpace, at - writeSpace, ends: false) {
             closeDownstream(x.pointee.downstream)
             return
         }
         beginTunnel(number)
+    }
+
+    /// An upstream of HTTP/2 does not prove that it read a key; a client of HTTP/1 wants it proved.
+    private mutating func putAccept(_ number: UInt32, _ at: inout UnsafeMutablePointer<UInt8>) {
+        let head = exchange(number).pointee.head
+        guard let base = head.base else { return }
+        let text = ByteView(base, Int(exchange(number).pointee.headBytes))
+        let name: ByteView = "sec-websocket-key: "
+        var from = 0
+        while let end = text.firstIndex(of: 0x0D, from: from) {
+            let line = text.slice(from, end)
+            from = end + 2
+            guard line.hasPrefix(name) else { continue }
+            put(&at, "sec-websocket-accept: ")
+            WebSocketKey.writeAccept(line.slice(name.count, line.count).trimmed, to: at)
+            at += WebSocketKey.acceptBytes
+            put(&at, "\r\n")
+            return
+        }
     }
 
     /// The connection of a CONNECT is there.
@@ -53,7 +73,7 @@ extension Worker {
         let answer: ByteView = "HTTP/1.1 200 OK\r\n\r\n"
         x.pointee.status = 200
         x.pointee.details = "via_upstream"
-        if !send(x.pointee.downstream, answer.start, answer.count) {
+        if !sendResponseHead(x.pointee.downstream, answer.start, answer.count, ends: false) {
             closeDownstream(x.pointee.downstream)
             return
         }

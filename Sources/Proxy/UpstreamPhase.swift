@@ -28,6 +28,12 @@ extension Worker {
         if state.pointee.generation != endpoint.pointee.idGeneration {
             forget(endpoint.pointee.id, endpoint.pointee.idGeneration)
         }
+        if own.pointee.flags.contains(.toSession) {
+            startStream(
+                number, endpoint.pointee.address, endpoint.pointee.id, endpoint.pointee.idGeneration,
+                cluster.pointee.connectTimeoutMs)
+            return
+        }
         let idle = pool.state(endpoint.pointee.id).pointee.idleHead
         // What pooled connections to a peer are worth after one was found dead is unknown: the retry makes
         // its own.
@@ -54,11 +60,17 @@ extension Worker {
             if idle == noSlot { break }
             closeIdleUpstream(idle, .poolClosedGone)
         }
+        while true {
+            let slot = pool.state(id).pointee.sessions
+            if slot == noSlot { break }
+            leavePool(slot)
+            connection(slot).pointee.session?.submitGoaway()
+        }
         pool.state(id).pointee = EndpointState(generation: generation)
     }
 
     /// Ties a connection and an exchange together.
-    private mutating func use(_ slot: UInt32, for number: UInt32) {
+    mutating func use(_ slot: UInt32, for number: UInt32) {
         let own = exchange(number)
         own.pointee.upstream = slot
         connection(slot).pointee.exchange = number
@@ -102,6 +114,10 @@ extension Worker {
             establishTunnel(number)
             return
         }
+        if own.pointee.flags.contains(.toSession) {
+            sendByStream(number)
+            return
+        }
         let alive = send(slot, own.pointee.head.bytes, own.pointee.head.count)
         if own.pointee.flags.contains(.requestComplete) {
             armResponseDeadline(number)
@@ -131,7 +147,10 @@ extension Worker {
     /// The route's timeout runs from the moment the request is complete (istio-semantics.md 7).
     mutating func armResponseDeadline(_ number: UInt32) {
         let own = exchange(number)
-        let timeoutMs = own.pointee.decision.pointee.route?.pointee.timeoutMs ?? 0
+        var timeoutMs = own.pointee.decision.pointee.route?.pointee.timeoutMs ?? 0
+        // The caller's deadline, capped by the route's.
+        let called = own.pointee.grpcTimeoutMs
+        if called > 0, timeoutMs == 0 || called < timeoutMs { timeoutMs = called }
         if timeoutMs > 0, own.pointee.deadlineMs == 0 { own.pointee.deadlineMs = nowMs &+ timeoutMs }
         if own.pointee.upstream != noSlot,
             !connection(own.pointee.upstream).pointee.flags.contains(.connecting)
@@ -173,18 +192,23 @@ extension Worker {
         }
         sendRequest(number)
         if own.pointee.generation == 0 || own.pointee.exchange != number { return }
-        let x = exchange(number)
-        let sent = Syscalls.monotonicNs()
-        x.pointee.requestSentNs = sent
-        x.pointee.overheadNs &+= sent &- nowNs
+        noteSent(number)
         if event.readable || event.peerClosed { own.pointee.flags.insert(.mayRead) }
         // The body that waited for the connection.
         if own.pointee.output.isEmpty { upstreamDrained(slot) }
         if own.pointee.generation != 0, own.pointee.flags.contains(.mayRead) { readUpstream(slot) }
     }
 
+    /// The request went out later than its head was written.
+    func noteSent(_ number: UInt32) {
+        let x = exchange(number)
+        let sent = Syscalls.monotonicNs()
+        x.pointee.requestSentNs = sent
+        x.pointee.overheadNs &+= sent &- nowNs
+    }
+
     /// What was kept for the upstream is out: the client may send on.
-    private mutating func upstreamDrained(_ slot: UInt32) {
+    mutating func upstreamDrained(_ slot: UInt32) {
         let own = connection(slot)
         if own.pointee.flags.contains(.shutAfterFlush) { shutWriting(slot) }
         guard own.pointee.exchange != noSlot else { return }
@@ -233,7 +257,7 @@ extension Worker {
     /// Istio's default policy: two more tries where no connection could be made (istio-semantics.md 8).
     private static let connectRetries = 2
 
-    private mutating func sendAgain(_ number: UInt32) {
+    mutating func sendAgain(_ number: UInt32) {
         let own = exchange(number)
         rewriteAttemptCount(number)
         // A pooled connection may take the request at once, and no event tells the rest of the body to
@@ -273,8 +297,16 @@ extension Worker {
             status: 503, reason: .upstreamReset,
             details: "upstream_reset_before_response_started{connection_termination}",
             flags: termination ? .UC : .UR)
-        answer.text =
-            "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
+        if termination {
+            answer.text = """
+                upstream connect error or disconnect/reset before headers. reset reason: connection \
+                termination
+                """
+        } else {
+            answer.details = "upstream_reset_before_response_started{remote_reset}"
+            answer.text =
+                "upstream connect error or disconnect/reset before headers. reset reason: remote reset"
+        }
         reply(number, answer)
     }
 
@@ -339,6 +371,14 @@ extension Worker {
     }
 
     mutating func closeUpstream(_ slot: UInt32) {
+        if isStream(slot) {
+            release(slot)
+            return
+        }
+        if connection(slot).pointee.flags.contains(.session) {
+            closeSession(slot)
+            return
+        }
         meter.add(.upstreamClosed)
         release(slot)
     }
@@ -377,6 +417,7 @@ extension Worker {
             return
         }
         if own.pointee.step == .tunnel || own.pointee.flags.contains(.headSent) {
+            noteStall(own.pointee.downstream)
             own.pointee.responseFlags.insert(own.pointee.deadlineMs != 0 ? .UT : .SI)
             meter.add(.timeoutStreamIdle)
             abandonUpstream(number)

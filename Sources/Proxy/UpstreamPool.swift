@@ -10,6 +10,8 @@ struct EndpointState: BitwiseCopyable {
     /// Most recently used idle connection.
     var idleHead = noSlot
     var idleCount: UInt32 = 0
+    /// HTTP/2 connections, the newest first.
+    var sessions = noSlot
     /// Requests in flight.
     var active: UInt32 = 0
 }
@@ -54,6 +56,37 @@ struct UpstreamPool: ~Copyable {
         state.pointee.idleHead = slot
         state.pointee.idleCount &+= 1
         own.pointee.flags.insert(.idle)
+    }
+
+    /// Puts an HTTP/2 connection on its endpoint's list.
+    mutating func addSession(
+        _ slot: UInt32, _ id: UInt32, connection: (UInt32) -> UnsafeMutablePointer<Connection>
+    ) {
+        let state = state(id)
+        let own = connection(slot)
+        own.pointee.previous = noSlot
+        own.pointee.next = state.pointee.sessions
+        if state.pointee.sessions != noSlot { connection(state.pointee.sessions).pointee.previous = slot }
+        state.pointee.sessions = slot
+        own.pointee.flags.insert(.pooled)
+    }
+
+    /// Takes an HTTP/2 connection off its endpoint's list.
+    mutating func removeSession(
+        _ slot: UInt32, connection: (UInt32) -> UnsafeMutablePointer<Connection>
+    ) {
+        let own = connection(slot)
+        let next = own.pointee.next
+        let previous = own.pointee.previous
+        if next != noSlot { connection(next).pointee.previous = previous }
+        if previous != noSlot {
+            connection(previous).pointee.next = next
+        } else {
+            state(own.pointee.endpoint).pointee.sessions = next
+        }
+        own.pointee.next = noSlot
+        own.pointee.previous = noSlot
+        own.pointee.flags.remove(.pooled)
     }
 
     /// Takes a connection out of its endpoint's idle list.

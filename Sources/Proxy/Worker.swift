@@ -3,6 +3,7 @@
 internal import Base
 internal import CLinux
 internal import HTTP
+internal import HTTP2
 internal import Lanes
 package import Loop
 internal import Synchronization
@@ -78,6 +79,9 @@ struct Worker: ~Copyable {
 
     /// Everything read lands here first; room in front and behind for a chunk's framing.
     let readSpace: UnsafeMutablePointer<UInt8>
+    /// The same for HTTP/2 sessions: acting on their bytes reads streams into `readSpace`.
+    let sessionSpace: UnsafeMutablePointer<UInt8>
+    var engine: H2Engine?
     /// Heads and small bodies are put together here and sent in one call.
     let writeSpace: UnsafeMutablePointer<UInt8>
     /// Normalised paths.
@@ -163,6 +167,7 @@ struct Worker: ~Copyable {
         wheel = TimerWheel(nowMs: nowNs / 1_000_000)
         random = RandomSource(seed: UInt64.random(in: 0...UInt64.max))
         readSpace = .allocate(capacity: Limits.readBytes + 2 * Self.margin)
+        sessionSpace = .allocate(capacity: Limits.readBytes)
         writeSpace = .allocate(capacity: Self.writeBytes)
         pathSpace = .allocate(capacity: Limits.targetBytes + 2)
         formatSpace = .allocate(capacity: 128)
@@ -183,6 +188,8 @@ struct Worker: ~Copyable {
 
     deinit {
         readSpace.deallocate()
+        sessionSpace.deallocate()
+        engine?.free()
         writeSpace.deallocate()
         pathSpace.deallocate()
         formatSpace.deallocate()
@@ -208,7 +215,8 @@ struct Worker: ~Copyable {
     /// Runs until drained.
     mutating func run() {
         while !(isDraining && isDrained) {
-            let sleepMs: Int32 = queue.isEmpty ? wheel.sleepMs(nowMs: nowMs, most: sleepMostMs) : 0
+            let isIdle = queue.isEmpty && engine?.hasDirty != true
+            let sleepMs: Int32 = isIdle ? wheel.sleepMs(nowMs: nowMs, most: sleepMostMs) : 0
             let count = poller.wait(timeoutMs: sleepMs)
             nowNs = Syscalls.monotonicNs()
             if nowNs &- clockReadNs > 1_000_000_000 { readClock() }
@@ -221,6 +229,7 @@ struct Worker: ~Copyable {
             }
             if !queue.isEmpty { continueQueued() }
             expireTimers()
+            if engine != nil { flushSessions() }
             if acceptPausedUntilMs != 0, nowMs >= acceptPausedUntilMs { resumeAccepting() }
             connections.endTurn()
             exchanges.endTurn()
@@ -272,7 +281,9 @@ struct Worker: ~Copyable {
         if event.readable || event.peerClosed || event.broken {
             connection.pointee.flags.insert(.mayRead)
         }
-        if connection.pointee.side == .downstream {
+        if connection.pointee.flags.contains(.session) {
+            sessionEvent(slot, event)
+        } else if connection.pointee.side == .downstream {
             downstreamEvent(slot, event)
         } else {
             upstreamEvent(slot, event)
@@ -308,9 +319,10 @@ struct Worker: ~Copyable {
         let own = connection(slot)
         setDeadline(slot, 0)
         wheel.remove(slot) { [base = connections.at(0)] in Self.link(base, $0) }
+        if own.pointee.transport == .stream { releaseStream(own) }
         buffers.release(&own.pointee.input)
         buffers.release(&own.pointee.output)
-        Syscalls.close(own.pointee.fd)
+        if own.pointee.fd >= 0 { Syscalls.close(own.pointee.fd) }
         own.pointee.generation = 0
         own.pointee.fd = -1
         own.pointee.exchange = noSlot
@@ -340,7 +352,9 @@ struct Worker: ~Copyable {
     private mutating func expireTimers() {
         let base = connections.at(0)
         while let slot = wheel.nextExpired(nowMs: nowMs, link: { Self.link(base, $0) }) {
-            if connection(slot).pointee.side == .downstream {
+            if connection(slot).pointee.flags.contains(.session) {
+                sessionTimeout(slot)
+            } else if connection(slot).pointee.side == .downstream {
                 downstreamTimeout(slot)
             } else {
                 upstreamTimeout(slot)
@@ -367,7 +381,9 @@ struct Worker: ~Copyable {
             let own = connection(slot)
             if own.pointee.generation == 0 || !own.pointee.flags.contains(.queued) { continue }
             own.pointee.flags.remove(.queued)
-            if own.pointee.side == .downstream {
+            if own.pointee.flags.contains(.session) {
+                readSession(slot)
+            } else if own.pointee.side == .downstream {
                 continueDownstream(slot)
             } else {
                 readUpstream(slot)

@@ -74,6 +74,9 @@ public enum Counter: Int, CaseIterable, Sendable {
     case cutPriority, cutWindowUpdate, cutHeadTooLarge, cutMalformed, cutZeroWindow
     case cutUnknownFrame, cutEmptyLine, cutRepeatedLength, cutChunkFraming
 
+    /// HTTP/2 connections by side.
+    case h2SessionsDownstream, h2SessionsUpstream
+
     // Carriers removed by `guard: strip`, in the order of `Carrier`'s names here.
     case guardQuery, guardPreviewHost, guardHeader, guardCookie, guardBaggage, guardTracestate, guardTraceID
 

@@ -172,6 +172,9 @@ struct CounterFamily: Sendable {
                 "empty_line": .cutEmptyLine, "repeated_length": .cutRepeatedLength,
                 "chunk_framing": .cutChunkFraming,
             ]),
+        counter(
+            "fairlead_h2_connections_total", "HTTP/2 connections.", by: "side",
+            ["downstream": .h2SessionsDownstream, "upstream": .h2SessionsUpstream]),
     ]
 
     private static let runtime: [CounterFamily] = [

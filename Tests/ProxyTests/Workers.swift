@@ -9,10 +9,15 @@ import TestSupport
 final class Workers: Sendable {
     let fleet: Fleet
     let port: UInt16
+    private let portProtocol: String
     private let registry = Lanes.Registry()
 
     /// One edge listener, every request to the endpoints at `upstreams`.
-    init(to upstreams: [UInt16], workers: Int = 1, spec: [String] = []) throws {
+    /// `protocol`: of the upstream's port.
+    init(
+        to upstreams: [UInt16], workers: Int = 1, spec: [String] = [], protocol: String = "HTTP"
+    ) throws {
+        portProtocol = `protocol`
         guard let fleet = Fleet(workers: workers, accessLog: nil, pin: false) else {
             throw TestFailure("no workers")
         }
@@ -23,7 +28,7 @@ final class Workers: Sendable {
 
     func apply(to upstreams: [UInt16], spec: [String] = [], generation: UInt64) throws {
         let folder = try TemporaryDirectory()
-        try folder.write("edge.yaml", edgeDocuments(to: upstreams, spec: spec))
+        try folder.write("edge.yaml", edgeDocuments(to: upstreams, protocol: portProtocol, spec: spec))
         let loaded = Config.load(paths: [folder.path], options: LoadOptions(proxy: nil, purpose: .run))
         guard var model = loaded.model else { throw TestFailure("\(loaded.findings)") }
         for index in model.listeners.indices { model.listeners[index].address.port = port }
@@ -36,8 +41,8 @@ final class Workers: Sendable {
     func open(_ opened: Counter, _ closed: Counter) -> Int { value(opened) - value(closed) }
 
     /// Waits until nothing is left of whatever was done: no request, no client, no tunnel, no buffer;
-    /// upstream connections only those that wait in the pool.
-    func waitUntilQuiet() throws {
+    /// upstream connections only those that wait in the pool, and so many of HTTP/2.
+    func waitUntilQuiet(pooledSessions: Int = 0) throws {
         func wait(_ what: String, _ left: () -> Int) throws {
             do { try waitUntil(what) { left() == 0 } } catch { throw TestFailure("\(what): \(left()) left") }
         }
@@ -45,7 +50,7 @@ final class Workers: Sendable {
         try wait("clients") { open(.downstreamOpenedEdge, .downstreamClosedEdge) }
         try wait("tunnels") { open(.tunnelsOpened, .tunnelsClosed) }
         try wait("buffers") { value(.memoryBufferUsedBytes) }
-        try wait("upstreams") { open(.upstreamOpened, .upstreamClosed) - value(.poolIdle) }
+        try wait("upstreams") { open(.upstreamOpened, .upstreamClosed) - value(.poolIdle) - pooledSessions }
     }
 
     /// Drains and waits for every thread.

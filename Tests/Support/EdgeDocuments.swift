@@ -3,7 +3,8 @@
 /// One listener on port 80 whose every request goes to the endpoints at `upstreams`, but for `/direct`
 /// (answered by the proxy itself) and `/timeout` (300 ms). `spec`: lines of the Proxy's spec.
 package func edgeDocuments(
-    to upstreams: [UInt16], spec: [String] = [], bind: String = "127.0.0.1"
+    to upstreams: [UInt16], protocol portProtocol: String = "HTTP", spec: [String] = [],
+    bind: String = "127.0.0.1"
 ) -> String {
     let endpoints = upstreams.map { "  - {address: 127.0.0.1, ports: {http: \($0)}}\n" }.joined()
     let lines = spec.map { "  \($0)\n" }.joined()
@@ -31,7 +32,7 @@ package func edgeDocuments(
           hosts: [app.test]
           resolution: STATIC
           location: MESH_INTERNAL
-          ports: [{number: 8080, name: http, protocol: HTTP}]
+          ports: [{number: 8080, name: http, protocol: \(portProtocol)}]
           endpoints:
         \(endpoints)---
         apiVersion: networking.istio.io/v1

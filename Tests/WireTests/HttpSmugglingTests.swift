@@ -142,7 +142,7 @@ private let lines: [Smuggling] = [
     .init("blank in target", 400, get("Host: h", start: "GET /a b HTTP/1.1")),
     .init("blank behind version", 400, get("Host: h", start: "GET / HTTP/1.1 ")),
     .init("HTTP/0.9", 400, "GET /\r\n\r\n"),
-    .init("HTTP/2 preface", 505, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    .init("half an HTTP/2 preface", 505, "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"),
     .init("HTTP/1.2", 505, get("Host: h", start: "GET / HTTP/1.2")),
     .init("HTTP/1.1.1", 400, get("Host: h", start: "GET / HTTP/1.1.1")),
     .init("lower-case version", 400, get("Host: h", start: "GET / http/1.1")),

@@ -52,6 +52,7 @@ extension Compiler {
             cluster.loadBalancing = settings.loadBalancing ?? .leastRequest
             if let timeout = settings.connectTimeoutMs, timeout > 0 { cluster.connectTimeoutMs = timeout }
         }
+        setProtocol(&cluster, servicePort, rule?.settings(subset: wanted, port: port).http)
         cluster.proxyHeaderVersion = rule?.proxyHeaderVersion(subset: wanted) ?? 0
         let all = service.endpoints[port] ?? []
         cluster.endpoints = wanted.map { wanted in all.filter { $0.labels.contains(wanted.labels) } } ?? all
@@ -59,6 +60,20 @@ extension Compiler {
         model.clusters.append(cluster)
         clusterByName[name] = model.clusters.count - 1
         return model.clusters.count - 1
+    }
+
+    /// By the port's protocol and what a DestinationRule makes of it (istio-semantics.md 14).
+    private func setProtocol(
+        _ cluster: inout ClusterModel, _ port: ServicePort, _ pool: TrafficPolicy.HTTPPool?
+    ) {
+        switch port.proto {
+        case .http2: cluster.upstreamProtocol = .http2
+        case .http: cluster.upstreamProtocol = .http1
+        default: cluster.upstreamProtocol = .sameAsClient
+        }
+        if pool?.upgrades == true { cluster.upstreamProtocol = .http2 }
+        if pool?.usesClientProtocol == true { cluster.upstreamProtocol = .sameAsClient }
+        cluster.streamsMax = pool?.streamsMax ?? .max
     }
 
     /// Gives each lane its endpoints and keeps the rest as stable, so that a feature pod which the stable

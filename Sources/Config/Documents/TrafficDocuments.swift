@@ -7,6 +7,17 @@ struct TrafficPolicy: Sendable {
     struct Settings: Sendable {
         var loadBalancing: LoadBalancing?
         var connectTimeoutMs: UInt64?
+        /// `connectionPool.http`; nil where connectionPool does not say.
+        var http: HTTPPool?
+        var hasPool = false
+    }
+
+    /// What `connectionPool.http` says of the protocol.
+    struct HTTPPool: Sendable {
+        /// nil: DEFAULT.
+        var upgrades: Bool?
+        var usesClientProtocol = false
+        var streamsMax: UInt32?
     }
 
     var settings = Settings()
@@ -80,7 +91,8 @@ struct DestinationRuleDocument: Document {
                     effect: "no limit of that kind is kept")
                 tcp.finish()
             }
-            pool.unsupported("http", effect: "no limit of that kind is kept")
+            policy.settings.hasPool = true
+            if let http = pool.object("http") { policy.settings.http = readHTTPPool(http) }
             if !pool.has("tcp"), !pool.has("http") {
                 pool.context.invalid(pool.line, "\(pool.path) has neither tcp nor http")
             }
@@ -119,6 +131,24 @@ struct DestinationRuleDocument: Document {
         }
         fields.finish()
         return policy
+    }
+
+    private static func readHTTPPool(_ fields: Fields) -> TrafficPolicy.HTTPPool {
+        var pool = TrafficPolicy.HTTPPool()
+        switch fields.word("h2UpgradePolicy", of: ["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]) {
+        case "UPGRADE"?: pool.upgrades = true
+        case "DO_NOT_UPGRADE"?: pool.upgrades = false
+        default: break
+        }
+        pool.usesClientProtocol = fields.bool("useClientProtocol") ?? false
+        if let streams = fields.integer("maxConcurrentStreams", in: 0...Int(Int32.max)), streams > 0 {
+            pool.streamsMax = UInt32(streams)
+        }
+        fields.unsupported(
+            "http1MaxPendingRequests", "http2MaxRequests", "maxRequestsPerConnection", "maxRetries",
+            "idleTimeout", "http2KeepAlive", effect: "no limit of that kind is kept")
+        fields.finish()
+        return pool
     }
 
     private static func readBalancer(_ fields: Fields) -> LoadBalancing? {

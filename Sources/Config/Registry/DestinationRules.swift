@@ -49,7 +49,8 @@ struct EffectiveRule: Sendable {
         if let whole = own.ports[port] { return whole }
         return TrafficPolicy.Settings(
             loadBalancing: own.settings.loadBalancing ?? top.loadBalancing,
-            connectTimeoutMs: own.settings.connectTimeoutMs ?? top.connectTimeoutMs)
+            connectTimeoutMs: own.settings.connectTimeoutMs ?? top.connectTimeoutMs,
+            http: own.settings.hasPool ? own.settings.http : top.http, hasPool: true)
     }
 }
 

@@ -1,0 +1,36 @@
+// What gRPC puts into HTTP fields and Fairlead acts on.
+internal import Base
+internal import HTTP
+
+enum GRPC {
+    /// `grpc-timeout`, at most eight digits and a unit, in milliseconds rounded up; 0: none, or unreadable.
+    static func timeoutMs(_ headers: HeaderList) -> UInt64 {
+        guard let field = headers.find(.grpcTimeout) else { return 0 }
+        let text = field.pointee.value
+        guard text.count >= 2, text.count <= 9 else { return 0 }
+        var value: UInt64 = 0
+        var index = 0
+        while index < text.count - 1 {
+            let digit = text[index] &- 0x30
+            if digit > 9 { return 0 }
+            value = value * 10 + UInt64(digit)
+            index += 1
+        }
+        return switch text[text.count - 1] {
+        case 0x48: value * 3_600_000  // H
+        case 0x4D: value * 60_000  // M
+        case 0x53: value * 1_000  // S
+        case 0x6D: value  // m
+        case 0x75: (value + 999) / 1_000  // u
+        case 0x6E: (value + 999_999) / 1_000_000  // n
+        default: 0
+        }
+    }
+
+    /// `application/grpc`, alone or with a message format behind `+`.
+    static func isContentType(_ value: ByteView) -> Bool {
+        let prefix: ByteView = "application/grpc"
+        guard value.hasPrefix(prefix) else { return false }
+        return value.count == prefix.count || value[prefix.count] == 0x2B || value[prefix.count] == 0x3B
+    }
+}

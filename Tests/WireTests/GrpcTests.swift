@@ -1,0 +1,57 @@
+// gRPC with the library that applications use: every kind of call through the built program.
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(5)))
+struct Grpc {
+    @Test func everyKindOfCallPasses() throws {
+        let (server, port) = try WireClients.start("grpc_server", ["stable"])
+        defer { server.signal(9) }
+        let site = try H2Site([
+            ("/fairlead.test", "GRPC", port), ("/down", "GRPC", try freeLoopbackPort()),
+        ])
+        let calls = [
+            "unary", "empty", "large", "error", "unimplemented", "deadline", "cancel", "client-stream",
+            "server-stream", "bidirectional", "parallel", "unavailable", "no-route",
+        ]
+        let said = try WireClients.run("grpc_calls", ["\(site.port)"] + calls)
+        #expect(said.split(separator: "\n").map(String.init) == calls.map { "\($0) ok" })
+        let metrics = try site.metrics().split(separator: "\n").filter {
+            $0.hasPrefix("istio_requests_total")
+        }
+        for (status, code) in [("0", "200"), ("9", "200"), ("12", "200"), ("14", "503")] {
+            #expect(
+                metrics.contains {
+                    $0.contains("grpc_response_status=\"\(status)\"")
+                        && $0.contains("request_protocol=\"grpc\"")
+                        && $0.contains("response_code=\"\(code)\"")
+                }, "\(status)")
+        }
+    }
+
+    /// The lane travels as metadata, there and in what the service hands on.
+    @Test func lanesTravelAsMetadata() throws {
+        let (stable, stablePort) = try WireClients.start("grpc_server", ["stable"])
+        let (feature, featurePort) = try WireClients.start("grpc_server", ["feature"])
+        defer {
+            stable.signal(9)
+            feature.signal(9)
+        }
+        let lanes = """
+            ---
+            apiVersion: fairlead.dev/v1alpha1
+            kind: LanePolicy
+            metadata: {name: default, namespace: shop}
+            spec: {key: x-feat-name}
+            ---
+            apiVersion: fairlead.dev/v1alpha1
+            kind: Lane
+            metadata: {name: foo, namespace: shop}
+            spec:
+              members: [{service: app-0.test, endpoints: ["127.0.0.1:\(featurePort)"]}]
+
+            """
+        let site = try H2Site([("/fairlead.test", "GRPC", stablePort)], more: lanes)
+        try WireClients.run("grpc_calls", ["\(site.port)", "lane"])
+    }
+}
