@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 // The layering of the program, enforced by the compiler: a target can only import what it names here.
 //
-//   C* < Base < {Loop, HTTP, Sniff} < {HTTP2, Lanes} < {Config, Telemetry} < Proxy < {Admin, Demo} < fairlead
+//   C* < Base < {Loop,HTTP,Sniff,TLS} < {HTTP2,Lanes} < {Config,Telemetry} < Proxy < {Admin,Demo} < fairlead
 //
 // ARCHITECTURE.md says why each boundary is where it is.
 import PackageDescription
@@ -43,18 +43,19 @@ let package = Package(
         library("Loop", ["Base", "CLinux"]),
         library("HTTP", ["Base", "CLinux"]),
         library("Sniff", ["Base", "CLinux"]),
+        library("TLS", ["Base", "CLinux", "COpenSSL"]),
         library("HTTP2", ["Base", "CLinux", "CNghttp2", "HTTP"]),
-        library("Lanes", ["Base", "HTTP", "CRE2", "COpenSSL"]),
-        library("Config", ["Base", "CLinux", "CRE2", "CYaml", "HTTP", "Lanes"]),
+        library("Lanes", ["Base", "HTTP", "TLS", "CRE2", "COpenSSL"]),
+        library("Config", ["Base", "CLinux", "CRE2", "CYaml", "HTTP", "TLS", "Lanes"]),
         library("Telemetry", ["Base", "CLinux", "CZlib", "Loop"]),
         library(
             "Proxy",
             [
-                "Base", "CLinux", "COpenSSL", "CZlib", "Loop", "HTTP", "HTTP2", "Sniff", "Lanes",
+                "Base", "CLinux", "COpenSSL", "CZlib", "Loop", "HTTP", "HTTP2", "Sniff", "TLS", "Lanes",
                 "Telemetry",
             ]),
         library(
-            "Admin", ["Base", "CLinux", "Loop", "HTTP", "Lanes", "Config", "Telemetry", "Proxy"]),
+            "Admin", ["Base", "CLinux", "Loop", "HTTP", "TLS", "Lanes", "Config", "Telemetry", "Proxy"]),
         // The demo's documents are compiled in: it runs from anywhere. `Documents` is a link to config/demo.
         .target(
             name: "Demo", dependencies: ["Base", "CLinux", "Loop"],
@@ -69,7 +70,7 @@ let package = Package(
             swiftSettings: swiftSettings),
 
         .target(
-            name: "TestSupport", dependencies: ["Base", "CLinux"], path: "Tests/Support",
+            name: "TestSupport", dependencies: ["Base", "CLinux", "TLS"], path: "Tests/Support",
             swiftSettings: swiftSettings),
         // What the fuzz targets of Tests/Fuzz check; their seeds are replayed by HTTPTests and SniffTests.
         .target(
@@ -79,6 +80,7 @@ let package = Package(
         tests("LoopTests", ["Loop", "Base", "CLinux", "TestSupport"]),
         tests("SniffTests", ["Sniff", "Base", "FuzzInvariants", "TestSupport"]),
         tests("HTTP2Tests", ["HTTP2", "HTTP", "Base", "CLinux", "TestSupport"]),
+        tests("TLSTests", ["TLS", "Base", "CLinux", "TestSupport"]),
         tests("HTTPTests", ["HTTP", "Base", "CLinux", "FuzzInvariants", "TestSupport"]),
         .testTarget(
             name: "FuzzLanesTests", dependencies: ["Lanes", "HTTP", "Base", "TestSupport"],
@@ -93,7 +95,7 @@ let package = Package(
             "ProxyTests",
             ["Proxy", "Config", "Telemetry", "Lanes", "HTTP", "Loop", "Base", "TestSupport"]),
         tests("DemoTests", ["Demo", "Base", "TestSupport"]),
-        tests("WireTests", ["Base", "CLinux", "CZlib", "TestSupport"]),
+        tests("WireTests", ["Base", "CLinux", "CZlib", "TLS", "TestSupport"]),
         tests("TidyTests", ["Base", "TestSupport"]),
     ],
     cxxLanguageStandard: .cxx17

@@ -169,6 +169,7 @@ enum ModelJSON {
                     }
                     if listener.takesProxyHeader { $0.member("proxyProtocol", true) }
                     if let connections = listener.connections { servers(connections, &$0) }
+                    if let tls = listener.tls { TLSJSON.listener(tls, model, &$0) }
                     source(listener.source, &$0)
                 }
             }
@@ -187,6 +188,7 @@ enum ModelJSON {
                         $0.array("relay") { list in
                             for route in routes { list.object { RouteJSON.connection(route, &$0) } }
                         }
+                    case .terminate: $0.member("terminate", true)
                     }
                 }
             }
@@ -214,6 +216,7 @@ enum ModelJSON {
         json.member("loadBalancing", "\(cluster.loadBalancing)")
         json.member("connectTimeoutMs", cluster.connectTimeoutMs)
         json.member("protocol", "\(cluster.upstreamProtocol)")
+        if let tls = cluster.tls { TLSJSON.cluster(tls, &json) }
         json.array("endpoints") { list in
             for (index, endpoint) in cluster.endpoints.enumerated() {
                 list.object {

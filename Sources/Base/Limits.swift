@@ -152,6 +152,31 @@ public enum Limits {
     /// A window opened by less than this is odd.
     public static let h2SmallWindowUpdate: Int32 = 16
 
+    // MARK: TLS
+
+    /// Plain bytes of one record (RFC 8446 5.1), and the most that it may take with header, padding and
+    /// authentication (RFC 8446 5.2 allows 256 more), rounded up.
+    @inlinable public static var tlsPlainBytes: Int { 16_384 }
+    @inlinable public static var tlsRecordBytes: Int { 17_408 }
+    /// Ciphertext that one recv(2) can take: as much as plain bytes.
+    @inlinable public static var tlsReadBytes: Int { 131_072 }
+    /// Ciphertext that one send(2) can take: a whole read's worth, encrypted, and a head.
+    @inlinable public static var tlsWriteBytes: Int { 10 * 17_408 }
+    /// Full recv(2) calls in a row without one plain byte before the peer is called hostile: nobody needs
+    /// a megabyte of alerts, tickets and key updates.
+    public static let tlsReadsWithoutData = 8
+    /// Idle connections looked through for one that was made for the same host.
+    public static let idleLooks = 16
+    /// How often a worker logs that upstream connections fail, milliseconds.
+    public static let failureLogMs: UInt64 = 10_000
+    /// How long a key makes session tickets, and how long they are taken afterwards, seconds.
+    public static let ticketKeySeconds: UInt64 = 3_600
+    public static let ticketSeconds: UInt64 = 86_400
+    /// Certificates in one PEM text: bundles of all public authorities hold about 150.
+    public static let certificatesPerFile = 4_096
+    /// Bytes of a file or Secret value with certificates, keys or revocation lists.
+    public static let certificateBytes = 4 << 20
+
     // MARK: names
 
     /// Questions that may wait for the resolver.

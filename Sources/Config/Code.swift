@@ -33,6 +33,12 @@ package enum Code {
     package static let cannotListen = "FL0032"
     package static let cannotCompile = "FL0033"
 
+    // MARK: TLS
+    static let certificate = "FL0050"
+    static let certificateExpired = "FL0051"
+    static let weakTLS = "FL0052"
+    static let identityMissing = "FL0053"
+
     // MARK: routing
     static let delegate = "FL0042"
     static let deprecated = "FL0043"

@@ -27,6 +27,8 @@ package struct LoadOptions: Sendable {
     package var nowSeconds = Int64(fl_realtime_ns() / 1_000_000_000)
     /// What the last load returned: when each lane without creationTimestamp was seen first.
     package var firstSeen: [String: Int64] = [:]
+    /// What the last load returned: TLS contexts that need not be made again.
+    package var contexts = TLSContexts()
 
     package init(proxy: String? = nil, purpose: Purpose = .run) {
         self.proxy = proxy
@@ -46,6 +48,7 @@ package struct LoadResult: Sendable {
     package var notes: [String] = []
     /// For the next load's options.
     package var firstSeen: [String: Int64] = [:]
+    package var contexts = TLSContexts()
     package var hasErrors: Bool { findings.contains { $0.severity == .error } }
 }
 
@@ -103,6 +106,7 @@ func compile(_ documents: DocumentSet, findings earlier: FindingList, options: L
         compiler.compile()
         for finding in compiler.findings.all { findings.add(finding) }
         result.firstSeen.merge(compiler.firstSeen) { first, _ in first }
+        result.contexts.merge(compiler.contexts)
         guard index == 0 else { continue }
         result.model = compiler.model
         result.proxyName = "\(proxy.meta.namespace)/\(proxy.meta.name)"

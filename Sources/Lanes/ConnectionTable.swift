@@ -9,6 +9,8 @@ public struct ConnectionsModel: Sendable {
     public enum Action: Sendable {
         /// Bytes both ways, nothing read: VirtualService `tls` routes (PASSTHROUGH) or `tcp` routes.
         case relay([ConnectionRouteModel])
+        /// TLS ends here, and requests follow: the listener's `tls` has the server of the name.
+        case terminate
     }
 
     public struct Server: Sendable {
@@ -75,7 +77,7 @@ public struct ConnectionTable: BitwiseCopyable {
 }
 
 public struct ConnectionServer: BitwiseCopyable {
-    public enum Action: UInt8, BitwiseCopyable { case relay }
+    public enum Action: UInt8, BitwiseCopyable { case relay, terminate }
 
     public var action: Action
     var routes: Frozen<ConnectionRoute>
@@ -167,6 +169,7 @@ extension TableBuilder {
                         subnets: arena.store(model.destinationSubnets)))
             }
             return ConnectionServer(action: .relay, routes: arena.store(routes))
+        case .terminate: return ConnectionServer(action: .terminate, routes: .empty)
         }
     }
 }

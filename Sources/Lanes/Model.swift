@@ -109,6 +109,8 @@ public struct ListenerModel: Sendable {
     /// A PROXY header must begin each connection; its address is the client's.
     public var takesProxyHeader = false
     public var source: SourceRef
+    /// nil: plain text. Else each of its servers has a table of its own, and `tables` is that of the first.
+    public var tls: ListenerTLSModel?
 
     public init(
         name: String, role: ListenerRole, address: SocketAddress, tables: [PortTable], source: SourceRef
@@ -310,6 +312,8 @@ public struct ClusterModel: Sendable {
     public var laneMembers: [(lane: Int, endpoints: [Int])] = []
     /// Endpoints minus every lane's.
     public var stable: [Int] = []
+    /// nil: plain text.
+    public var tls: ClusterTLSModel?
 
     public init(name: String, service: String, serviceNamespace: String, subset: String, port: UInt16) {
         self.name = name

@@ -1,10 +1,17 @@
 // Numbers that stay the same across reloads, so that pools and counters survive a new configuration:
-// endpoints by address, metric labels by content, lanes by name. Control plane only.
+// endpoints by address and encryption, metric labels by content, lanes by name. Control plane only.
 public import Base
 internal import Synchronization
 
+/// What makes two endpoints the same: connections to one may serve requests to the other.
+struct EndpointKey: Sendable, Hashable {
+    var address: SocketAddress
+    /// 0: plain text; else which TLS settings.
+    var transport: UInt64
+}
+
 public final class Registry: Sendable {
-    /// An endpoint's number. Numbers come back into use when no live snapshot knows their address; the
+    /// An endpoint's number. Numbers come back into use when no live snapshot knows their endpoint; the
     /// generation then differs, which tells a worker that its pool is of another address.
     public struct EndpointID: Sendable, Equatable {
         public var id: UInt32
@@ -12,15 +19,15 @@ public final class Registry: Sendable {
     }
 
     private struct EndpointEntry {
-        var address: SocketAddress
+        var key: EndpointKey
         var generation: UInt32
-        /// Live snapshots that know the address.
+        /// Live snapshots that know it.
         var holders: Int
     }
 
     private struct State {
         var endpoints: [EndpointEntry] = []
-        var endpointByAddress: [SocketAddress: UInt32] = [:]
+        var endpointByKey: [EndpointKey: UInt32] = [:]
         var free: [UInt32] = []
         /// Number 0 stands for what was not counted apart.
         var labels: [DestinationLabels] = [DestinationLabels()]
@@ -34,36 +41,36 @@ public final class Registry: Sendable {
 
     public init() {}
 
-    /// Takes a hold on each address and numbers it. Each address once per snapshot.
-    func acquire(_ addresses: [SocketAddress]) -> [EndpointID] {
+    /// Takes a hold on each endpoint and numbers it. Each once per snapshot.
+    func acquire(_ keys: [EndpointKey]) -> [EndpointID] {
         state.withLock { state in
-            addresses.map { address in
-                if let id = state.endpointByAddress[address] {
+            keys.map { key in
+                if let id = state.endpointByKey[key] {
                     state.endpoints[Int(id)].holders += 1
                     return EndpointID(id: id, generation: state.endpoints[Int(id)].generation)
                 }
                 if let id = state.free.popLast() {
                     let generation = state.endpoints[Int(id)].generation &+ 1
                     state.endpoints[Int(id)] = EndpointEntry(
-                        address: address, generation: generation, holders: 1)
-                    state.endpointByAddress[address] = id
+                        key: key, generation: generation, holders: 1)
+                    state.endpointByKey[key] = id
                     return EndpointID(id: id, generation: generation)
                 }
                 let id = UInt32(state.endpoints.count)
-                state.endpoints.append(EndpointEntry(address: address, generation: 0, holders: 1))
-                state.endpointByAddress[address] = id
+                state.endpoints.append(EndpointEntry(key: key, generation: 0, holders: 1))
+                state.endpointByKey[key] = id
                 return EndpointID(id: id, generation: 0)
             }
         }
     }
 
-    func release(_ addresses: [SocketAddress]) {
+    func release(_ keys: [EndpointKey]) {
         state.withLock { state in
-            for address in addresses {
-                guard let id = state.endpointByAddress[address] else { continue }
+            for key in keys {
+                guard let id = state.endpointByKey[key] else { continue }
                 state.endpoints[Int(id)].holders -= 1
                 if state.endpoints[Int(id)].holders == 0 {
-                    state.endpointByAddress[address] = nil
+                    state.endpointByKey[key] = nil
                     state.free.append(id)
                 }
             }

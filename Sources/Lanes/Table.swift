@@ -71,6 +71,11 @@ public struct Listener: BitwiseCopyable {
     public var connections: UnsafePointer<ConnectionTable>?
     /// A PROXY header must begin each connection.
     public var takesProxyHeader: Bool
+    /// nil: plain text.
+    public var tls: UnsafePointer<ListenerTLS>?
+
+    /// Something comes before requests.
+    public var hasOpening: Bool { connections != nil || takesProxyHeader || tls != nil }
 }
 
 struct PortRoutes: BitwiseCopyable {
@@ -154,6 +159,8 @@ public struct Cluster: BitwiseCopyable {
     public var noEndpointLabelsID: UInt32
     /// Position in `Table.clusters`.
     public var index: Int
+    /// nil: plain text.
+    public var tls: UnsafePointer<ClusterTLS>?
 
     var laneIndex: IndexTable
     var laneMembers: Frozen<Frozen<UInt32>>

@@ -3,14 +3,16 @@
 internal import Base
 internal import CRE2
 internal import HTTP
+internal import TLS
 
 struct TableBuilder {
     let model: RoutingModel
     let registry: Registry
     let arena = Arena()
     /// Held in the registry for the snapshot's life.
-    private(set) var addresses: [SocketAddress] = []
-    var endpointIDs: [SocketAddress: Registry.EndpointID] = [:]
+    private(set) var endpoints: [EndpointKey] = []
+    private(set) var acceptors: [Int: TLSAcceptor] = [:]
+    var endpointIDs: [EndpointKey: Registry.EndpointID] = [:]
     private let regexes = RegexStore()
     var clusters = Frozen<Cluster>.empty
 
@@ -28,6 +30,7 @@ struct TableBuilder {
         for table in model.routeTables {
             for host in table.virtualHosts { try checkRegexes(host) }
         }
+        acceptors = try Self.acceptors(model)
         holdEndpoints()
         clusters = arena.store(model.clusters.enumerated().map { freeze($1, index: $0) })
         do throws(TableError) {
@@ -38,7 +41,7 @@ struct TableBuilder {
             }
             return UnsafePointer(arena.store(freezeTable(generation, policy, injected, listeners)))
         } catch {
-            registry.release(addresses)
+            registry.release(endpoints)
             throw error
         }
     }
@@ -97,11 +100,15 @@ struct TableBuilder {
     ) throws(TableError) -> Listener {
         let tables = listener.tables.filter { hosts.indices.contains($0.routeTable) }
             .sorted { $0.port < $1.port }
-        return Listener(
+        var frozen = Listener(
             name: arena.store(listener.name), role: listener.role, address: listener.address, index: index,
             tables: arena.store(tables.map { PortRoutes(port: $0.port, hosts: hosts[$0.routeTable]) }),
             onlyPort: listener.role == .outbound ? onlyPorts(tables) : ByteTable(),
             connections: try freeze(listener.connections), takesProxyHeader: listener.takesProxyHeader)
+        if let tls = listener.tls, let acceptor = acceptors[index] {
+            frozen.tls = freeze(tls, acceptor, frozen, hosts)
+        }
+        return frozen
     }
 
     /// Names that one port has and port 80 has not.
@@ -123,8 +130,9 @@ struct TableBuilder {
     // MARK: clusters
 
     private mutating func holdEndpoints() {
-        addresses = Array(Set(model.clusters.flatMap { $0.endpoints.map(\.address) }))
-        for (address, id) in zip(addresses, registry.acquire(addresses)) { endpointIDs[address] = id }
+        endpoints = Array(
+            Set(model.clusters.flatMap { cluster in cluster.endpoints.map { cluster.key($0) } }))
+        for (endpoint, id) in zip(endpoints, registry.acquire(endpoints)) { endpointIDs[endpoint] = id }
     }
 
     private func freeze(_ cluster: ClusterModel, index: Int) -> Cluster {
@@ -143,12 +151,13 @@ struct TableBuilder {
             endpoints: arena.store(cluster.endpoints.map { freeze($0, of: cluster) }),
             all: healthy(cluster.endpoints.indices), stable: healthy(cluster.stable),
             noEndpointLabelsID: registry.labelsID(labels(cluster, nil)), index: index,
+            tls: freeze(cluster.tls),
             laneIndex: IndexTable(cluster.laneMembers.map { UInt32($0.lane) }, arena),
             laneMembers: arena.store(cluster.laneMembers.map { healthy($0.endpoints) }))
     }
 
     private func freeze(_ endpoint: EndpointModel, of cluster: ClusterModel) -> Endpoint {
-        let id = endpointIDs[endpoint.address] ?? Registry.EndpointID(id: 0, generation: 0)
+        let id = endpointIDs[cluster.key(endpoint)] ?? Registry.EndpointID(id: 0, generation: 0)
         return Endpoint(
             id: id.id, idGeneration: id.generation, address: endpoint.address, weight: endpoint.weight,
             healthy: endpoint.healthy, labelsID: registry.labelsID(labels(cluster, endpoint)),
@@ -226,6 +235,12 @@ struct TableBuilder {
             }
         }
         return matcher
+    }
+}
+
+extension ClusterModel {
+    fileprivate func key(_ endpoint: EndpointModel) -> EndpointKey {
+        EndpointKey(address: endpoint.address, transport: tls?.key ?? 0)
     }
 }
 

@@ -49,6 +49,17 @@ struct ConnectionFlags: OptionSet, BitwiseCopyable {
     static let goawaySent = ConnectionFlags(rawValue: 1 << 18)
     /// HTTP/2 to an upstream: in its endpoint's list of connections.
     static let pooled = ConnectionFlags(rawValue: 1 << 19)
+    /// The transport has more than it gave: read on even after a short read.
+    static let moreAtHand = ConnectionFlags(rawValue: 1 << 20)
+    /// Downstream: what the client sends is encrypted all the way to us.
+    static let secure = ConnectionFlags(rawValue: 1 << 21)
+    /// Downstream: ends after its current response.
+    static let retired = ConnectionFlags(rawValue: 1 << 22)
+    /// Its close must tell the peer that what it has is not whole.
+    static let aborted = ConnectionFlags(rawValue: 1 << 23)
+
+    /// A short read proves nothing while one of these is set.
+    static let readOn: ConnectionFlags = [.peerClosing, .moreAtHand]
 }
 
 struct Connection: BitwiseCopyable {
@@ -86,6 +97,8 @@ struct Connection: BitwiseCopyable {
     var session: H2Session?
     /// HTTP/2: what a slot without a socket stands for (`transport` is `.stream`).
     var stream: UnsafeMutablePointer<H2Stream>?
+    /// nil: plain text, or nothing was heard of the client yet.
+    var tls: UnsafeMutablePointer<TLSState>?
 
     init(fd: Int32, generation: UInt32, side: ConnectionSide, peer: SocketAddress) {
         self.fd = fd

@@ -5,6 +5,7 @@ internal import CLinux
 internal import HTTP
 internal import Lanes
 internal import Loop
+internal import TLS
 internal import Telemetry
 
 extension Worker {
@@ -107,7 +108,7 @@ extension Worker {
             }
             switch receive(own, bytes, room) {
             case .bytes(let count):
-                if count < room, !own.pointee.flags.contains(.peerClosing) {
+                if count < room, own.pointee.flags.isDisjoint(with: .readOn) {
                     own.pointee.flags.remove(.mayRead)
                 }
                 meter.add(.downstreamReadBytes, UInt64(count))
@@ -312,7 +313,10 @@ extension Worker {
         }
         if exchangeSlot == noSlot {
             if own.pointee.input.isEmpty {
-                if own.pointee.output.isEmpty, own.pointee.flags.contains(.served) {
+                if own.pointee.transport == .handshake {
+                    meter.add(Counter.tlsFailure(TLSFailure.timeout.rawValue, upstream: false))
+                    dropDownstream(slot)
+                } else if own.pointee.output.isEmpty, own.pointee.flags.contains(.served) {
                     meter.add(.timeoutIdle)
                     dropDownstream(slot)
                 } else if own.pointee.output.isEmpty {
@@ -335,7 +339,8 @@ extension Worker {
     /// Whether the connection must end after its current response: the worker drains, or its listener is
     /// gone.
     func isRetired(_ slot: UInt32) -> Bool {
-        isDraining || listeners[Int(connection(slot).pointee.listener)].fd < 0
+        isDraining || connection(slot).pointee.flags.contains(.retired)
+            || listeners[Int(connection(slot).pointee.listener)].fd < 0
     }
 
     /// Ends a connection as far as nothing is lost by it: at once without a request, else after the response.

@@ -126,6 +126,8 @@ struct Exchange: BitwiseCopyable {
     var requestBodyBytes: UInt64 = 0
     var responseBodyBytes: UInt64 = 0
     var serviceMs: Int64 = -1
+    /// `Worker.transportFailure` says why it has no response.
+    var transportFailed = false
     /// 255: none.
     var grpcStatus: UInt8 = 255
 

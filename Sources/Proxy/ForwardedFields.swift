@@ -78,7 +78,8 @@ extension Worker {
         } else {
             headers.pointee.remove(.xEnvoyInternal)
         }
-        setProto(protoIndex, keep: !isEdge || trusted, &result)
+        if isEdge, own.pointee.flags.contains(.secure) { setClientCertificate(own) }
+        setProto(protoIndex, own, keep: !isEdge || trusted, &result)
         setRequestID(requestIDIndex, keep: !isEdge || trusted, &result)
         if let field = headers.pointee.find(.xForwardedFor) { result.forwardedFor = field.pointee.value }
         return result
@@ -147,12 +148,24 @@ extension Worker {
         return nil
     }
 
-    private mutating func setProto(_ index: Int, keep: Bool, _ result: inout ForwardedFields) {
+    /// What came under this name was removed: only we say whose certificate was shown here.
+    private mutating func setClientCertificate(_ own: UnsafeMutablePointer<Connection>) {
+        guard let state = tls(of: own), !state.pointee.certificate.isEmpty else { return }
+        let certificate = state.pointee.certificate
+        requestHeaders.pointee.append(
+            HeaderNames.name(.xForwardedClientCert), ByteView(certificate.bytes, certificate.count))
+    }
+
+    private mutating func setProto(
+        _ index: Int, _ own: UnsafeMutablePointer<Connection>, keep: Bool, _ result: inout ForwardedFields
+    ) {
         if keep, index >= 0 {
             result.isTLS = requestHeaders.pointee.fields[index].value.equalsIgnoringCase("https")
             return
         }
-        requestHeaders.pointee.set(HeaderNames.name(.xForwardedProto), RequestRules.http)
+        result.isTLS = own.pointee.flags.contains(.secure)
+        requestHeaders.pointee.set(
+            HeaderNames.name(.xForwardedProto), result.isTLS ? RequestRules.https : RequestRules.http)
     }
 
     private mutating func setRequestID(_ index: Int, keep: Bool, _ result: inout ForwardedFields) {

@@ -48,7 +48,7 @@ extension Worker {
         meter.add(Counter.downstreamOpened(role: role))
         setTimeout(slot, settings.requestHeaderTimeoutMs)
         let opening = listeners[Int(listener)].listener
-        if opening.pointee.connections != nil || opening.pointee.takesProxyHeader { open(slot, opening) }
+        if opening.pointee.hasOpening { open(slot, opening) }
     }
 
     /// Out of descriptors or memory: those who wait in the queue are served as soon as there is room again;
@@ -110,6 +110,7 @@ extension Worker {
         table = snapshot.table
         if previous != current { dropIfUnused(previous) }
         replaceListeners(sockets, snapshot.table)
+        settleServers()
         meter.set(.configGeneration, snapshot.generation)
     }
 
@@ -178,7 +179,7 @@ extension Worker {
         }
     }
 
-    private mutating func eachDownstream(_ body: (inout Worker, UInt32) -> Void) {
+    mutating func eachDownstream(_ body: (inout Worker, UInt32) -> Void) {
         var slot: UInt32 = 0
         while Int(slot) < connections.highWater {
             let own = connection(slot)

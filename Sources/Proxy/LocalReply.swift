@@ -42,6 +42,8 @@ struct Refusal {
     var status: Int
     var reason: Reason
     var details: ByteView
+    /// The body; empty: what the status says.
+    var text: ByteView = .empty
     /// The method is HEAD, as far as the head could be read: the answer has no body.
     var toHead = false
 }
@@ -72,13 +74,14 @@ extension Worker {
         let listener = listeners[Int(own.pointee.listener)]
         meter.add(Counter.badRequest(status: UInt16(truncatingIfNeeded: refusal.status)))
         let phrase = ReasonPhrase.of(refusal.status)
-        let body: ByteView =
+        var body: ByteView =
             switch refusal.status {
             case 400, 413, 414, 431, 501, 505: phrase
             case 408: "request header timeout"
             case 503: "overloaded"
             default: .empty
             }
+        if !refusal.text.isEmpty { body = refusal.text }
         var at = writeSpace
         writeStatusLine(&at, refusal.status, phrase, minorVersion: 1)
         if !body.isEmpty { put(&at, "content-type: text/plain\r\n") }
@@ -158,6 +161,7 @@ extension Worker {
         if !x.pointee.flags.contains(.observed) {
             meter.overhead(ns: Syscalls.monotonicNs() &- max(nowNs, x.pointee.startNs))
         }
+        x.pointee.transportFailed = answer.connectCode == Self.tlsFailed
         if alive { finishExchange(number) } else { closeDownstream(x.pointee.downstream) }
     }
 
@@ -188,6 +192,7 @@ extension Worker {
     private mutating func connectText(_ code: Int32) -> ByteView {
         let text: ByteView =
             switch code {
+            case Self.tlsFailed: transportFailure.answer
             case ETIMEDOUT:
                 "upstream connect error or disconnect/reset before headers. reset reason: connection timeout"
             case ECONNREFUSED:

@@ -33,7 +33,10 @@ extension Worker {
     ) {
         let own = connection(slot)
         own.pointee.stage = .requests
-        guard let table = listener.pointee.connections else { return }
+        guard let table = listener.pointee.connections else {
+            if listener.pointee.tls != nil { startTLS(slot, rest) }
+            return
+        }
         if table.pointee.isTLS {
             own.pointee.stage = .clientHello
         } else if let server = table.pointee.server(.empty) {
@@ -64,7 +67,10 @@ extension Worker {
             let generation = own.pointee.generation
             let rest = view.slice(header.length, count)
             settleStage(slot, listeners[Int(own.pointee.listener)].listener, rest)
-            if own.pointee.generation == generation, own.pointee.exchange == noSlot, !rest.isEmpty {
+            if own.pointee.generation == generation, own.pointee.exchange == noSlot, !rest.isEmpty,
+                own.pointee.transport == .plain,
+                own.pointee.flags.isDisjoint(with: [.closeAfterFlush, .lingering])
+            {
                 useInput(slot, bytes + header.length, rest.count)
             }
         }
@@ -98,6 +104,7 @@ extension Worker {
         connection(slot).pointee.stage = .requests
         switch server.pointee.action {
         case .relay: startRelay(slot, server, serverName, bytes)
+        case .terminate: startTLS(slot, bytes)
         }
     }
 

@@ -102,6 +102,8 @@ extension Worker {
         }
         let own = connection(x.pointee.downstream)
         record.downstreamRemote = own.pointee.peer
+        if let tls = tls(of: own) { record.serverName = tls.pointee.stream.serverName }
+        if x.pointee.transportFailed { record.transportFailure = transportFailure.reason }
         record.downstreamLocal = listeners[Int(own.pointee.listener)].address
         record.startNs = x.pointee.startNs &+ realtimeOffsetNs
         record.durationNs = endNs &- x.pointee.startNs

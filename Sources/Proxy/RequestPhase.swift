@@ -15,14 +15,14 @@ extension Worker {
         _ headLength: Int, _ startNs: UInt64
     ) -> Int {
         let own = connection(slot)
-        let listener = listeners[Int(own.pointee.listener)].listener
+        let listener = listener(of: own)
         let role = listener.pointee.role
         meter.add(Counter.requests(role: role.rawValue))
         if let why = RequestRules.settleAuthority(&head, requestHeaders.pointee) {
             refuse(slot, why, toHead: head.method == .head, startNs)
             return 0
         }
-        if var refusal = refusalBeforeRouting(&head, role) {
+        if var refusal = refusalBeforeRouting(&head, role, own.pointee.flags.contains(.secure)) {
             refusal.toHead = head.method == .head
             refuse(slot, refusal, startNs)
             return 0
@@ -36,7 +36,10 @@ extension Worker {
             return 0
         }
         ConnectionRules.removeHopByHop(&requestHeaders.pointee, head.connection)
-        if head.request.scheme.isEmpty { head.request.scheme = RequestRules.http }
+        let isSecure = own.pointee.flags.contains(.secure)
+        if head.request.scheme.isEmpty {
+            head.request.scheme = isSecure ? RequestRules.https : RequestRules.http
+        }
         let target = head.request
         let fields = forwardFields(own, role)
         let context = DecisionContext(
@@ -103,7 +106,9 @@ extension Worker {
     }
 
     /// Refusals that need no route.
-    private func refusalBeforeRouting(_ head: inout RequestHead, _ role: ListenerRole) -> Refusal? {
+    private func refusalBeforeRouting(
+        _ head: inout RequestHead, _ role: ListenerRole, _ isSecure: Bool
+    ) -> Refusal? {
         if head.minorVersion == 0, !settings.http10 {
             return Refusal(status: 426, reason: .badRequest, details: "low_version")
         }
@@ -119,7 +124,7 @@ extension Worker {
             // A request to a forward proxy looks so; to anybody else hardly ever.
             if role != .outbound { meter.add(.glitchAbsoluteForm) }
             // Asking a proxy to fetch https in the clear would drop the encryption the client believes in.
-            if head.request.scheme.equals("https") {
+            if head.request.scheme.equals("https"), !isSecure {
                 return Refusal(status: 403, reason: .badRequest, details: "scheme_mismatch")
             }
         }

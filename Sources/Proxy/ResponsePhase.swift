@@ -40,7 +40,7 @@ extension Worker {
             }
             switch receive(own, bytes, room) {
             case .bytes(let count):
-                if count < room, !own.pointee.flags.contains(.peerClosing),
+                if count < room, own.pointee.flags.isDisjoint(with: .readOn),
                     !own.pointee.flags.contains(.writeFailed)
                 {
                     own.pointee.flags.remove(.mayRead)
@@ -69,13 +69,7 @@ extension Worker {
                 upstreamEnded(number)
                 return
             case .failed:
-                own.pointee.flags.remove(.mayRead)
-                if x.pointee.step == .tunnel {
-                    x.pointee.responseFlags.insert(.UC)
-                    closeDownstream(x.pointee.downstream)
-                } else {
-                    upstreamFailed(number, true)
-                }
+                upstreamBroken(slot)
                 return
             }
         }
@@ -89,6 +83,22 @@ extension Worker {
         if H1Parser.mayBeComplete(own.pointee.input.bytes, held, scanned: &scanned) { return false }
         own.pointee.scanned = UInt32(truncatingIfNeeded: scanned)
         return true
+    }
+
+    /// Reading failed.
+    private mutating func upstreamBroken(_ slot: UInt32) {
+        let own = connection(slot)
+        let number = own.pointee.exchange
+        let x = exchange(number)
+        own.pointee.flags.remove(.mayRead)
+        if isRefusedByAlert(own, x) {
+            refusedByAlert(number)
+        } else if x.pointee.step == .tunnel {
+            x.pointee.responseFlags.insert(.UC)
+            closeDownstream(x.pointee.downstream)
+        } else {
+            upstreamFailed(number, true)
+        }
     }
 
     /// An idle connection that speaks or ends is of no use to anybody.

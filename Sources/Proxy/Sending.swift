@@ -11,21 +11,25 @@ extension Worker {
         let own = connection(slot)
         if own.pointee.flags.contains(.writeFailed) { return false }
         if !own.pointee.output.isEmpty || own.pointee.flags.contains(.connecting) {
-            buffers.append(&own.pointee.output, bytes, count)
-            return true
+            return keep(own, bytes, count)
         }
         switch transmit(own, bytes, count) {
         case .bytes(let sent):
             noteWritten(own.pointee.side, sent)
-            if sent < count { buffers.append(&own.pointee.output, bytes + sent, count - sent) }
-            return true
-        case .wouldBlock:
-            buffers.append(&own.pointee.output, bytes, count)
-            return true
+            return sent == count || keep(own, bytes + sent, count - sent)
+        case .wouldBlock: return keep(own, bytes, count)
         case .end, .failed:
             own.pointee.flags.insert(.writeFailed)
             return false
         }
+    }
+
+    private mutating func keep(
+        _ own: UnsafeMutablePointer<Connection>, _ bytes: UnsafePointer<UInt8>, _ count: Int
+    ) -> Bool {
+        if case .bytes = hold(own, bytes, count) { return true }
+        own.pointee.flags.insert(.writeFailed)
+        return false
     }
 
     /// Two pieces in one call.
@@ -48,12 +52,11 @@ extension Worker {
         }
         noteWritten(own.pointee.side, sent)
         if sent < firstCount {
-            buffers.append(&own.pointee.output, first + sent, firstCount - sent)
+            if !keep(own, first + sent, firstCount - sent) { return false }
             sent = firstCount
         }
         let rest = secondCount - (sent - firstCount)
-        if rest > 0 { buffers.append(&own.pointee.output, second + (secondCount - rest), rest) }
-        return true
+        return rest == 0 || keep(own, second + (secondCount - rest), rest)
     }
 
     /// Body bytes in the chunked coding: one chunk of what is at hand, then the last chunk if `last`.
@@ -96,7 +99,7 @@ extension Worker {
         let own = connection(slot)
         while !own.pointee.output.isEmpty {
             let count = own.pointee.output.count
-            switch transmit(own, own.pointee.output.bytes, count) {
+            switch transmitHeld(own) {
             case .bytes(let sent):
                 noteWritten(own.pointee.side, sent)
                 buffers.consume(&own.pointee.output, sent)
@@ -109,6 +112,8 @@ extension Worker {
                 return false
             }
         }
+        // A last word of the transport's own was among it.
+        if own.pointee.flags.contains(.writeShut) { Syscalls.shutdownWrite(own.pointee.fd) }
         return true
     }
 

@@ -74,7 +74,7 @@ extension Worker {
             reads &+= 1
             switch receive(own, sessionSpace, Limits.readBytes) {
             case .bytes(let count):
-                if count < Limits.readBytes, !own.pointee.flags.contains(.peerClosing) {
+                if count < Limits.readBytes, own.pointee.flags.isDisjoint(with: .readOn) {
                     own.pointee.flags.remove(.mayRead)
                 }
                 meter.add(

@@ -34,6 +34,10 @@ struct Slab<Value: BitwiseCopyable>: ~Copyable {
     @inline(__always)
     func at(_ slot: UInt32) -> UnsafeMutablePointer<Value> { base + Int(slot) }
 
+    /// The number of the slot that a value lies in.
+    @inline(__always)
+    func slot(of value: UnsafeMutablePointer<Value>) -> UInt32 { UInt32(truncatingIfNeeded: value - base) }
+
     /// A slot holding `value`; nil when all are in use.
     mutating func take(_ value: Value) -> UInt32? {
         guard let slot = take() else { return nil }

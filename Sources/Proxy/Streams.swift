@@ -20,6 +20,12 @@ extension Worker {
         return own.pointee.fd
     }
 
+    /// The TLS of a connection, or of the connection that carries a stream.
+    func tls(of own: UnsafeMutablePointer<Connection>) -> UnsafeMutablePointer<TLSState>? {
+        if let stream = own.pointee.stream { return connection(stream.pointee.parent).pointee.tls }
+        return own.pointee.tls
+    }
+
     /// A slot for a stream of the connection in `parent`; nil: all are in use.
     mutating func adopt(
         _ stream: UnsafeMutablePointer<H2Stream>, of parent: UInt32
@@ -32,6 +38,7 @@ extension Worker {
         value.transport = .stream
         value.stream = stream
         value.listener = carrier.pointee.listener
+        if carrier.pointee.flags.contains(.secure) { value.flags.insert(.secure) }
         value.peerText = carrier.pointee.peerText
         value.peerTextLength = carrier.pointee.peerTextLength
         value.endpoint = carrier.pointee.endpoint

@@ -8,19 +8,24 @@ enum Transport: UInt8, BitwiseCopyable {
     case plain
     /// One stream of an HTTP/2 connection, by its session (Streams.swift).
     case stream
+    /// TLS whose handshake is not over.
+    case handshake
+    /// TLS. `output` holds ciphertext then.
+    case tls
 }
 
 extension Worker {
-    /// Reads at most `room` bytes of what the peer sent. Fewer than `room` mean that no more is at hand.
+    /// Reads at most `room` bytes of what the peer sent. Fewer than `room` mean that no more is at hand,
+    /// unless `moreAtHand` is set.
     @inline(__always)
     mutating func receive(
         _ own: UnsafeMutablePointer<Connection>, _ bytes: UnsafeMutablePointer<UInt8>, _ room: Int
-    )
-        -> IOResult
-    {
+    ) -> IOResult {
         switch own.pointee.transport {
         case .plain: Syscalls.receive(own.pointee.fd, bytes, room)
         case .stream: receiveFromStream(own, bytes, room)
+        case .handshake: receiveHandshake(own, bytes, room)
+        case .tls: receiveTLS(own, bytes, room)
         }
     }
 
@@ -28,12 +33,12 @@ extension Worker {
     @inline(__always)
     mutating func transmit(
         _ own: UnsafeMutablePointer<Connection>, _ bytes: UnsafePointer<UInt8>, _ count: Int
-    )
-        -> IOResult
-    {
+    ) -> IOResult {
         switch own.pointee.transport {
         case .plain: Syscalls.send(own.pointee.fd, bytes, count)
         case .stream: transmitToStream(own)
+        case .handshake: .failed(0)
+        case .tls: transmitTLS(own, bytes, count)
         }
     }
 
@@ -46,24 +51,49 @@ extension Worker {
         switch own.pointee.transport {
         case .plain: Syscalls.send(own.pointee.fd, first, firstCount, second, secondCount)
         case .stream: transmitToStream(own)
+        case .handshake: .failed(0)
+        case .tls: transmitTLS(own, first, firstCount, second, secondCount)
         }
     }
 
-    /// Tells the peer that no more will come; what it sends is still read.
-    func endTransmission(_ own: UnsafeMutablePointer<Connection>) {
-        own.pointee.flags.insert(.writeShut)
+    /// Keeps bytes in `output`, behind what waits there, until the socket takes them.
+    mutating func hold(
+        _ own: UnsafeMutablePointer<Connection>, _ bytes: UnsafePointer<UInt8>, _ count: Int
+    ) -> IOResult {
         switch own.pointee.transport {
-        case .plain: Syscalls.shutdownWrite(own.pointee.fd)
-        case .stream: endStream(own)
+        case .plain, .stream:
+            buffers.append(&own.pointee.output, bytes, count)
+            return .bytes(count)
+        case .handshake, .tls: return transmit(own, bytes, count)
         }
+    }
+
+    /// Hands over what `hold` kept.
+    @inline(__always)
+    mutating func transmitHeld(_ own: UnsafeMutablePointer<Connection>) -> IOResult {
+        if own.pointee.transport == .stream { return transmitToStream(own) }
+        return Syscalls.send(own.pointee.fd, own.pointee.output.bytes, own.pointee.output.count)
+    }
+
+    /// Tells the peer that no more will come; what it sends is still read.
+    mutating func endTransmission(_ own: UnsafeMutablePointer<Connection>) {
+        if own.pointee.transport == .stream {
+            own.pointee.flags.insert(.writeShut)
+            endStream(own)
+            return
+        }
+        if own.pointee.flags.contains(.writeShut) { return }
+        if own.pointee.transport == .tls { sayGoodbye(own) }
+        own.pointee.flags.insert(.writeShut)
+        // Else `flush` does it when our last word is out.
+        if own.pointee.output.isEmpty { Syscalls.shutdownWrite(own.pointee.fd) }
     }
 
     /// Makes the coming close tell the peer that what it has is not whole.
     func abortTransmission(_ own: UnsafeMutablePointer<Connection>) {
-        switch own.pointee.transport {
-        case .plain: Syscalls.resetOnClose(own.pointee.fd)
         // A stream that is released before its end is reset.
-        case .stream: break
-        }
+        if own.pointee.transport == .stream { return }
+        own.pointee.flags.insert(.aborted)
+        Syscalls.resetOnClose(own.pointee.fd)
     }
 }

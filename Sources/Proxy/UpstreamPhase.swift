@@ -6,6 +6,7 @@ internal import Glibc
 internal import HTTP
 internal import Lanes
 internal import Loop
+internal import TLS
 internal import Telemetry
 
 extension Worker {
@@ -34,7 +35,11 @@ extension Worker {
                 cluster.pointee.connectTimeoutMs)
             return
         }
-        let idle = pool.state(endpoint.pointee.id).pointee.idleHead
+        let tls = cluster.pointee.tls
+        var idle = pool.state(endpoint.pointee.id).pointee.idleHead
+        if idle != noSlot, let tls, tls.pointee.serverName.isEmpty {
+            idle = idleConnection(endpoint.pointee.id, hash: nameHash(upstreamHost(number)))
+        }
         // What pooled connections to a peer are worth after one was found dead is unknown: the retry makes
         // its own.
         if idle != noSlot, own.pointee.flags.isDisjoint(with: [.connect, .retried]),
@@ -50,7 +55,7 @@ extension Worker {
         meter.add(.poolMisses)
         connect(
             number, endpoint.pointee.address, endpoint.pointee.id, endpoint.pointee.idGeneration,
-            cluster.pointee.connectTimeoutMs)
+            cluster.pointee.connectTimeoutMs, tls == nil ? .plain : .handshake)
     }
 
     /// The id belongs to another address now: connections to the old one go.
@@ -66,6 +71,7 @@ extension Worker {
             leavePool(slot)
             connection(slot).pointee.session?.submitGoaway()
         }
+        dropSession(id)
         pool.state(id).pointee = EndpointState(generation: generation)
     }
 
@@ -82,7 +88,7 @@ extension Worker {
 
     mutating func connect(
         _ number: UInt32, _ address: SocketAddress, _ endpoint: UInt32, _ endpointGeneration: UInt32,
-        _ timeoutMs: UInt64
+        _ timeoutMs: UInt64, _ transport: Transport = .plain
     ) {
         let own = exchange(number)
         own.pointee.address = address
@@ -97,6 +103,7 @@ extension Worker {
             meter.add(.upstreamOpened)
             let connection = connection(slot)
             connection.pointee.flags.insert(.connecting)
+            connection.pointee.transport = transport
             connection.pointee.endpoint = endpoint
             connection.pointee.endpointGeneration = endpointGeneration
             use(slot, for: number)
@@ -175,25 +182,45 @@ extension Worker {
 
     private mutating func connectEvent(_ slot: UInt32, _ event: PollEvent) {
         let own = connection(slot)
+        if own.pointee.tls != nil {
+            if event.writable, !own.pointee.output.isEmpty, !flush(slot) {
+                upstreamHandshakeFailed(slot, .closed)
+            } else {
+                continueUpstreamTLS(slot)
+            }
+            return
+        }
         if !event.writable, !event.broken { return }
         let number = own.pointee.exchange
         let code = Sockets.connectError(own.pointee.fd)
-        own.pointee.flags.remove([.connecting, .mayRead])
+        own.pointee.flags.remove(.mayRead)
         if code != 0 || event.broken {
             abandonUpstream(number)
             connectFailed(number, code == 0 ? ECONNREFUSED : code)
             return
         }
-        setDeadline(slot, 0)
         guard introduce(slot, number) else {
             abandonUpstream(number)
             connectFailed(number, ECONNRESET)
             return
         }
+        if own.pointee.transport == .handshake {
+            beginUpstreamTLS(slot)
+            return
+        }
+        if event.readable || event.peerClosed { own.pointee.flags.insert(.mayRead) }
+        upstreamConnected(slot)
+    }
+
+    /// The connection is made, TLS included: the request goes out.
+    mutating func upstreamConnected(_ slot: UInt32) {
+        let own = connection(slot)
+        let number = own.pointee.exchange
+        own.pointee.flags.remove(.connecting)
+        setDeadline(slot, 0)
         sendRequest(number)
         if own.pointee.generation == 0 || own.pointee.exchange != number { return }
         noteSent(number)
-        if event.readable || event.peerClosed { own.pointee.flags.insert(.mayRead) }
         // The body that waited for the connection.
         if own.pointee.output.isEmpty { upstreamDrained(slot) }
         if own.pointee.generation != 0, own.pointee.flags.contains(.mayRead) { readUpstream(slot) }
@@ -247,11 +274,16 @@ extension Worker {
             sendAgain(number)
             return
         }
+        reply(number, connectFailure(number, code))
+    }
+
+    private func connectFailure(_ number: UInt32, _ code: Int32) -> LocalReply {
+        let isLane = exchange(number).pointee.decision.pointee.laneDecision == .lane
         var answer = LocalReply(
             status: 503, reason: isLane ? .laneUnreachable : .upstreamConnect,
             details: "upstream_reset_before_response_started{connection_failure}", flags: .UF)
         answer.connectCode = code
-        reply(number, answer)
+        return answer
     }
 
     /// Istio's default policy: two more tries where no connection could be made (istio-semantics.md 8).
@@ -272,6 +304,25 @@ extension Worker {
         guard let base = own.pointee.head.base, own.pointee.headBytes > 5 else { return }
         let digit = base + Int(own.pointee.headBytes) - 5
         if digit[0] >= 0x31, digit[0] < 0x39 { digit[0] += 1 }
+    }
+
+    /// In TLS 1.3 a server judges our certificate when our handshake is already over: its refusal comes where
+    /// the response should.
+    func isRefusedByAlert(
+        _ own: UnsafeMutablePointer<Connection>, _ x: UnsafeMutablePointer<Exchange>
+    ) -> Bool {
+        own.pointee.transport == .tls && own.pointee.tls?.pointee.failure == .alert
+            && !own.pointee.flags.contains(.reused) && !x.pointee.flags.contains(.responseStarted)
+            && x.pointee.step == .awaitingResponse
+    }
+
+    mutating func refusedByAlert(_ number: UInt32) {
+        let own = exchange(number)
+        noteTransportFailure(connection(own.pointee.upstream), .alert)
+        dropSession(connection(own.pointee.upstream).pointee.endpoint)
+        abandonUpstream(number)
+        meter.add(.upstreamConnectFailures)
+        reply(number, connectFailure(number, Self.tlsFailed))
     }
 
     /// The upstream connection ended or failed before the response was whole.
@@ -358,6 +409,7 @@ extension Worker {
             return
         }
         own.pointee.flags.insert(.reused)
+        if own.pointee.tls != nil { keepSession(own) }
         pool.push(slot, id) { [base = connections.at(0)] in base + Int($0) }
         meter.add(.poolIdle)
         setTimeout(slot, settings.upstreamIdleTimeoutMs)
@@ -393,6 +445,9 @@ extension Worker {
         if number == noSlot {
             closeUpstream(slot)
         } else if own.pointee.flags.contains(.connecting) {
+            if own.pointee.tls != nil {
+                meter.add(Counter.tlsFailure(TLSFailure.timeout.rawValue, upstream: true))
+            }
             abandonUpstream(number)
             connectFailed(number, ETIMEDOUT)
         } else {

@@ -4,6 +4,7 @@
 // the coldest are the first to be closed for idleness.
 internal import Base
 internal import CLinux
+internal import TLS
 
 struct EndpointState: BitwiseCopyable {
     var generation: UInt32 = 0
@@ -14,6 +15,9 @@ struct EndpointState: BitwiseCopyable {
     var sessions = noSlot
     /// Requests in flight.
     var active: UInt32 = 0
+    /// What the next TLS connection may resume, and for which host (`TLSState.nameHash`).
+    var session: TLSSession?
+    var sessionNameHash: UInt64 = 0
 }
 
 struct UpstreamPool: ~Copyable {
@@ -26,7 +30,10 @@ struct UpstreamPool: ~Copyable {
         states.initialize(repeating: EndpointState(), count: capacity)
     }
 
-    deinit { states.deallocate() }
+    deinit {
+        for id in 0..<capacity { states[id].session?.free() }
+        states.deallocate()
+    }
 
     /// The state of an endpoint; grows the table for a new id (configuration time's cost, once per id).
     mutating func state(_ id: UInt32) -> UnsafeMutablePointer<EndpointState> {

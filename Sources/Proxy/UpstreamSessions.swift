@@ -15,6 +15,8 @@ extension Worker {
         if own.pointee.flags.contains(.connect) { return false }
         let isH2 = own.pointee.minorVersion == 2
         guard let cluster = own.pointee.decision.pointee.cluster else { return isH2 }
+        // Inside TLS upstreams are offered HTTP/1.1 alone (Config's `TLSOffers`).
+        if cluster.pointee.tls != nil { return false }
         return switch cluster.pointee.upstreamProtocol {
         case .http1: false
         case .http2: true

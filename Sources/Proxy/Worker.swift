@@ -7,6 +7,7 @@ internal import HTTP2
 internal import Lanes
 package import Loop
 internal import Synchronization
+internal import TLS
 package import Telemetry
 
 /// What a worker is given at its start.
@@ -84,6 +85,12 @@ struct Worker: ~Copyable {
     var engine: H2Engine?
     /// Heads and small bodies are put together here and sent in one call.
     let writeSpace: UnsafeMutablePointer<UInt8>
+    /// Ciphertext is received here, and passes through the pipe.
+    let cipherSpace: UnsafeMutablePointer<UInt8>
+    let pipe: TLSPipe
+    var transportFailure = TransportFailure()
+    /// Such failures are logged again from then on.
+    var transportFailureLogMs: UInt64 = 0
     /// Normalised paths.
     let pathSpace: UnsafeMutablePointer<UInt8>
     /// The decision of each exchange, by its slot: written where it stays.
@@ -169,6 +176,8 @@ struct Worker: ~Copyable {
         readSpace = .allocate(capacity: Limits.readBytes + 2 * Self.margin)
         sessionSpace = .allocate(capacity: Limits.readBytes)
         writeSpace = .allocate(capacity: Self.writeBytes)
+        cipherSpace = .allocate(capacity: Limits.tlsReadBytes)
+        pipe = TLSPipe()
         pathSpace = .allocate(capacity: Limits.targetBytes + 2)
         formatSpace = .allocate(capacity: 128)
         format = .allocate(capacity: 1)
@@ -191,6 +200,9 @@ struct Worker: ~Copyable {
         sessionSpace.deallocate()
         engine?.free()
         writeSpace.deallocate()
+        cipherSpace.deallocate()
+        pipe.free()
+        transportFailure.free()
         pathSpace.deallocate()
         formatSpace.deallocate()
         format.deallocate()
@@ -320,6 +332,7 @@ struct Worker: ~Copyable {
         setDeadline(slot, 0)
         wheel.remove(slot) { [base = connections.at(0)] in Self.link(base, $0) }
         if own.pointee.transport == .stream { releaseStream(own) }
+        if own.pointee.tls != nil { detachTLS(own) }
         buffers.release(&own.pointee.input)
         buffers.release(&own.pointee.output)
         if own.pointee.fd >= 0 { Syscalls.close(own.pointee.fd) }

@@ -77,6 +77,16 @@ public enum Counter: Int, CaseIterable, Sendable {
     /// HTTP/2 connections by side.
     case h2SessionsDownstream, h2SessionsUpstream
 
+    // TLS handshakes that were finished, as the server's side and as the client's.
+    case tlsFull, tlsResumed, tlsUpstreamFull, tlsUpstreamResumed
+    case tlsVersion10, tlsVersion11, tlsVersion12, tlsVersion13
+    // And those that failed, by the raw value of `TLSFailure`.
+    case tlsNotTLS, tlsPlainHTTP, tlsVersion, tlsCipher, tlsServerName, tlsCertificate, tlsNoCertificate
+    case tlsAlert, tlsClosed, tlsTimeout, tlsOther
+    case tlsUpstreamNotTLS, tlsUpstreamPlainHTTP, tlsUpstreamVersion, tlsUpstreamCipher
+    case tlsUpstreamServerName, tlsUpstreamCertificate, tlsUpstreamNoCertificate, tlsUpstreamAlert
+    case tlsUpstreamClosed, tlsUpstreamTimeout, tlsUpstreamOther
+
     // Carriers removed by `guard: strip`, in the order of `Carrier`'s names here.
     case guardQuery, guardPreviewHost, guardHeader, guardCookie, guardBaggage, guardTracestate, guardTraceID
 
@@ -99,6 +109,14 @@ public enum Counter: Int, CaseIterable, Sendable {
     public static func downstreamOpened(role: UInt8) -> Counter { at(.downstreamOpenedEdge, role, of: 3) }
     public static func downstreamClosed(role: UInt8) -> Counter { at(.downstreamClosedEdge, role, of: 3) }
     public static func requests(role: UInt8) -> Counter { at(.requestsEdge, role, of: 3) }
+
+    /// `raw` is the raw value of a `TLSFailure`.
+    public static func tlsFailure(_ raw: UInt8, upstream: Bool) -> Counter {
+        at(upstream ? .tlsUpstreamNotTLS : .tlsNotTLS, raw, of: 11)
+    }
+
+    /// `raw` is the raw value of a `TLSVersion`.
+    public static func tlsVersion(_ raw: UInt8) -> Counter { at(.tlsVersion10, raw, of: 4) }
 
     private static func at(_ first: Counter, _ offset: UInt8, of count: UInt8) -> Counter {
         unsafeBitCast(UInt8(first.cell) &+ min(offset, count &- 1), to: Counter.self)

@@ -42,7 +42,7 @@ struct CounterFamily: Sendable {
             members: [Member(counter: counter, minus: minus, labels: "")])
     }
 
-    static let all = downstream + upstream + failures + runtime + lanes
+    static let all = downstream + upstream + tls + failures + runtime + lanes
 
     private static let downstream: [CounterFamily] = [
         counter(
@@ -110,6 +110,39 @@ struct CounterFamily: Sendable {
             [
                 "peer": .poolClosedByPeer, "idle": .poolClosedIdle, "full": .poolClosedFull,
                 "gone": .poolClosedGone,
+            ]),
+    ]
+
+    private static let tls: [CounterFamily] = [
+        counter(
+            "fairlead_tls_handshakes_total", "TLS handshakes with clients.", by: "kind",
+            ["full": .tlsFull, "resumed": .tlsResumed]),
+        counter(
+            "fairlead_tls_upstream_handshakes_total", "TLS handshakes with upstreams.", by: "kind",
+            ["full": .tlsUpstreamFull, "resumed": .tlsUpstreamResumed]),
+        counter(
+            "fairlead_tls_versions_total", "TLS handshakes with clients by what was agreed.", by: "version",
+            [
+                "TLSv1": .tlsVersion10, "TLSv1.1": .tlsVersion11, "TLSv1.2": .tlsVersion12,
+                "TLSv1.3": .tlsVersion13,
+            ]),
+        counter(
+            "fairlead_tls_failures_total", "TLS handshakes with clients that failed.", by: "reason",
+            [
+                "not_tls": .tlsNotTLS, "plain_http": .tlsPlainHTTP, "version": .tlsVersion,
+                "cipher": .tlsCipher, "server_name": .tlsServerName, "certificate": .tlsCertificate,
+                "no_certificate": .tlsNoCertificate, "alert": .tlsAlert, "closed": .tlsClosed,
+                "timeout": .tlsTimeout, "other": .tlsOther,
+            ]),
+        counter(
+            "fairlead_tls_upstream_failures_total", "TLS handshakes with upstreams that failed.",
+            by: "reason",
+            [
+                "not_tls": .tlsUpstreamNotTLS, "plain_http": .tlsUpstreamPlainHTTP,
+                "version": .tlsUpstreamVersion, "cipher": .tlsUpstreamCipher,
+                "server_name": .tlsUpstreamServerName, "certificate": .tlsUpstreamCertificate,
+                "no_certificate": .tlsUpstreamNoCertificate, "alert": .tlsUpstreamAlert,
+                "closed": .tlsUpstreamClosed, "timeout": .tlsUpstreamTimeout, "other": .tlsUpstreamOther,
             ]),
     ]
 

@@ -9,7 +9,7 @@ internal import CLinux
 /// them.
 enum MeterLayout {
     static var counters: Int { 0 }
-    static var counterWords: Int { 128 }
+    static var counterWords: Int { 192 }
     /// Worker's own notes: key, flags and cell of the last request; cells used; lane cells used; stream cells
     /// used.
     static var lastKey: Int { counterWords }

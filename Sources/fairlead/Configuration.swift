@@ -11,20 +11,22 @@ struct LoadedConfiguration {
     var unreadable: Bool
     var notes: [String]
     var firstSeen: [String: Int64]
+    var contexts: TLSContexts
 }
 
 enum Configuration {
     /// Loads and freezes. Never runs on a worker's thread.
     static func load(
         _ paths: [String], proxy: String?, ports: [PortMapping], generation: UInt64, registry: Lanes.Registry,
-        firstSeen: [String: Int64] = [:]
+        firstSeen: [String: Int64] = [:], contexts: TLSContexts = TLSContexts()
     ) -> LoadedConfiguration {
         var options = LoadOptions(proxy: proxy)
         options.firstSeen = firstSeen
+        options.contexts = contexts
         let result = Config.load(paths: paths, options: options)
         var loaded = LoadedConfiguration(
             snapshot: nil, findings: result.findings, unreadable: result.unreadable, notes: result.notes,
-            firstSeen: result.firstSeen)
+            firstSeen: result.firstSeen, contexts: result.contexts)
         guard var model = result.model, !result.unreadable else { return loaded }
         for index in model.listeners.indices {
             if let mapping = ports.first(where: { $0.from == model.listeners[index].address.port }) {

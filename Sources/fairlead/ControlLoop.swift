@@ -17,6 +17,9 @@ final class Control: Sendable {
         var snapshot: Snapshot?
         var generation: UInt64 = 0
         var firstSeen: [String: Int64] = [:]
+        var contexts = TLSContexts()
+        /// Certificate files of the last load, refused or not.
+        var certificateFiles: [String] = []
     }
 
     let options: RunOptions
@@ -37,6 +40,8 @@ final class Control: Sendable {
     }
 
     var snapshot: Snapshot? { state.withLock { $0.snapshot } }
+    /// Everything whose change means a reload.
+    var watched: [String] { paths + state.withLock { $0.certificateFiles } }
     var isDraining: Bool { draining.load(ordering: .relaxed) }
 
     /// Loads and, if nothing is refused, routes by it. Also the first load.
@@ -46,10 +51,13 @@ final class Control: Sendable {
             // The documents' trees and what was compiled from them are many times the frozen result, and they
             // are gone: without being asked the allocator keeps their pages.
             defer { fl_trim_heap() }
-            let (generation, firstSeen) = state.withLock { ($0.generation + 1, $0.firstSeen) }
+            let (generation, firstSeen, contexts) = state.withLock {
+                ($0.generation + 1, $0.firstSeen, $0.contexts)
+            }
             var loaded = Configuration.load(
                 paths, proxy: options.proxy, ports: options.ports, generation: generation,
-                registry: registry, firstSeen: firstSeen)
+                registry: registry, firstSeen: firstSeen, contexts: contexts)
+            state.withLock { $0.certificateFiles = loaded.contexts.files.sorted() }
             for note in loaded.notes where generation == 1 { Log.info(note) }
             var listen: ListenError?
             if let snapshot = loaded.snapshot {
@@ -59,6 +67,7 @@ final class Control: Sendable {
                         state.snapshot = snapshot
                         state.generation = generation
                         state.firstSeen = loaded.firstSeen
+                        state.contexts = loaded.contexts
                     }
                     meter.configurationAccepted(generation: generation)
                     return (true, loaded.findings, nil, false)
@@ -129,8 +138,12 @@ struct ControlLoop {
                 "cannot listen on \(options.admin.text) for admin: \(String(cString: strerror(error.code)))",
                 .cannotBind)
         }
+        // Before anybody is told that we are ready: a change right after that is seen.
+        var watcher = FileWatcher()
+        watcher?.watch(control.watched)
+        if watcher == nil { Log.warning("no inotify instance left: files are reloaded on SIGHUP only") }
         announce(control, admin)
-        serve(control, signals, stop)
+        serve(control, signals, stop, &watcher)
         fleet.join()
         admin.stop()
         log?.close()
@@ -162,12 +175,11 @@ struct ControlLoop {
         writeText(text, to: 1)
     }
 
-    private func serve(_ control: Control, _ signals: SignalSource, _ stop: Int32) {
-        var watcher = FileWatcher()
-        watcher?.watch(paths)
-        if watcher == nil { Log.warning("no inotify instance left: files are reloaded on SIGHUP only") }
+    private func serve(
+        _ control: Control, _ signals: SignalSource, _ stop: Int32, _ watcher: inout FileWatcher?
+    ) {
         var dirty = false
-        var fingerprint = FileWatcher.fingerprint(paths)
+        var fingerprint = FileWatcher.fingerprint(control.watched)
         while true {
             var descriptors = [
                 pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
@@ -179,10 +191,13 @@ struct ControlLoop {
             if control.isDraining, control.fleet.isFinished { return }
             if count == 0, dirty {
                 dirty = false
-                let now = FileWatcher.fingerprint(paths)
+                let watched = control.watched
+                let now = FileWatcher.fingerprint(watched)
                 if now != fingerprint {
-                    fingerprint = now
                     reload(control, &watcher, "files changed")
+                    // Of before the reload: what changed while it read is news.
+                    let after = control.watched
+                    fingerprint = after == watched ? now : FileWatcher.fingerprint(after)
                 }
             }
             if descriptors[1].revents != 0 {
@@ -213,7 +228,7 @@ struct ControlLoop {
         if control.isDraining { return }
         let result = control.reload()
         // What the paths name may have moved with the change.
-        watcher?.watch(paths)
+        watcher?.watch(control.watched)
         if result.ok {
             Log.info("configuration reloaded (\(why))")
         } else {

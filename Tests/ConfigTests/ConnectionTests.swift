@@ -56,6 +56,7 @@ extension ConnectionsModel.Server {
     fileprivate var routes: [ConnectionRouteModel] {
         switch action {
         case .relay(let routes): routes
+        case .terminate: []
         }
     }
     fileprivate var targets: [String] { routes.flatMap(\.route.targets) }

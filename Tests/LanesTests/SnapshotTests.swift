@@ -50,7 +50,7 @@ import Testing
         var bad = model([forward("x", to: 5)])
         bad.clusters[0].endpoints[0].address = address(5)
         #expect(throws: TableError.self) { try Snapshot(model: bad, generation: 1, registry: registry) }
-        let numbers = registry.acquire([address(6)])
+        let numbers = registry.acquire([EndpointKey(address: address(6), transport: 0)])
         #expect(numbers == [Registry.EndpointID(id: 0, generation: 1)])
     }
 

@@ -29,6 +29,12 @@ package final class RawConnection {
         _ = fl_set_option(fd, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
     }
 
+    /// A second handle of a socket that another connection closes.
+    package init(borrowing other: Int32) {
+        fd = other
+        isOpen = false
+    }
+
     deinit { close() }
 
     /// The port of this end.

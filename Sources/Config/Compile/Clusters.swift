@@ -51,6 +51,7 @@ extension Compiler {
         if let settings = rule?.settings(subset: wanted, port: port) {
             cluster.loadBalancing = settings.loadBalancing ?? .leastRequest
             if let timeout = settings.connectTimeoutMs, timeout > 0 { cluster.connectTimeoutMs = timeout }
+            cluster.tls = clientTLS(settings.tls, cluster, serviceNames: service.subjectAltNames)
         }
         setProtocol(&cluster, servicePort, rule?.settings(subset: wanted, port: port).http)
         cluster.proxyHeaderVersion = rule?.proxyHeaderVersion(subset: wanted) ?? 0

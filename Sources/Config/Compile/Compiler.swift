@@ -2,6 +2,7 @@
 internal import Base
 internal import HTTP
 internal import Lanes
+internal import TLS
 
 /// Everything of one compilation. Lives for one call of `compile`.
 final class Compiler {
@@ -16,6 +17,12 @@ final class Compiler {
     var findings = FindingList()
     /// When a lane without creationTimestamp was first loaded, `namespace/name` to seconds.
     var firstSeen: [String: Int64] = [:]
+    /// TLS contexts made or taken over from the load before.
+    var contexts = TLSContexts()
+    /// `namespace/name`.
+    lazy var secretsByName: [String: SecretDocument] = Dictionary(
+        documents.secrets.map { ("\($0.meta.namespace)/\($0.meta.name)", $0) },
+        uniquingKeysWith: { first, _ in first })
     /// Sidecar visibility.
     let visibility: Visibility
 

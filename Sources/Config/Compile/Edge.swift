@@ -35,11 +35,10 @@ extension Compiler {
                         gateway.meta.ref, line: server.line)
                     continue
                 }
-                guard server.kind != .unknown, server.kind != .tls || server.isPassthrough else {
-                    let what = server.kind == .tls ? "tls mode \(server.tlsMode)" : server.protocolName
+                guard server.kind != .unknown, server.kind != .tls || server.isOpened else {
                     note(
                         .warning, Code.protocolNotSupported,
-                        "not supported yet: \(what), port \(server.port) is not opened for it",
+                        "not supported yet: \(server.protocolText), port \(server.port) is not opened for it",
                         gateway.meta.ref, line: server.line)
                     continue
                 }
@@ -51,17 +50,65 @@ extension Compiler {
         let bindings = bindVirtualServices()
         for place in order {
             let bound = servers[place]!
-            let port = place.port
-            let isHTTP = bound[0].server.kind == .http
-            let tables =
-                isHTTP ? [PortTable(port: 0, routeTable: add(edgeTable(port, bound, bindings)))] : []
-            var source = bound[0].gateway.meta.ref
-            source.line = bound[0].server.line
-            var listener = ListenerModel(
-                name: "gateway/\(port)", role: .edge, address: place, tables: tables, source: source)
-            if !isHTTP { listener.connections = connections(port: port, bound, bindings) }
-            model.listeners.append(listener)
+            switch bound[0].server.kind {
+            case .tls: addTLSListener(place, bound, bindings)
+            case .http:
+                let table = edgeTable("http.\(place.port)", place.port, bound, bindings)
+                addListener(place, bound[0], [PortTable(port: 0, routeTable: add(table))])
+            case .tcp, .unknown:
+                addListener(
+                    place, bound[0], [], connections: connections(port: place.port, bound, bindings))
+            }
         }
+    }
+
+    private func addListener(
+        _ place: SocketAddress, _ first: BoundServer, _ tables: [PortTable],
+        connections: ConnectionsModel? = nil, tls: ListenerTLSModel? = nil
+    ) {
+        var source = first.gateway.meta.ref
+        source.line = first.server.line
+        var listener = ListenerModel(
+            name: "gateway/\(place.port)", role: .edge, address: place, tables: tables, source: source)
+        listener.connections = connections
+        listener.tls = tls
+        model.listeners.append(listener)
+    }
+
+    /// Servers of one TLS port are told apart by SNI. Those where TLS ends each have a route table of their
+    /// own; where some pass through, all stand in the table that is asked with the ClientHello.
+    private func addTLSListener(
+        _ place: SocketAddress, _ bound: [BoundServer], _ bindings: [String: [VirtualServiceDocument]]
+    ) {
+        var tls = ListenerTLSModel()
+        for one in bound where !one.server.isPassthrough {
+            var source = one.gateway.meta.ref
+            source.line = one.server.line
+            let name = "\(one.gateway.meta.resource) \(one.server.name)"
+            guard let settings = one.server.tls,
+                let context = serverContext(settings, name: name, ref: source)
+            else { continue }
+            let gateway = one.gateway.meta
+            let tableName = "https.\(place.port).\(one.server.name).\(gateway.name).\(gateway.namespace)"
+            tls.servers.append(
+                TLSServerModel(
+                    name: name,
+                    hosts: ServerHosts(one.server.hosts.map(\.value), gateway.namespace).names,
+                    mode: settings.mode.rawValue,
+                    routeTable: add(edgeTable(tableName, place.port, [one], bindings)), context: context,
+                    source: source))
+        }
+        var passing: ConnectionsModel?
+        if bound.contains(where: \.server.isPassthrough) {
+            passing = connections(port: place.port, bound, bindings)
+            passing?.servers += tls.servers.map { server in
+                ConnectionsModel.Server(names: server.hosts, action: .terminate, source: server.source)
+            }
+        }
+        if tls.servers.isEmpty, passing == nil { return }
+        addListener(
+            place, bound[0], tls.servers.prefix(1).map { PortTable(port: 0, routeTable: $0.routeTable) },
+            connections: passing, tls: tls.servers.isEmpty ? nil : tls)
     }
 
     /// False: another TLS server of the port has one of the hosts, and this one is dropped whole.
@@ -96,9 +143,10 @@ extension Compiler {
     }
 
     private func edgeTable(
-        _ port: UInt16, _ servers: [BoundServer], _ bindings: [String: [VirtualServiceDocument]]
+        _ name: String, _ port: UInt16, _ servers: [BoundServer],
+        _ bindings: [String: [VirtualServiceDocument]]
     ) -> RouteTableModel {
-        var table = RouteTableModel(name: "http.\(port)")
+        var table = RouteTableModel(name: name)
         var position: [String: Int] = [:]
         var added: Set<String> = []
         func host(_ name: String) -> Int {

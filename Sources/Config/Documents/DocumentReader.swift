@@ -91,6 +91,8 @@ struct DocumentReader {
                 endpoints: root, meta: meta, context: context)
         case ("", "Pod"):
             documents.pods.append(PodDocument(root, meta: meta, context: context))
+        case ("", "Secret"):
+            documents.secrets.append(SecretDocument(root, meta: meta, context: context))
         default: other(root, meta, group: group, version: version, context)
         }
         if group == "fairlead.dev", version != "fairlead.dev/v1alpha1" {
@@ -134,7 +136,7 @@ struct DocumentReader {
         _ root: YAML, _ meta: Meta, group: String, version: String, _ context: DocumentContext
     ) {
         switch (group, meta.kind) {
-        case ("", "Namespace"), ("", "ConfigMap"), ("", "Secret"), ("", "ServiceAccount"), ("", "Node"),
+        case ("", "Namespace"), ("", "ConfigMap"), ("", "ServiceAccount"), ("", "Node"),
             ("", "PersistentVolumeClaim"), ("apps", _), ("batch", _), ("autoscaling", _), ("policy", _),
             ("rbac.authorization.k8s.io", _), ("apiextensions.k8s.io", _),
             ("admissionregistration.k8s.io", _):

@@ -54,6 +54,7 @@ package struct DocumentSet: Sendable {
     var services: [ServiceDocument] = []
     var endpointSlices: [EndpointSliceDocument] = []
     var pods: [PodDocument] = []
+    var secrets: [SecretDocument] = []
     /// Kinds that are read for their existence alone: `Secret ns/name`.
     var others: Set<String> = []
 

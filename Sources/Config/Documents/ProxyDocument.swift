@@ -17,6 +17,12 @@ struct ProxyDocument: Document {
     var outboundLine = 0
     /// Ports whose connections begin with a PROXY header; nil: none, empty: all.
     var proxyHeaderPorts: [Located<UInt16>]?
+    /// `identity`: what it shows in the mesh, and whom it believes there.
+    struct Identity: Sendable {
+        var files: CertificateFiles
+        var authorities: Located<String>
+    }
+    var identity: Identity?
 
     init(_ root: YAML, meta: Meta, context: DocumentContext) {
         self.meta = meta
@@ -31,6 +37,7 @@ struct ProxyDocument: Document {
         readLimits(spec)
         readTrust(spec)
         readProxyHeader(spec)
+        readIdentity(spec)
         spec.finish()
     }
 
@@ -197,6 +204,20 @@ struct ProxyDocument: Document {
         if let value = fields.integer("connections", in: 0...Int(Int32.max)) { model.connections = value }
         if let value = fields.integer("requests", in: 0...Int(Int32.max)) { model.requests = value }
         if let value = fields.integer("memory", in: 0...(1 << 50)) { model.memoryBytes = value }
+        fields.finish()
+    }
+
+    private mutating func readIdentity(_ spec: Fields) {
+        guard let fields = spec.object("identity") else { return }
+        let certificate = fields.located("certificate")
+        let key = fields.located("privateKey")
+        let authorities = fields.located("ca")
+        if let certificate, let key, let authorities {
+            identity = Identity(
+                files: CertificateFiles(certificate: certificate, key: key), authorities: authorities)
+        } else {
+            fields.context.invalid(fields.line, "\(fields.path) needs certificate, privateKey and ca")
+        }
         fields.finish()
     }
 

@@ -83,6 +83,8 @@ struct ServiceEntryDocument: Document {
     /// Nil: no selector.
     var workloadSelector: [String: String]?
     var exportTo: [String] = []
+    /// One of them must be in the certificates of its endpoints.
+    var subjectAltNames: [String] = []
     var line = 0
 
     init(_ root: YAML, meta: Meta, context: DocumentContext) {
@@ -100,7 +102,7 @@ struct ServiceEntryDocument: Document {
             workloadSelector = selector.labels("labels")
             selector.finish()
         }
-        spec.accept("subjectAltNames")
+        subjectAltNames = spec.strings("subjectAltNames").map(\.value)
         readPorts(spec)
         validate(spec)
         spec.finish()

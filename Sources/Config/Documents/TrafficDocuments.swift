@@ -7,6 +7,7 @@ struct TrafficPolicy: Sendable {
     struct Settings: Sendable {
         var loadBalancing: LoadBalancing?
         var connectTimeoutMs: UInt64?
+        var tls: ClientTLSFields?
         /// `connectionPool.http`; nil where connectionPool does not say.
         var http: HTTPPool?
         var hasPool = false
@@ -99,13 +100,7 @@ struct DestinationRuleDocument: Document {
             pool.finish()
         }
         fields.unsupported("outlierDetection", effect: "no endpoint is ejected")
-        if let tls = fields.object("tls") {
-            if tls.string("mode") != "DISABLE" {
-                fields.context.warn(
-                    fields.line(of: "tls"), Code.fieldNotSupported,
-                    "not supported yet: \(tls.path), the connection is plain text")
-            }
-        }
+        policy.settings.tls = fields.object("tls").map { ClientTLSFields($0) }
         guard !isPort else { return policy }
         if let header = fields.object("proxyProtocol") {
             policy.proxyHeaderVersion = header.word("version", of: ["V1", "V2"]) == "V2" ? 2 : 1
@@ -189,10 +184,9 @@ struct GatewayDocument: Document {
         /// `*`, `*.foo.com`, `ns/host`, `./host`.
         var hosts: [Located<String>]
         var bind: IPAddress?
-        var httpsRedirect: Bool
-        /// `tls.mode`; PASSTHROUGH where a `tls` names none, as in Istio.
-        var tlsMode: String
+        var tls: ServerTLSFields?
         var line: Int
+        var httpsRedirect: Bool { tls?.httpsRedirect ?? false }
 
         enum Kind { case http, tls, tcp, unknown }
 
@@ -205,7 +199,12 @@ struct GatewayDocument: Document {
             default: .unknown
             }
         }
-        var isPassthrough: Bool { kind == .tls && tlsMode == "PASSTHROUGH" }
+        /// Where a `tls` names no mode, as in Istio.
+        var isPassthrough: Bool { kind == .tls && tls?.mode == .passthrough }
+        /// A TLS server that passes through, or HTTP inside TLS that ends here.
+        var isOpened: Bool { isPassthrough || (protocolName == "HTTPS" && tls?.isTerminated == true) }
+        /// For people: the protocol and what becomes of its TLS.
+        var protocolText: String { protocolName + (tls.map { " with TLS \($0.mode.rawValue)" } ?? "") }
     }
 
     var meta: Meta
@@ -230,10 +229,6 @@ struct GatewayDocument: Document {
         "HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTPS", "TLS", "TCP", "MONGO", "MYSQL", "REDIS", "HBONE",
     ]
 
-    private static let modes = [
-        "PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL",
-    ]
-
     private static func readServer(_ fields: Fields) -> Server? {
         let context = fields.context
         defer { fields.finish() }
@@ -242,10 +237,7 @@ struct GatewayDocument: Document {
         if hosts.isEmpty { context.invalid(fields.line, "\(fields.path).hosts is missing") }
         for host in hosts { checkHost(host, fields) }
         let bind = fields.has("bind") ? fields.address("bind") : nil
-        var redirect = false
         let tls = fields.object("tls")
-        redirect = tls?.bool("httpsRedirect") ?? false
-        let mode = tls?.word("mode", of: modes) ?? "PASSTHROUGH"
         guard let port = fields.object("port") else {
             context.invalid(fields.line, "\(fields.path).port is missing")
             return nil
@@ -266,7 +258,7 @@ struct GatewayDocument: Document {
         guard let number else { return nil }
         let server = Server(
             port: number, name: name, protocolName: protocolName, hosts: hosts, bind: bind,
-            httpsRedirect: redirect, tlsMode: mode, line: fields.line)
+            tls: tls.map { ServerTLSFields($0) }, line: fields.line)
         if server.kind == .http, let tls, case .map(let entries) = tls.node.value,
             entries.contains(where: { $0.key != "httpsRedirect" })
         {

@@ -23,6 +23,8 @@ struct Service: Sendable {
     var backing = Backing.addresses
     var selector: [String: String] = [:]
     var meta: Meta
+    /// Of a ServiceEntry: names for the certificates of its endpoints.
+    var subjectAltNames: [String] = []
     /// By service port number.
     var endpoints: [UInt16: [EndpointModel]] = [:]
 
@@ -192,6 +194,7 @@ struct Registry {
             host: "", namespace: document.meta.namespace, name: "", ports: document.ports,
             meta: document.meta)
         template.exportTo = document.exportTo
+        template.subjectAltNames = document.subjectAltNames
         template.clusterIPs = document.addresses.filter { IPAddress($0) != nil }
         template.backing = document.resolution != "STATIC" && !hasAddresses ? .byName : .addresses
         for port in document.ports {

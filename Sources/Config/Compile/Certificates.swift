@@ -1,0 +1,357 @@
+// Certificates where configuration names them, files and Secrets, to TLS contexts: every step that fails is a
+// finding with the line that asked for it and what OpenSSL said.
+internal import Base
+internal import Lanes
+internal import TLS
+
+/// Contexts of one load, kept for the next: what has not changed is not made again, and a server whose
+/// Secret went missing goes on with the certificate it had.
+package struct TLSContexts: Sendable {
+    /// By a digest of everything they are made of.
+    fileprivate var servers: [[UInt8]: TLSServerContext] = [:]
+    fileprivate var clients: [[UInt8]: TLSClientContext] = [:]
+    /// By the name of the Gateway's server.
+    fileprivate var byName: [String: TLSServerContext] = [:]
+    /// Files that certificates were read from, or would be if they were there.
+    package fileprivate(set) var files: Set<String> = []
+
+    package init() {}
+
+    package mutating func merge(_ other: TLSContexts) {
+        servers.merge(other.servers) { first, _ in first }
+        clients.merge(other.clients) { first, _ in first }
+        byName.merge(other.byName) { first, _ in first }
+        files.formUnion(other.files)
+    }
+}
+
+/// PEM texts and who asked for them.
+struct Material {
+    var certificates: [(certificate: [UInt8], key: [UInt8], staple: [UInt8], ref: SourceRef)] = []
+    var authorities: [UInt8] = []
+    var authoritiesRef: SourceRef?
+    var revocations: [UInt8] = []
+}
+
+extension Compiler {
+    // MARK: servers
+
+    /// The context of a Gateway's server; nil: its certificates cannot be used (a finding says why).
+    func serverContext(_ tls: ServerTLSFields, name: String, ref: SourceRef) -> TLSServerContext? {
+        guard let material = material(tls, ref) else {
+            guard let last = options.contexts.byName[name] else { return nil }
+            contexts.byName[name] = last
+            return last
+        }
+        var settings = TLSServerContext.Settings()
+        settings.tls = tls.settings
+        settings.authorities = material.authorities
+        settings.revocations = material.revocations
+        settings.peer = tls.peer
+        settings.clients =
+            switch tls.mode {
+            case .mutual, .istioMutual: .required
+            case .optionalMutual: .optional
+            default: .none
+            }
+        // That there is none was said when the document was read.
+        if material.certificates.isEmpty { return nil }
+        let key = digest(material, "\(settings.tls)\(settings.peer)\(settings.clients)")
+        var context = options.contexts.servers[key] ?? contexts.servers[key]
+        if context == nil {
+            guard let identities = identities(material) else { return nil }
+            settings.identities = identities
+            do throws(TLSProblem) {
+                context = try TLSServerContext(settings)
+            } catch {
+                refuse(error, material.authoritiesRef ?? ref)
+            }
+        }
+        guard let context else { return nil }
+        for (identity, source) in zip(context.identities, material.certificates) {
+            judge(identity, source.ref)
+        }
+        contexts.servers[key] = context
+        contexts.byName[name] = context
+        return context
+    }
+
+    private func identities(_ material: Material) -> [TLSIdentity]? {
+        var made: [TLSIdentity] = []
+        for source in material.certificates {
+            do throws(TLSProblem) {
+                made.append(
+                    try TLSIdentity(
+                        certificate: source.certificate, key: source.key, staple: source.staple))
+            } catch {
+                refuse(error, source.ref)
+                return nil
+            }
+        }
+        return made
+    }
+
+    private func refuse(_ problem: TLSProblem, _ ref: SourceRef) {
+        note(
+            .error, Code.certificate, "\(problem.part.rawValue): \(problem.text)", ref, refused: true)
+    }
+
+    /// What is usable and should not be used.
+    private func judge(_ identity: TLSIdentity, _ ref: SourceRef) {
+        for (position, certificate) in identity.information.enumerated() {
+            let which = position == 0 ? "the certificate" : "certificate \(position + 1) of the chain"
+            if certificate.notAfter <= options.nowSeconds {
+                note(
+                    .warning, Code.certificateExpired,
+                    "\(which) (\(certificate.subject)) expired at "
+                        + UTCTime(nanoseconds: UInt64(max(0, certificate.notAfter)) * 1_000_000_000).text,
+                    ref)
+            } else if certificate.notBefore > options.nowSeconds {
+                note(
+                    .warning, Code.certificateExpired,
+                    "\(which) (\(certificate.subject)) is not valid before "
+                        + UTCTime(nanoseconds: UInt64(max(0, certificate.notBefore)) * 1_000_000_000).text,
+                    ref)
+            }
+        }
+        if let end = identity.stapleEnd, end <= options.nowSeconds {
+            note(
+                .warning, Code.certificateExpired, "the OCSP response is outdated and is not sent", ref)
+        }
+    }
+
+    private func digest(_ material: Material, _ settings: String) -> [UInt8] {
+        var parts: [[UInt8]] = [Array(settings.utf8), material.authorities, material.revocations]
+        for source in material.certificates { parts += [source.certificate, source.key, source.staple] }
+        return TLSDigest.sha256(parts)
+    }
+
+    // MARK: clients
+
+    /// How connections to a cluster are encrypted; nil: plain text.
+    func clientTLS(
+        _ tls: ClientTLSFields?, _ cluster: ClusterModel, serviceNames: [String]
+    ) -> ClusterTLSModel? {
+        guard let tls, tls.mode != .disable else { return nil }
+        var settings = TLSClientContext.Settings()
+        settings.tls.protocols = TLSOffers.client
+        settings.skipsVerification = tls.skipsVerification
+        settings.peer.names = tls.names.isEmpty ? serviceNames : tls.names
+        guard let material = material(tls) else { return nil }
+        settings.authorities = material.authorities
+        settings.revocations = material.revocations
+        var serverName = tls.serverName
+        if tls.mode == .istioMutual {
+            serverName =
+                serverName ?? "outbound_.\(cluster.port)_.\(cluster.subset)_.\(cluster.service)"
+            settings.checksHost = false
+        }
+        let key = digest(material, "\(tls.mode)\(settings.tls)\(settings.peer)\(settings.skipsVerification)")
+        var context = options.contexts.clients[key] ?? contexts.clients[key]
+        if context == nil {
+            guard let identities = identities(material) else { return nil }
+            settings.identity = identities.first
+            do throws(TLSProblem) {
+                context = try TLSClientContext(settings)
+            } catch {
+                refuse(error, material.authoritiesRef ?? tls.ref)
+            }
+        }
+        guard let context else { return nil }
+        if let identity = context.identity, let source = material.certificates.first {
+            judge(identity, source.ref)
+        }
+        contexts.clients[key] = context
+        let whole = TLSDigest.sha256([key, Array((serverName ?? "").utf8)])
+        return ClusterTLSModel(
+            mode: tls.mode.rawValue, context: context, serverName: serverName,
+            key: whole.prefix(8).reduce(1) { $0 << 8 | UInt64($1) })
+    }
+
+    // MARK: material
+
+    private func material(_ tls: ServerTLSFields, _ ref: SourceRef) -> Material? {
+        if tls.mode == .istioMutual { return identity(ref) }
+        var material = Material()
+        for name in tls.credentials {
+            var at = ref
+            at.line = name.line
+            guard let secret = secret(name.value, at), add(secret, to: &material, at) else { return nil }
+            if tls.mode != .simple, !addAuthorities(name.value, secret, &material, at) { return nil }
+        }
+        for files in tls.files {
+            guard let pair = readPair(files, ref) else { return nil }
+            material.certificates.append(pair)
+        }
+        if tls.mode != .simple, let file = tls.authorities {
+            guard let bytes = readCertificateFile(file, ref) else { return nil }
+            material.authorities = bytes
+            material.authoritiesRef = ref
+            material.authoritiesRef?.line = file.line
+        }
+        if tls.mode != .simple, let name = tls.authorityCredential {
+            var at = ref
+            at.line = name.line
+            guard let secret = secret(name.value, at) else { return nil }
+            guard let value = secret.value("cacert", "ca.crt") else {
+                lacks(secret, "ca.crt", at)
+                return nil
+            }
+            material.authorities = value.value
+            material.authoritiesRef = secret.meta.ref
+        }
+        if let file = tls.revocations {
+            guard let bytes = readCertificateFile(file, ref) else { return nil }
+            material.revocations = bytes
+        }
+        return material
+    }
+
+    private func material(_ tls: ClientTLSFields) -> Material? {
+        if tls.mode == .istioMutual { return identity(tls.ref) }
+        var material = Material()
+        if let name = tls.credential {
+            var at = tls.ref
+            at.line = name.line
+            // Without it the connection would be plain text, or trust anybody.
+            guard let secret = secret(name.value, at, isNeeded: true) else { return nil }
+            if tls.mode == .mutual, !add(secret, to: &material, at) { return nil }
+            if let value = secret.value("cacert", "ca.crt") ?? authority(beside: name.value, at) {
+                material.authorities = value.value
+            }
+        }
+        if tls.mode == .mutual, let files = tls.files {
+            guard let pair = readPair(files, tls.ref) else { return nil }
+            material.certificates.append(pair)
+        }
+        if let file = tls.authorities {
+            guard let bytes = readCertificateFile(file, tls.ref) else { return nil }
+            material.authorities = bytes
+            material.authoritiesRef = tls.ref
+            material.authoritiesRef?.line = file.line
+        }
+        if let file = tls.revocations {
+            guard let bytes = readCertificateFile(file, tls.ref) else { return nil }
+            material.revocations = bytes
+        }
+        return material
+    }
+
+    /// `Proxy.spec.identity`: the certificates of ISTIO_MUTUAL.
+    private func identity(_ ref: SourceRef) -> Material? {
+        guard let identity = proxy.identity else {
+            note(
+                .warning, Code.identityMissing,
+                "ISTIO_MUTUAL without an identity of \(proxy.meta.resource): connections are plain text, and"
+                    + " no server is opened",
+                ref, suggestion: "give Proxy.spec.identity {certificate, privateKey, ca}")
+            return nil
+        }
+        guard let pair = readPair(identity.files, proxy.meta.ref),
+            let authorities = readCertificateFile(identity.authorities, proxy.meta.ref)
+        else { return nil }
+        var material = Material()
+        material.certificates = [pair]
+        material.authorities = authorities
+        material.authoritiesRef = proxy.meta.ref
+        return material
+    }
+
+    // MARK: Secrets
+
+    /// A Secret of the proxy's namespace, or of the one that the name gives.
+    private func secret(_ name: String, _ ref: SourceRef, isNeeded: Bool = false) -> SecretDocument? {
+        var full = "\(proxy.model.namespace)/\(name)"
+        for prefix in ["kubernetes-gateway://", "kubernetes://"] where name.hasPrefix(prefix) {
+            let rest = String(name.dropFirst(prefix.count))
+            full = rest.contains("/") ? rest : "\(proxy.model.namespace)/\(rest)"
+        }
+        if let found = secretsByName[full] { return found }
+        let near = nearest(to: full, among: secretsByName.keys)
+        note(
+            .error, Code.referenceNotFound, "there is no Secret \(full)", ref,
+            suggestion: near.map { "did you mean \($0)?" } ?? "its namespace is that of the proxy",
+            refused: isNeeded && options.purpose == .run)
+        return nil
+    }
+
+    private func add(_ secret: SecretDocument, to material: inout Material, _ ref: SourceRef) -> Bool {
+        guard let certificate = secret.value("cert", "tls.crt") else {
+            lacks(secret, "tls.crt", ref)
+            return false
+        }
+        guard let key = secret.value("key", "tls.key") else {
+            lacks(secret, "tls.key", ref)
+            return false
+        }
+        var at = secret.meta.ref
+        at.line = certificate.line
+        material.certificates.append(
+            (certificate.value, key.value, secret.value("tls.ocsp-staple")?.value ?? [], at))
+        if let value = secret.value("crl", "ca.crl") { material.revocations = value.value }
+        return true
+    }
+
+    private func addAuthorities(
+        _ name: String, _ secret: SecretDocument, _ material: inout Material, _ ref: SourceRef
+    ) -> Bool {
+        let beside = authority(beside: name, ref)
+        guard let value = beside ?? secret.value("cacert", "ca.crt") else {
+            lacks(secret, "ca.crt", ref)
+            return false
+        }
+        material.authorities = value.value
+        material.authoritiesRef = secret.meta.ref
+        material.authoritiesRef?.line = value.line
+        return true
+    }
+
+    /// The authorities' own Secret, `NAME-cacert`.
+    private func authority(beside name: String, _ ref: SourceRef) -> Located<[UInt8]>? {
+        secretsByName["\(proxy.model.namespace)/\(name)-cacert"]?.value("cacert", "ca.crt")
+    }
+
+    private func lacks(_ secret: SecretDocument, _ key: String, _ ref: SourceRef) {
+        note(
+            .error, Code.certificate, "\(secret.meta.resource) has no \(key)", ref,
+            suggestion: "the keys are tls.crt and tls.key, ca.crt for authorities", refused: true)
+    }
+
+    // MARK: files
+
+    private func readPair(
+        _ files: CertificateFiles, _ ref: SourceRef
+    ) -> (certificate: [UInt8], key: [UInt8], staple: [UInt8], ref: SourceRef)? {
+        guard let certificate = readCertificateFile(files.certificate, ref),
+            let key = readCertificateFile(files.key, ref)
+        else { return nil }
+        var at = ref
+        at.line = files.certificate.line
+        // A response beside its certificate is sent along; there need not be one.
+        let staple = path(files.certificate.value, ref) + ".ocsp"
+        contexts.files.insert(staple)
+        let response = try? readBounded(staple, limit: Limits.certificateBytes).get()
+        return (certificate, key, response ?? [], at)
+    }
+
+    private func path(_ given: String, _ ref: SourceRef) -> String {
+        if given.hasPrefix("/") { return given }
+        guard let slash = ref.file.lastIndex(of: "/") else { return given }
+        return ref.file[...slash] + given
+    }
+
+    private func readCertificateFile(_ file: Located<String>, _ ref: SourceRef) -> [UInt8]? {
+        let path = path(file.value, ref)
+        contexts.files.insert(path)
+        switch readBounded(path, limit: Limits.certificateBytes) {
+        case .success(let bytes): return bytes
+        case .failure(let problem):
+            // A check may run where certificates are not mounted; a proxy without them must not start.
+            let isCheck = options.purpose == .check
+            note(
+                isCheck ? .warning : .error, Code.certificate, "cannot read \(path): \(problem.text)", ref,
+                line: file.line, refused: !isCheck)
+            return nil
+        }
+    }
+}

@@ -1,0 +1,39 @@
+// Why the last upstream connection of a worker could not be made, as text: for the answer that says so and
+// for the access log's UPSTREAM_TRANSPORT_FAILURE_REASON. Written again by the next failure.
+internal import Base
+internal import CLinux
+
+struct TransportFailure: BitwiseCopyable {
+    private static var prefix: ByteView {
+        """
+        upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, \
+        transport failure reason: \
+
+        """
+    }
+    private static var capacity: Int { 768 }
+    private let space: UnsafeMutablePointer<UInt8>
+    private var count = 0
+
+    init() {
+        space = .allocate(capacity: Self.capacity)
+        memcpy(space, Self.prefix.start, Self.prefix.count)
+        count = Self.prefix.count
+    }
+
+    func free() { space.deallocate() }
+
+    mutating func write(_ text: String) {
+        count = Self.prefix.count
+        for byte in text.utf8 where count < Self.capacity {
+            // It becomes part of lines.
+            space[count] = byte < 0x20 ? 0x20 : byte
+            count += 1
+        }
+    }
+
+    /// The whole sentence, as Envoy has it.
+    var answer: ByteView { ByteView(space, count) }
+    /// The reason alone.
+    var reason: ByteView { ByteView(space, count).slice(Self.prefix.count, count) }
+}
