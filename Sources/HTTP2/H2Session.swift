@@ -40,6 +40,8 @@ struct H2State: BitwiseCopyable {
     /// The peer's SETTINGS came.
     var hasSettings = false
     var isTerminated = false
+    var keepAliveMs: UInt64 = 0
+    var keepAliveTimeoutMs: UInt64 = 0
     /// A PING is due when what is queued is out.
     var pingsNext = false
     var paused = false
@@ -137,6 +139,14 @@ public struct H2Session: BitwiseCopyable {
     public var hasPartialHead: Bool { state.pointee.blockOpen }
     /// The last `feed` stopped before its end; feed on, if need be with nothing.
     public var isPaused: Bool { state.pointee.paused }
+
+    /// How often the caller wants to ask whether the peer is there, 0: never; and how long it waits.
+    public var keepAliveMs: UInt64 { state.pointee.keepAliveMs }
+    public var keepAliveTimeoutMs: UInt64 { state.pointee.keepAliveTimeoutMs }
+    public func setKeepAlive(everyMs: UInt64, timeoutMs: UInt64) {
+        state.pointee.keepAliveMs = everyMs
+        state.pointee.keepAliveTimeoutMs = timeoutMs
+    }
 
     // MARK: reading
 
@@ -305,7 +315,7 @@ public struct H2Session: BitwiseCopyable {
     }
 
     /// The slot is gone. What the peer still sends is thrown away; a stream that is not over is reset with
-    /// `code`. The caller has given back `received` and `trailers`.
+    /// `code`. The caller has given back `received`.
     public func release(_ stream: UnsafeMutablePointer<H2Stream>, code: UInt32) {
         stream.pointee.slot = H2Stream.noSlot
         stream.pointee.output = nil
@@ -341,10 +351,27 @@ public struct H2Session: BitwiseCopyable {
     /// Acts on `closed`: nghttp2 will not name the stream again.
     public func closed(_ stream: UnsafeMutablePointer<H2Stream>) {
         stream.pointee.flags.insert(.closed)
-        if stream.pointee.flags.contains(.released) { forget(stream) }
+        // Without a slot: released, or its head was never whole.
+        if stream.pointee.slot == H2Stream.noSlot { forget(stream) }
+    }
+
+    /// Keeps field lines, of `bytes` at most, to be sent when the stream's output is out: `write` puts them
+    /// where it is told and returns their end.
+    public func takeTrailers(
+        _ stream: UnsafeMutablePointer<H2Stream>, bytes: Int,
+        _ write: (UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<UInt8>
+    ) {
+        stream.pointee.trailers.base?.deallocate()
+        let room = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, bytes))
+        var lines = Buffer()
+        lines.base = room
+        lines.capacity = UInt32(truncatingIfNeeded: bytes)
+        lines.end = UInt32(truncatingIfNeeded: write(room) - room)
+        stream.pointee.trailers = lines
     }
 
     private func forget(_ stream: UnsafeMutablePointer<H2Stream>) {
+        stream.pointee.trailers.base?.deallocate()
         if let next = stream.pointee.next { next.pointee.previous = stream.pointee.previous }
         if let previous = stream.pointee.previous {
             previous.pointee.next = stream.pointee.next

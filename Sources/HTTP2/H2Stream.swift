@@ -44,8 +44,8 @@ public struct H2Stream: BitwiseCopyable {
     public var received = Buffer()
     /// Bytes to send: the slot's output. nil: no more will come.
     public var output: UnsafeMutablePointer<Buffer>?
-    /// Field lines to send after the output; the caller's memory.
-    public var trailers = Buffer()
+    /// Field lines to send after the output (`takeTrailers`).
+    public internal(set) var trailers = Buffer()
     public var session: H2Session
     var next: UnsafeMutablePointer<H2Stream>?
     var previous: UnsafeMutablePointer<H2Stream>?

@@ -306,6 +306,10 @@ public struct ClusterModel: Sendable {
     public var upstreamProtocol = UpstreamProtocol.sameAsClient
     /// Streams on one HTTP/2 connection (`http.maxConcurrentStreams`).
     public var streamsMax: UInt32 = .max
+    /// How often an HTTP/2 connection with streams is asked whether it is there, and how long its answer may
+    /// take (`http2KeepAlive`); 0: never.
+    public var keepAliveMs: UInt64 = 0
+    public var keepAliveTimeoutMs: UInt64 = 0
     public var endpoints: [EndpointModel] = []
     /// Which endpoints each lane has here, by lane index, endpoint indexes into `endpoints`. A lane that
     /// lists this service but selects nothing has an empty list.

@@ -148,6 +148,9 @@ public struct Cluster: BitwiseCopyable {
     public var upstreamProtocol: UpstreamProtocol
     /// Streams on one HTTP/2 connection.
     public var streamsMax: UInt32
+    /// HTTP/2: how often a PING is sent, 0: never; and how long its answer is waited for.
+    public var keepAliveMs: UInt64
+    public var keepAliveTimeoutMs: UInt64
     /// Some endpoint's weight differs from another's.
     public var hasWeights: Bool
     public var endpoints: Frozen<Endpoint>

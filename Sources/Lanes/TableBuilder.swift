@@ -147,6 +147,7 @@ struct TableBuilder {
             port: cluster.port, loadBalancing: cluster.loadBalancing,
             connectTimeoutMs: cluster.connectTimeoutMs, proxyHeaderVersion: cluster.proxyHeaderVersion,
             upstreamProtocol: cluster.upstreamProtocol, streamsMax: cluster.streamsMax,
+            keepAliveMs: cluster.keepAliveMs, keepAliveTimeoutMs: cluster.keepAliveTimeoutMs,
             hasWeights: Set(cluster.endpoints.map(\.weight)).count > 1,
             endpoints: arena.store(cluster.endpoints.map { freeze($0, of: cluster) }),
             all: healthy(cluster.endpoints.indices), stable: healthy(cluster.stable),

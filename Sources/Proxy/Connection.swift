@@ -49,6 +49,8 @@ struct ConnectionFlags: OptionSet, BitwiseCopyable {
     static let goawaySent = ConnectionFlags(rawValue: 1 << 18)
     /// HTTP/2 to an upstream: in its endpoint's list of connections.
     static let pooled = ConnectionFlags(rawValue: 1 << 19)
+    /// HTTP/2: a PING was sent to see whether the peer is there.
+    static let pinged = ConnectionFlags(rawValue: 1 << 24)
     /// The transport has more than it gave: read on even after a short read.
     static let moreAtHand = ConnectionFlags(rawValue: 1 << 20)
     /// Downstream: what the client sends is encrypted all the way to us.

@@ -72,7 +72,10 @@ extension Worker {
         if own.pointee.flags.contains(.closeAfterFlush) { return false }
         let slot = own.pointee.exchange
         // Requests that wait in the input come before whatever follows them, the end of the stream included.
-        if slot == noSlot { return own.pointee.output.isEmpty && !own.pointee.flags.contains(.queued) }
+        // A connection that began to speak HTTP/2 is read by `readSession`.
+        if slot == noSlot {
+            return own.pointee.output.isEmpty && own.pointee.flags.isDisjoint(with: [.queued, .session])
+        }
         let exchange = exchange(slot)
         if exchange.pointee.step == .tunnel {
             return exchange.pointee.upstream != noSlot

@@ -30,7 +30,10 @@ extension Worker {
         setTimeout(slot, settings.requestHeaderTimeoutMs)
         // What is fed must not be where the streams' bytes are put.
         memcpy(sessionSpace, bytes, count)
-        if feedSession(slot, sessionSpace, count), isRetired(slot) { retireSession(slot) }
+        guard feedSession(slot, sessionSpace, count) else { return }
+        if isRetired(slot) { retireSession(slot) }
+        // More may be there, and whoever read this reads no sessions.
+        if own.pointee.flags.contains(.mayRead) { enqueue(slot) }
     }
 
     /// Made at the first use: a worker that meets no HTTP/2 spends nothing on it.
@@ -139,7 +142,9 @@ extension Worker {
             case .ended: if let stream = event.stream { streamEnded(stream) }
             case .closed: if let stream = event.stream { streamClosed(stream, event.code) }
             case .sentEnd: if let stream = event.stream { session.reset(stream, code: H2Error.noError) }
-            case .pingAck: noticeAnswered(slot)
+            case .pingAck:
+                own.pointee.flags.remove(.pinged)
+                noticeAnswered(slot)
             case .settings: if own.pointee.side == .upstream { settingsCame(session) }
             case .goaway: break
             }
@@ -238,9 +243,9 @@ extension Worker {
             return
         }
         if own.pointee.flags.contains(.retiring) { return }
-        if own.pointee.flags.contains(.connecting) { return }
+        if !own.pointee.flags.isDisjoint(with: [.connecting, .pinged]) { return }
         if session.streamCount > 0 {
-            setDeadline(slot, 0)
+            setTimeout(slot, session.keepAliveMs)
         } else if own.pointee.side == .upstream, own.pointee.endpoint == noSlot {
             // Nobody else is going there.
             session.submitGoaway()
@@ -267,6 +272,12 @@ extension Worker {
             endSession(slot)
         } else if own.pointee.flags.contains(.retiring) {
             noticeAnswered(slot)
+        } else if own.pointee.flags.contains(.pinged) {
+            closeSession(slot)
+        } else if session.streamCount > 0 {
+            own.pointee.flags.insert(.pinged)
+            session.ping()
+            setTimeout(slot, session.keepAliveTimeoutMs)
         } else if session.streamCount == 0 {
             if own.pointee.side == .downstream { meter.add(.timeoutIdle) }
             leavePool(slot)

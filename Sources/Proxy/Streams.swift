@@ -59,7 +59,6 @@ extension Worker {
             }
             buffers.release(&stream.pointee.received)
         }
-        if !stream.pointee.flags.contains(.shut) { buffers.release(&stream.pointee.trailers) }
         // Output that will not be sent: the peer must not take what it has for all.
         if !own.pointee.output.isEmpty { stream.pointee.flags.remove(.shut) }
         let code = own.pointee.side == .downstream ? H2Error.internalError : H2Error.cancel

@@ -58,6 +58,10 @@ extension Worker {
                 return
             }
             own.pointee.session = session
+            if let cluster = exchange(number).pointee.decision.pointee.cluster {
+                session.setKeepAlive(
+                    everyMs: cluster.pointee.keepAliveMs, timeoutMs: cluster.pointee.keepAliveTimeoutMs)
+            }
             own.pointee.flags.insert([.session, .connecting])
             if endpoint != noSlot {
                 pool.addSession(slot, endpoint) { [base = connections.at(0)] in base + Int($0) }
@@ -302,11 +306,9 @@ extension Worker {
             engine.readTrailers(event, &list.pointee)
             if isResponse, x.pointee.flags.contains(.isGRPC) { noteGRPC(number) }
             if other != noSlot, let target = connection(other).pointee.stream {
-                buffers.release(&target.pointee.trailers)
-                buffers.reserve(&target.pointee.trailers, list.pointee.lineBytes + 1)
-                let start = target.pointee.trailers.base!
-                let end = list.pointee.copyLines(to: start)
-                target.pointee.trailers.end = UInt32(truncatingIfNeeded: end - start)
+                target.pointee.session.takeTrailers(target, bytes: list.pointee.lineBytes) {
+                    list.pointee.copyLines(to: $0)
+                }
             } else {
                 meter.add(.glitchTrailers)
             }

@@ -121,6 +121,52 @@ struct H2DownstreamTests {
         try waitUntil("the workers to end") { proxy.fleet.isFinished }
         proxy.fleet.join()
     }
+
+    /// A client that takes a response and opens no window for it is cut off, and what was held is free.
+    @Test func aWindowThatStaysShutEndsTheStream() throws {
+        let upstream = try EchoUpstream("app") { _ in
+            EchoUpstream.response(200, [], [UInt8](repeating: 0x62, count: 300_000))
+        }
+        let proxy = try Workers(to: [upstream.port], spec: ["timeouts: {requestBodyIdle: 300ms}"])
+        let client = try H2Peer.client(port: proxy.port, settings: [(H2Setting.initialWindowSize, 0)])
+        try client.ask(1)
+        let frames = try client.read { $0.type == H2Frame.Kind.reset }
+        #expect(frames.last?.errorCode == .internalError)
+        try waitUntil("the glitch to be counted") { proxy.value(.glitchZeroWindow) == 1 }
+        try waitUntil("the request to end") { proxy.value(.requestsActive) == 0 }
+        client.raw.close()
+        try proxy.waitUntilQuiet()
+        try proxy.stop()
+    }
+
+    @Test func floodsEndWithCalm() throws {
+        let proxy = try Workers(to: [])
+        let floods: [(Counter, [H2Frame])] = [
+            (.cutPing, (0..<3_000).map { _ in .ping() }),
+            (.cutSettings, (0..<3_000).map { _ in .settings() }),
+            (
+                .cutReset,
+                (0..<1_500).flatMap { index -> [H2Frame] in
+                    let id = UInt32(2 * index + 1)
+                    return [.headers(id, HPACK.block(H2Peer.request()), end: false), .reset(id)]
+                }
+            ),
+            (
+                .cutContinuation,
+                [.headers(1, HPACK.block(H2Peer.request()), endHeaders: false)]
+                    + (0..<200).map { _ in .continuation(1, [], endHeaders: false) }
+            ),
+        ]
+        for (cut, frames) in floods {
+            let client = try H2Peer.client(port: proxy.port)
+            try? client.send(frames)
+            let last = try client.read { $0.type == H2Frame.Kind.goaway }.last
+            #expect(last?.errorCode == .calm, "\(cut)")
+            #expect(proxy.value(cut) == 1, "\(cut)")
+        }
+        try proxy.waitUntilQuiet()
+        try proxy.stop()
+    }
 }
 
 extension H2Peer {

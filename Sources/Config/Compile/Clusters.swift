@@ -75,6 +75,8 @@ extension Compiler {
         if pool?.upgrades == true { cluster.upstreamProtocol = .http2 }
         if pool?.usesClientProtocol == true { cluster.upstreamProtocol = .sameAsClient }
         cluster.streamsMax = pool?.streamsMax ?? .max
+        cluster.keepAliveMs = pool?.keepAliveMs ?? 0
+        cluster.keepAliveTimeoutMs = pool?.keepAliveTimeoutMs ?? 0
     }
 
     /// Gives each lane its endpoints and keeps the rest as stable, so that a feature pod which the stable

@@ -19,6 +19,9 @@ struct TrafficPolicy: Sendable {
         var upgrades: Bool?
         var usesClientProtocol = false
         var streamsMax: UInt32?
+        /// `http2KeepAlive`: how often a PING is sent, and how long its answer is waited for.
+        var keepAliveMs: UInt64?
+        var keepAliveTimeoutMs: UInt64?
     }
 
     var settings = Settings()
@@ -139,9 +142,18 @@ struct DestinationRuleDocument: Document {
         if let streams = fields.integer("maxConcurrentStreams", in: 0...Int(Int32.max)), streams > 0 {
             pool.streamsMax = UInt32(streams)
         }
+        if let keepAlive = fields.object("http2KeepAlive") {
+            pool.keepAliveMs = keepAlive.duration("interval")
+            pool.keepAliveTimeoutMs = keepAlive.duration("timeout")
+            if pool.keepAliveMs ?? 0 == 0 || pool.keepAliveTimeoutMs ?? 0 == 0 {
+                keepAlive.context.invalid(
+                    keepAlive.line, "\(keepAlive.path) needs interval and timeout, both above zero")
+            }
+            keepAlive.finish()
+        }
         fields.unsupported(
             "http1MaxPendingRequests", "http2MaxRequests", "maxRequestsPerConnection", "maxRetries",
-            "idleTimeout", "http2KeepAlive", effect: "no limit of that kind is kept")
+            "idleTimeout", effect: "no limit of that kind is kept")
         fields.finish()
         return pool
     }
