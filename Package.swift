@@ -96,6 +96,7 @@ let package = Package(
             ["Proxy", "Config", "Telemetry", "Lanes", "HTTP", "Loop", "Base", "TestSupport"]),
         tests("DemoTests", ["Demo", "Base", "TestSupport"]),
         tests("WireTests", ["Base", "CLinux", "CZlib", "TLS", "TestSupport"]),
+        tests("ConformanceTests", ["Config", "TestSupport"]),
         tests("TidyTests", ["Base", "TestSupport"]),
     ],
     cxxLanguageStandard: .cxx17

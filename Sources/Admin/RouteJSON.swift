@@ -32,7 +32,7 @@ enum RouteJSON {
         action(route.action, &json)
         if let rewrite = route.rewrite {
             json.object("rewrite") {
-                if let uri = rewrite.uri { $0.member("uri", uri) }
+                if let uri = rewrite.uri { $0.member(rewrite.replacesPath ? "path" : "uri", uri) }
                 if let regex = rewrite.uriRegex {
                     $0.object("uriRegex") {
                         $0.member("match", regex.match)
@@ -44,6 +44,7 @@ enum RouteJSON {
         }
         headers("requestHeaders", route.requestHeaders, &json)
         headers("responseHeaders", route.responseHeaders, &json)
+        if let cors = route.cors { json.object("cors") { self.cors(cors, &$0) } }
         if route.timeoutMs != 0 { json.member("timeoutMs", route.timeoutMs) }
     }
 
@@ -58,6 +59,18 @@ enum RouteJSON {
 
     private static func headers(_ key: String, _ operations: HeaderOperations, _ json: inout JSONWriter) {
         if !operations.isEmpty { json.object(key) { ModelJSON.headers(operations, &$0) } }
+    }
+
+    private static func cors(_ cors: CORSModel, _ json: inout JSONWriter) {
+        json.array("allowOrigins") { list in
+            for origin in cors.allowOrigins { list.object { text("origin", origin, &$0) } }
+        }
+        json.member("allowMethods", cors.allowMethods)
+        json.member("allowHeaders", cors.allowHeaders)
+        json.member("exposeHeaders", cors.exposeHeaders)
+        if let seconds = cors.maxAgeSeconds { json.member("maxAgeSeconds", seconds) }
+        json.member("allowCredentials", cors.allowCredentials)
+        json.member("answersUnmatched", cors.answersUnmatched)
     }
 
     private static func match(_ match: MatchModel, _ json: inout JSONWriter) {

@@ -101,6 +101,8 @@ private func route<Trace: DecisionTrace>(
         decision.outcome = .blocked
         decision.reason = .noRoute
     case .forward: forward(route, context, &decision)
+    case .forwardWithCORS:
+        if !answersPreflight(route, request, headers, &decision) { forward(route, context, &decision) }
     }
     if inLane, route.pointee.requiresLane { decision.laneDecision = .lane }
 }

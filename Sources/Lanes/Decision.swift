@@ -71,6 +71,8 @@ public struct ResponsePlan: BitwiseCopyable {
     public var isLaneResponse = false
     /// A CORS preflight asks for the lane header.
     public var preflightAsksForKey = false
+    /// What the route's CORS policy adds; other than `none`, a `FormatContext` is needed that names it.
+    public var cors = CORSAnswer.none
     /// The lane's name, where the request names one, whether known or not.
     public var lane = InlineName()
 
@@ -115,7 +117,7 @@ public struct Decision: BitwiseCopyable {
 
     /// Some header operation holds `%OPERATORS%`: only then is a `FormatContext` read.
     public var needsFormatting: Bool {
-        if injected != nil { return true }
+        if injected != nil || response.cors != .none { return true }
         if let target { return target.pointee.isFormatted }
         return route?.pointee.isFormatted ?? false
     }
@@ -126,8 +128,10 @@ public struct Decision: BitwiseCopyable {
         case .forward, .passthrough: 0
         case .redirect, .direct: route.map { Int($0.pointee.status) } ?? 500
         case .httpsRedirect: 301
+        case .preflight: 200
         case .noRoute, .laneRejected: 404
-        case .noCluster, .noHealthyUpstream, .laneEmpty: 503
+        case .noCluster: target.map { Int($0.pointee.missingStatus) } ?? 503
+        case .noHealthyUpstream, .laneEmpty: 503
         case .blocked, .laneLost: 502
         }
     }

@@ -36,6 +36,8 @@ func explain(
     explanation.listener = place.pointee.name.string
     var request = head.request
     var list = head.headers
+    // Seen before any header operation takes it away.
+    let origin = list.find(.origin)?.pointee.value ?? .empty
     let context = DecisionContext(
         random: random, nowSeconds: nowSeconds, isTLS: request.scheme.equals("https"),
         localPort: place.pointee.address.port)
@@ -53,7 +55,7 @@ func explain(
         let location = redirectLocation(decision, request, context, &scratch)
         explanation.edits.append("response: add location: \(location.string)")
     }
-    explanation.edits += responseEdits(decision, list, &scratch)
+    explanation.edits += responseEdits(decision, origin, list, &scratch)
     return explanation
 }
 
@@ -127,13 +129,15 @@ private func requestEdits(_ head: ExplainHead, _ request: Request, _ list: Heade
 
 /// What the plan does to an empty response.
 private func responseEdits(
-    _ decision: Decision, _ request: HeaderList, _ scratch: inout EditScratch
+    _ decision: Decision, _ origin: ByteView, _ request: HeaderList, _ scratch: inout EditScratch
 ) -> [String] {
     var response = HeaderList()
     defer { response.deallocate() }
     withUnsafePointer(to: request) { lines in
         var format = FormatContext()
         format.requestHeaders = lines
+        format.cors = decision.route?.pointee.cors
+        format.origin = origin
         var plan = decision.response
         applyResponseEdits(&plan, decision.status, &response, &scratch, &format)
     }
@@ -164,6 +168,7 @@ extension Outcome {
         case .redirect: "redirect"
         case .httpsRedirect: "https-redirect"
         case .direct: "direct-response"
+        case .preflight: "cors-preflight"
         case .noRoute: "no-route"
         case .noCluster: "no-cluster"
         case .noHealthyUpstream: "no-healthy-upstream"

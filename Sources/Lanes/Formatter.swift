@@ -45,6 +45,9 @@ public struct FormatContext: BitwiseCopyable {
     public var requestHead = ByteView.empty
     /// For responses made before a request head was written: its lines.
     public var requestHeaders: UnsafePointer<HeaderList>?
+    /// For responses under a CORS policy: the request's Origin, as it came.
+    public var origin = ByteView.empty
+    var cors: UnsafePointer<CORSPolicy>?
 
     public init() {}
 }

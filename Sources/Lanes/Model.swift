@@ -208,6 +208,8 @@ public struct RouteModel: Sendable {
     public var requestHeaders = HeaderOperations()
     public var responseHeaders = HeaderOperations()
     public var rewrite: RewriteModel?
+    /// Acts on forwarding routes only.
+    public var cors: CORSModel?
     /// Whole exchange, milliseconds; 0: none.
     public var timeoutMs: UInt64 = 0
 
@@ -230,8 +232,10 @@ public enum ActionModel: Sendable {
 }
 
 public struct TargetModel: Sendable {
-    /// Index into `clusters`; nil: host, subset or port unknown (503 NC).
+    /// Index into `clusters`; nil: host, subset or port unknown (flag NC, status `missingStatus`).
     public var cluster: Int?
+    /// What requests get where the cluster is unknown: 503, under Gateway API 500.
+    public var missingStatus = 503
     /// As written, for explain and the access log: `outbound|8080|v1|svc.ns.svc.cluster.local`.
     public var clusterName: String
     public var weight: Int
@@ -262,8 +266,27 @@ public struct RedirectModel: Sendable {
 
 public struct RewriteModel: Sendable {
     public var uri: String?
+    /// `uri` takes the place of the whole path, whatever the condition matched.
+    public var replacesPath = false
     public var uriRegex: (match: String, rewrite: String)?
     public var authority: String?
+
+    public init() {}
+}
+
+/// `corsPolicy`, or the CORS filter of an HTTPRoute (istio-semantics.md 11).
+public struct CORSModel: Sendable {
+    /// `present` matches every origin.
+    public var allowOrigins: [StringMatch] = []
+    /// A lone `*` in methods or headers stands for what the preflight asks for.
+    public var allowMethods: [String] = []
+    public var allowHeaders: [String] = []
+    public var exposeHeaders: [String] = []
+    /// nil: not said.
+    public var maxAgeSeconds: UInt64?
+    public var allowCredentials = false
+    /// Preflights of other origins are answered, without CORS headers, and not forwarded.
+    public var answersUnmatched = false
 
     public init() {}
 }

@@ -102,7 +102,9 @@ public enum Outcome: UInt8, Sendable, BitwiseCopyable {
     case direct
     /// 404, no virtual host or no route (flag NR).
     case noRoute
-    /// 503, the target is not known (flag NC).
+    /// A CORS preflight that the route's policy answers.
+    case preflight
+    /// 503 (under Gateway API 500), the target is not known (flag NC).
     case noCluster
     /// 503, the target has no healthy endpoint (flag UH).
     case noHealthyUpstream

@@ -41,6 +41,8 @@ private func rewritePath(
             return
         }
         path = made
+    } else if rewrite.pointee.replacesPath {
+        path = rooted(rewrite.pointee.uri, &scratch)
     } else if rewrite.pointee.hasURI {
         path = replaceMatched(uri, rewrite.pointee.uri, request.path, &scratch)
     } else {

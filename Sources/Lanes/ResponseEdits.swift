@@ -15,6 +15,7 @@ public func applyResponseEdits(
         apply(levels[index], &headers, &scratch, format.pointee, nil, status)
         index &+= 1
     }
+    if plan.pointee.cors != .none { allowOrigin(plan.pointee.cors, format.pointee, &headers) }
     if let policy = plan.pointee.policy {
         if plan.pointee.pin != .none { writePin(plan.pointee, policy, &headers, &scratch) }
         if plan.pointee.isLaneResponse { guardCaches(policy, &headers, &scratch) }

@@ -9,6 +9,7 @@ extension TableBuilder {
         for route in host.routes {
             _ = try freezeConditions(route.match)
             if let rewrite = route.rewrite?.uriRegex { _ = try regex(rewrite.match) }
+            for origin in route.cors?.allowOrigins ?? [] { _ = try freeze(origin) }
         }
     }
 
@@ -74,7 +75,8 @@ extension TableBuilder {
             timeoutMs: route.timeoutMs, targets: .empty, status: 0, body: .empty,
             requiresLane: requiresLane(route.match), totalWeight: 0,
             conditions: UnsafePointer(arena.store(conditions)), redirect: nil,
-            rewrite: try freezeRewrite(route.rewrite), requestLevels: request, responseLevels: response,
+            rewrite: try freezeRewrite(route.rewrite), cors: nil, requestLevels: request,
+            responseLevels: response,
             isFormatted: isFormatted(request) || isFormatted(response))
         switch route.action {
         case .passthrough: frozen.action = .passthrough
@@ -92,6 +94,10 @@ extension TableBuilder {
             for target in targets { made.append(try freeze(target, route, single: targets.count == 1)) }
             frozen.targets = arena.store(made)
             frozen.totalWeight = made.reduce(0) { $0 &+ $1.weight }
+            if let cors = route.cors {
+                frozen.action = .forwardWithCORS
+                frozen.cors = UnsafePointer(arena.store(try freeze(cors)))
+            }
         }
         return frozen
     }
@@ -112,7 +118,8 @@ extension TableBuilder {
         let request = try freezeLevels(requestLevels, isRequest: true)
         let response = try freezeLevels(responseLevels, isRequest: false)
         return Target(
-            cluster: cluster, clusterName: arena.store(target.clusterName),
+            cluster: cluster, missingStatus: UInt16(clamping: target.missingStatus),
+            clusterName: arena.store(target.clusterName),
             weight: UInt64(max(0, target.weight)),
             requestLevels: request, responseLevels: response,
             isFormatted: isFormatted(request) || isFormatted(response),
@@ -153,7 +160,8 @@ extension TableBuilder {
     ) throws(TableError) -> UnsafePointer<Rewrite>? {
         guard let rewrite, rewrite.uri != nil || rewrite.uriRegex != nil else { return nil }
         var frozen = Rewrite(
-            hasURI: rewrite.uri != nil, uri: arena.store(rewrite.uri ?? ""), regex: nil, regexRewrite: .empty)
+            hasURI: rewrite.uri != nil, replacesPath: rewrite.replacesPath,
+            uri: arena.store(rewrite.uri ?? ""), regex: nil, regexRewrite: .empty)
         if let regex = rewrite.uriRegex {
             frozen.regex = try self.regex(regex.match)
             frozen.regexRewrite = arena.store(regex.rewrite)

@@ -94,7 +94,11 @@ public struct VirtualHost: BitwiseCopyable {
 
 /// One element of `match[]` with its action.
 public struct Route: BitwiseCopyable {
-    public enum Action: UInt8, BitwiseCopyable { case forward, redirect, direct, passthrough, blocked }
+    public enum Action: UInt8, BitwiseCopyable {
+        case forward, redirect, direct, passthrough, blocked
+        /// `forward` with a CORS policy, so that routes without one do not look for it.
+        case forwardWithCORS
+    }
 
     public var name: ByteView
     /// `VirtualService ns/name`.
@@ -113,6 +117,7 @@ public struct Route: BitwiseCopyable {
     var conditions: UnsafePointer<RouteConditions>
     var redirect: UnsafePointer<Redirect>?
     var rewrite: UnsafePointer<Rewrite>?
+    var cors: UnsafePointer<CORSPolicy>?
     /// For actions without a target.
     var requestLevels: Frozen<HeaderLevel>
     var responseLevels: Frozen<HeaderLevel>
@@ -120,8 +125,10 @@ public struct Route: BitwiseCopyable {
 }
 
 public struct Target: BitwiseCopyable {
-    /// nil: host, subset or port unknown (503 NC).
+    /// nil: host, subset or port unknown (flag NC).
     public var cluster: UnsafePointer<Cluster>?
+    /// The answer then.
+    public var missingStatus: UInt16
     public var clusterName: ByteView
     public var weight: UInt64
     /// In the order they run; entry and destination are one level where there is one destination only
@@ -277,6 +284,8 @@ struct Redirect: BitwiseCopyable {
 
 struct Rewrite: BitwiseCopyable {
     var hasURI: Bool
+    /// `uri` takes the place of the whole path.
+    var replacesPath: Bool
     var uri: ByteView
     var regex: OpaquePointer?
     var regexRewrite: ByteView

@@ -104,7 +104,7 @@ struct Exchange: BitwiseCopyable {
     var head = Buffer()
     /// Bytes of `head` that are the head proper: what follows is body.
     var headBytes: UInt32 = 0
-    /// The `x-fairlead-explain` value, when asked for.
+    /// The `x-fairlead-explain` value, when asked for, and behind it the Origin that a CORS policy judged.
     var explanation = Buffer()
 
     // MARK: outcome, read by telemetry at the end
@@ -130,6 +130,8 @@ struct Exchange: BitwiseCopyable {
     var transportFailed = false
     /// 255: none.
     var grpcStatus: UInt8 = 255
+    /// How much of `explanation`, at its end, is the Origin.
+    var originBytes: UInt16 = 0
 
     init(
         downstream: UInt32, snapshot: UInt32, decision: UnsafeMutablePointer<Decision>, startNs: UInt64

@@ -35,6 +35,10 @@ extension Worker {
         } else {
             context.requestHead = ByteView(x.pointee.head.base!, Int(x.pointee.headBytes))
         }
+        if x.pointee.decision.pointee.response.cors != .none {
+            x.pointee.decision.pointee.addCORS(to: &context)
+            context.origin = keptOrigin(number)
+        }
         format.pointee = context
         return UnsafePointer(format)
     }

@@ -153,6 +153,7 @@ extension Worker {
     ) -> Int {
         let own = exchange(number)
         currentRequest = head.request
+        if own.pointee.decision.pointee.response.cors != .none { keepOrigin(number) }
         switch own.pointee.decision.pointee.outcome {
         case .forward, .passthrough:
             if own.pointee.flags.contains(.connect), own.pointee.role != .outbound {
@@ -177,11 +178,16 @@ extension Worker {
                 answer.body = route.pointee.body
             }
             reply(number, answer)
+        case .preflight:
+            reply(number, LocalReply(status: 200, reason: .none, details: "cors_response", flags: []))
         case .noRoute:
             reply(number, LocalReply(status: 404, reason: .noRoute, details: "route_not_found", flags: .NR))
         case .noCluster:
             reply(
-                number, LocalReply(status: 503, reason: .noCluster, details: "cluster_not_found", flags: .NC))
+                number,
+                LocalReply(
+                    status: own.pointee.decision.pointee.status, reason: .noCluster,
+                    details: "cluster_not_found", flags: .NC))
         case .noHealthyUpstream:
             reply(number, LocalReply.noHealthyUpstream)
         case .laneEmpty:

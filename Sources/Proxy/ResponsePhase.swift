@@ -328,11 +328,7 @@ extension Worker {
             at += writeDecimal(UInt64(x.pointee.serviceMs), to: at)
             put(&at, "\r\n")
         }
-        if !x.pointee.explanation.isEmpty {
-            put(&at, "x-fairlead-explain: ")
-            put(&at, ByteView(x.pointee.explanation.bytes, x.pointee.explanation.count))
-            put(&at, "\r\n")
-        }
+        if !x.pointee.explanation.isEmpty { putExplanation(number, &at) }
         if x.pointee.downstreamFraming == .chunked { put(&at, "transfer-encoding: chunked\r\n") }
         if x.pointee.flags.contains(.closeDownstream) {
             put(&at, "connection: close\r\n")

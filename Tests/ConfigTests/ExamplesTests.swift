@@ -36,6 +36,16 @@ private func rows(_ file: String) throws -> [[String]] {
     #expect(result.model?.proxy.memberOfLane == "new-basket")
 }
 
+@Test func theGatewayAPIExample() throws {
+    let result = load(paths: ["\(root)/config/gateway-api", "\(root)/config/edge/services.yaml"])
+    #expect(result.findings.map(\.text) == [])
+    let model = try #require(result.model)
+    let shop = try #require(model.host("shop.example.com", in: "http.80"))
+    #expect(shop.routes.map(\.name) == ["api", "frontend"])
+    let api = try #require(model.cluster("outbound|8080||api.shop.svc.cluster.local"))
+    #expect(api.stableAddresses == ["10.1.0.2:8080"] && api.laneAddresses(0) == ["10.1.0.3:8080"])
+}
+
 @Test func theDemoExampleHasNoErrors() {
     let result = load(paths: ["\(root)/config/demo"], options: LoadOptions(purpose: .check))
     #expect(result.findings.filter { $0.severity == .error }.map(\.text) == [])

@@ -85,7 +85,15 @@ struct Bench {
                 cluster.pointee.endpoints[Int(decision.endpoints[$0].pointee)].pointee.addressText.string
             }
         }
-        applyResponseEdits(&decision.response, status, &answer, &scratch, &format)
+        withUnsafePointer(to: list) { lines in
+            if decision.response.cors != .none {
+                decision.addCORS(to: &format)
+                let received = head.lines.firstIndex { $0.name == "origin" }
+                if let received { format.origin = head.headers.fields[received].value }
+                format.requestHeaders = lines
+            }
+            applyResponseEdits(&decision.response, status, &answer, &scratch, &format)
+        }
         sent.response = lines(answer)
         return sent
     }

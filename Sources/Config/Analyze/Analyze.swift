@@ -39,6 +39,7 @@ func analyze(_ documents: DocumentSet, _ registry: Registry, _ findings: inout F
     analysis.checkScripts()
     analysis.checkStableFallback()
     analysis.checkServiceEntries()
+    analysis.checkGatewayAPI()
     findings = analysis.findings
 }
 

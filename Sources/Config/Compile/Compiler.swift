@@ -37,6 +37,7 @@ final class Compiler {
         documents.virtualServices.map { ("\($0.meta.namespace)/\($0.meta.name)", $0) },
         uniquingKeysWith: { first, _ in first })
     var routesByPort: [String: [RouteModel]] = [:]
+    var apiRoutes: [String: [RankedRoute]] = [:]
     lazy var servicesOfAddress: [SocketAddress: Set<String>] = indexAddresses()
 
     init(
@@ -58,7 +59,12 @@ final class Compiler {
         if let registryOnly = visibility.registryOnly { model.proxy.allowAnyOutbound = !registryOnly }
         compilePolicy()
         compileLanes()
-        if proxy.model.isEdge { compileEdge() } else { compileSidecar() }
+        if proxy.model.isEdge {
+            compileEdge()
+            compileAPIGateways()
+        } else {
+            compileSidecar()
+        }
         applyProxyHeaders()
         noteEmptyMembers()
         if model.listeners.isEmpty, !(servesAnyGateway && options.purpose == .check) {

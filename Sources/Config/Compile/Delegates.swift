@@ -56,6 +56,7 @@ extension Compiler {
         }
         merged.rewrite = delegate.rewrite ?? root.rewrite
         merged.direct = delegate.direct ?? root.direct
+        merged.cors = delegate.cors ?? root.cors
         merged.timeoutMs = delegate.timeoutMs ?? root.timeoutMs
         if !delegate.hasHeaders {
             merged.requestHeaders = root.requestHeaders

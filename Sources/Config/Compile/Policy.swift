@@ -1,4 +1,4 @@
-// Which LanePolicy counts for this proxy, its secret, and the lane names that VirtualServices know.
+// Which LanePolicy counts for this proxy, its secret, and the lane names that routes know.
 internal import Base
 internal import Lanes
 
@@ -67,17 +67,21 @@ extension Compiler {
             if case .present = match { return }
             if seen.insert("\(match)").inserted { known.append(match) }
         }
-        for document in documents.virtualServices {
-            for match in document.http.lazy.flatMap(\.matches) {
-                for header in match.model.headers where !header.inverted {
-                    if header.name == key {
-                        add(header.match)
-                    } else if header.name == "cookie" {
-                        if let value = cookieLiteral(header.match, key: key) { add(.exact(value)) }
-                    }
+        func look(_ match: MatchModel) {
+            for header in match.headers where !header.inverted {
+                if header.name == key {
+                    add(header.match)
+                } else if header.name == "cookie" {
+                    if let value = cookieLiteral(header.match, key: key) { add(.exact(value)) }
                 }
-                for parameter in match.model.queryParams where parameter.name == key { add(parameter.match) }
             }
+            for parameter in match.queryParams where parameter.name == key { add(parameter.match) }
+        }
+        for document in documents.virtualServices {
+            for match in document.http.lazy.flatMap(\.matches) { look(match.model) }
+        }
+        for document in documents.apiRoutes {
+            for match in document.rules.lazy.flatMap(\.matches) { look(match.model) }
         }
         return known
     }

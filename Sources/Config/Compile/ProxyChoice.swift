@@ -43,9 +43,9 @@ struct ProxyChoice {
 
     private mutating func makeUp(_ documents: DocumentSet, _ options: LoadOptions) {
         isMadeUp = true
-        let gateways = documents.gateways
+        let gateways = documents.gateways.map(\.meta) + documents.apiGateways.map(\.meta)
         if !gateways.isEmpty {
-            let namespace = Self.only(gateways.map(\.meta.namespace)) ?? Names.rootNamespace
+            let namespace = Self.only(gateways.map(\.namespace)) ?? Names.rootNamespace
             proxies.append(ProxyDocument(synthetic: true, namespace: namespace))
             notes.append(
                 "no Proxy document: an edge in \(namespace) that serves all \(gateways.count) Gateways")

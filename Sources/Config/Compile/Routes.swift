@@ -68,6 +68,7 @@ extension Compiler {
         _ route: inout RouteModel, _ entry: VirtualServiceDocument.HTTPRoute, port: UInt16
     ) {
         route.timeoutMs = entry.timeoutMs ?? 0
+        route.cors = entry.cors
         var authority = entry.rewrite?.authority ?? entry.authority
         var targets: [TargetModel] = []
         let isSingle = entry.destinations.count == 1

@@ -56,10 +56,19 @@ extension Compiler {
             var owned: [(order: Int, service: Int, routes: [RouteModel])] = []
             for index in services {
                 let host = registry.services[index].host
+                let attached = meshRoutes(of: registry.services[index], port: port)
                 let owner = outbound.owners(of: host).lazy.map { document in
                     (document, self.routes(outbound.virtualServices[document], gateway: "mesh", port: port))
                 }.first { !$0.1.isEmpty }
-                if let owner { owned.append((owner.0, index, owner.1)) } else { plain.append(index) }
+                if let attached,
+                    owner.map({ isOlder(attached.oldest, outbound.virtualServices[$0.0]) }) ?? true
+                {
+                    owned.append((-1, index, attached.routes))
+                } else if let owner {
+                    owned.append((owner.0, index, owner.1))
+                } else {
+                    plain.append(index)
+                }
             }
             for item in owned.sorted(by: { ($0.order, $0.service) < ($1.order, $1.service) }) {
                 let service = registry.services[item.service]
@@ -93,6 +102,16 @@ extension Compiler {
         }
         if taken.insert("*").inserted { table.virtualHosts.append(unknownDestinations()) }
         return table
+    }
+
+    /// Of a Gateway API route and a VirtualService for one service the older counts.
+    private func isOlder(_ route: Meta, _ other: VirtualServiceDocument) -> Bool {
+        let wins = !Meta.isOlder(other.meta, route)
+        note(
+            .warning, Code.routeConflict,
+            "\(wins ? route.resource : other.meta.resource) is older and decides for this service alone",
+            wins ? other.meta.ref : route.ref, suggestion: "use one kind of route for a service")
+        return wins
     }
 
     /// The one route of a service without a VirtualService.

@@ -45,10 +45,12 @@ struct DocumentReader {
             return
         }
         var meta = Fields.readMeta(root, kind: kind, file: file)
-        if group == "gateway.networking.k8s.io" { meta.kind = "\(kind).\(group)" }
+        if group == gatewayAPIGroup { meta.kind = "\(kind).\(group)" }
+        if kind == "GatewayClass" { meta.ref.document = "\(kind) \(meta.name)" }
         let code = group == "networking.istio.io" ? Code.schema : Code.invalid
         let context = DocumentContext(file: file, resource: meta.resource, validationCode: code)
-        let isOurs = ["fairlead.dev", "networking.istio.io", "", "discovery.k8s.io"].contains(group)
+        let isOurs = ["fairlead.dev", "networking.istio.io", "", "discovery.k8s.io", gatewayAPIGroup]
+            .contains(group)
         if meta.name.isEmpty, isOurs {
             context.invalid(root["metadata"]?.line ?? root.line, "metadata.name is missing")
         }
@@ -82,6 +84,10 @@ struct DocumentReader {
         case ("fairlead.dev", "Lane"):
             documents.lanes.append(LaneDocument(root, meta: meta, context: context))
         case ("networking.istio.io", let kind): storeIstio(root, meta, kind, version, context)
+        case (gatewayAPIGroup, _): storeGatewayAPI(root, meta, version, context)
+        case ("", "Namespace"):
+            documents.namespaces.append((meta.name, meta.labels))
+            other(root, meta, group: group, version: version, context)
         case ("", "Service"):
             documents.services.append(ServiceDocument(root, meta: meta, context: context))
         case ("discovery.k8s.io", "EndpointSlice"):
@@ -122,6 +128,30 @@ struct DocumentReader {
         case "WorkloadGroup", "ProxyConfig":
             context.warn(root.line, Code.kindNotSupported, "not supported yet: \(kind), ignored")
         default: unknownKind(root, kind, version, context)
+        }
+    }
+
+    private mutating func storeGatewayAPI(
+        _ root: YAML, _ meta: Meta, _ version: String, _ context: DocumentContext
+    ) {
+        let versions = ["v1", "v1beta1", "v1alpha2", "v1alpha3"].map { "\(gatewayAPIGroup)/\($0)" }
+        if !versions.contains(version) { wrongVersion(root, version, context) }
+        switch meta.kind.prefix(while: { $0 != "." }) {
+        case "Gateway":
+            documents.apiGateways.append(APIGateway(root, meta: meta, context: context))
+            documents.others.insert("\(meta.kind) \(meta.namespace)/\(meta.name)")
+        case "GatewayClass":
+            documents.gatewayClasses.append(GatewayClassDocument(root, meta: meta, context: context))
+        case "HTTPRoute":
+            documents.apiRoutes.append(APIRoute(root, kind: .http, meta: meta, context: context))
+        case "GRPCRoute":
+            documents.apiRoutes.append(APIRoute(root, kind: .grpc, meta: meta, context: context))
+        case "ReferenceGrant":
+            documents.referenceGrants.append(ReferenceGrantDocument(root, meta: meta, context: context))
+        case "TLSRoute":
+            if let spec = root["spec"] { _ = readHostnames(Fields(spec, path: "spec", context: context)) }
+            other(root, meta, group: gatewayAPIGroup, version: version, context)
+        default: other(root, meta, group: gatewayAPIGroup, version: version, context)
         }
     }
 

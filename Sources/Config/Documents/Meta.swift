@@ -51,6 +51,12 @@ package struct DocumentSet: Sendable {
     var workloadEntries: [WorkloadEntryDocument] = []
     var sidecars: [SidecarDocument] = []
     var envoyFilters: [EnvoyFilterDocument] = []
+    var apiGateways: [APIGateway] = []
+    var gatewayClasses: [GatewayClassDocument] = []
+    var apiRoutes: [APIRoute] = []
+    var referenceGrants: [ReferenceGrantDocument] = []
+    /// Namespaces that have labels.
+    var namespaces: [(name: String, labels: [String: String])] = []
     var services: [ServiceDocument] = []
     var endpointSlices: [EndpointSliceDocument] = []
     var pods: [PodDocument] = []

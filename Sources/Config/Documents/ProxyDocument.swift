@@ -23,6 +23,8 @@ struct ProxyDocument: Document {
         var authorities: Located<String>
     }
     var identity: Identity?
+    /// Edge: Gateways of the Gateway API of this class are served; empty: of any.
+    var gatewayClass = ""
 
     init(_ root: YAML, meta: Meta, context: DocumentContext) {
         self.meta = meta
@@ -148,7 +150,7 @@ struct ProxyDocument: Document {
             }
             headers.finish()
         }
-        spec.accept("gatewayClass")
+        gatewayClass = spec.string("gatewayClass") ?? ""
         switch spec.word(
             "pathNormalization", of: ["NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"])
         {

@@ -39,6 +39,7 @@ struct VirtualServiceDocument: Document {
         var direct: (status: Int, body: [UInt8])?
         var delegate: (name: String, namespace: String)?
         var rewrite: RewriteModel?
+        var cors: CORSModel?
         /// `headers` as a whole was given: what delegation inherits or not.
         var hasHeaders = false
         var requestHeaders = HeaderOperations()
@@ -132,7 +133,8 @@ struct VirtualServiceDocument: Document {
         }
         route.timeoutMs = fields.duration("timeout")
         readRetries(fields)
-        fields.unsupported("fault", "corsPolicy", effect: "ignored")
+        route.cors = fields.object("corsPolicy").map(readCORS)
+        fields.unsupported("fault", effect: "ignored")
         fields.unsupported(
             "mirror", "mirrors", "mirrorPercent", "mirror_percent", "mirrorPercentage", effect: "ignored")
         validateAction(fields, route)

@@ -42,6 +42,7 @@ struct Registry {
     private(set) var podByAddress: [IPAddress: Int] = [:]
     /// Pods by namespace and labels; its numbers are those of `pods`.
     private(set) var podLabels = LabelIndex()
+    private(set) var attachments = RouteAttachments()
     let workloads: [WorkloadEntryDocument]
     private(set) var workloadLabels = LabelIndex()
 
@@ -65,6 +66,9 @@ struct Registry {
             add(kubernetes: document, slices["\(document.meta.namespace)/\(document.meta.name)"] ?? [])
         }
         for document in documents.serviceEntries.oldestFirst() { add(entry: document) }
+        if !documents.apiRoutes.isEmpty || !documents.apiGateways.isEmpty {
+            attachments = RouteAttachments(documents, isService: { isKnown($0) })
+        }
     }
 
     /// The service a client in `namespace` means by this host; `isVisible` leaves out what a Sidecar hides.

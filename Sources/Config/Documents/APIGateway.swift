@@ -1,0 +1,304 @@
+// Gateway, GatewayClass and ReferenceGrant of the Gateway API (istio-semantics.md 21.1, 21.5, 21.7), and the
+// labels of namespaces, by which listeners admit routes.
+internal import Base
+internal import Lanes
+
+/// A Gateway of `gateway.networking.k8s.io`; `GatewayDocument` is Istio's.
+struct APIGateway: Document {
+    /// Which namespaces' routes may attach.
+    enum Admission: Sendable {
+        case same, all, none
+        case selector(LabelSelector)
+    }
+
+    struct Listener: Sendable {
+        var name: String
+        var port: UInt16
+        /// HTTP, HTTPS, TLS, TCP, UDP, or another that nobody knows.
+        var protocolName: String
+        /// Empty: every host.
+        var hostname: String
+        var admission: Admission
+        /// Nil: what the protocol implies.
+        var kinds: [Located<String>]?
+        var certificates: [CertificateReference]
+        var isTerminated: Bool
+        var line: Int
+
+        /// As virtual hosts are named.
+        var domain: String { hostname.isEmpty ? "*" : hostname }
+    }
+
+    struct CertificateReference: Sendable {
+        /// Nil: not a Secret.
+        var namespace: String?
+        var name: String
+        var line: Int
+    }
+
+    var meta: Meta
+    var className = ""
+    var classLine = 0
+    var listeners: [Listener] = []
+
+    init(_ root: YAML, meta: Meta, context: DocumentContext) {
+        self.meta = meta
+        guard let spec = Fields(root, path: "", context: context).spec() else { return }
+        className = spec.string("gatewayClassName") ?? ""
+        classLine = spec.line(of: "gatewayClassName")
+        if className.isEmpty { context.invalid(classLine, "spec.gatewayClassName is missing") }
+        listeners = spec.objects("listeners").compactMap { Self.readListener($0, meta.namespace) }
+        if listeners.isEmpty, !spec.has("listeners") {
+            context.invalid(spec.line, "spec.listeners is missing")
+        }
+        Self.readAddresses(spec)
+        spec.accept("infrastructure", "defaultScope")
+        spec.unsupported("allowedListeners", effect: "listeners of a ListenerSet are not opened")
+        spec.unsupported("backendTLS", effect: "no certificate is shown to backends")
+        spec.unsupported("tls", effect: "client certificates are not asked for")
+        checkTogether(context)
+        spec.finish()
+    }
+
+    private func checkTogether(_ context: DocumentContext) {
+        var names: Set<String> = []
+        var places: Set<String> = []
+        for listener in listeners {
+            if !names.insert(listener.name).inserted {
+                context.invalid(listener.line, "the listener name \(listener.name) is given twice")
+            }
+            let place = "\(listener.port) \(listener.protocolName) \(listener.hostname)"
+            if !places.insert(place).inserted {
+                context.invalid(
+                    listener.line,
+                    "a second listener of port \(listener.port), protocol \(listener.protocolName) and the same "
+                        + "hostname")
+            }
+        }
+    }
+
+    private static func readListener(_ fields: Fields, _ namespace: String) -> Listener? {
+        let context = fields.context
+        defer { fields.finish() }
+        let name = fields.string("name") ?? ""
+        if !isSubdomain(name) {
+            context.invalid(
+                fields.line(of: "name"),
+                name.isEmpty
+                    ? "\(fields.path).name is missing" : "\(fields.path).name: \"\(name)\" is no name")
+        }
+        let protocolName = fields.string("protocol") ?? ""
+        if protocolName.isEmpty { context.invalid(fields.line, "\(fields.path).protocol is missing") }
+        let hostname = fields.string("hostname") ?? ""
+        if !hostname.isEmpty {
+            checkHostname(
+                Located(hostname, line: fields.line(of: "hostname")), "\(fields.path).hostname", context,
+                wildcard: true)
+            if ["TCP", "UDP"].contains(protocolName) {
+                context.invalid(
+                    fields.line(of: "hostname"), "\(fields.path): \(protocolName) knows no hostname")
+            }
+        }
+        var listener = Listener(
+            name: name, port: 0, protocolName: protocolName, hostname: hostname, admission: .same, kinds: nil,
+            certificates: [], isTerminated: true, line: fields.line)
+        readTLS(fields, namespace, &listener)
+        if let allowed = fields.object("allowedRoutes") { readAllowed(allowed, &listener) }
+        guard let port = fields.port("port") else {
+            if !fields.has("port") { context.invalid(fields.line, "\(fields.path).port is missing") }
+            return nil
+        }
+        listener.port = port
+        return listener
+    }
+
+    private static func readTLS(_ fields: Fields, _ namespace: String, _ listener: inout Listener) {
+        guard let tls = fields.object("tls") else { return }
+        let line = fields.line(of: "tls")
+        if ["HTTP", "TCP", "UDP"].contains(listener.protocolName) {
+            fields.context.invalid(line, "\(fields.path): \(listener.protocolName) takes no tls")
+        }
+        let mode = tls.word("mode", of: ["Terminate", "Passthrough"]) ?? "Terminate"
+        listener.isTerminated = mode == "Terminate"
+        if listener.protocolName == "HTTPS", !listener.isTerminated {
+            fields.context.invalid(line, "\(tls.path).mode: HTTPS is terminated", suggestion: "Terminate")
+        }
+        for reference in tls.objects("certificateRefs") {
+            let group = reference.string("group") ?? ""
+            let kind = reference.string("kind") ?? "Secret"
+            let isSecret = group.isEmpty && kind == "Secret"
+            let own = reference.string("namespace") ?? namespace
+            listener.certificates.append(
+                CertificateReference(
+                    namespace: isSecret ? own : nil, name: reference.string("name") ?? "",
+                    line: reference.line))
+            reference.finish()
+        }
+        if listener.isTerminated, listener.certificates.isEmpty, !tls.has("options") {
+            fields.context.invalid(line, "\(tls.path): mode Terminate needs certificateRefs")
+        }
+        tls.accept("options")
+        tls.unsupported("frontendValidation", effect: "client certificates are not asked for")
+        tls.finish()
+    }
+
+    private static func readAllowed(_ allowed: Fields, _ listener: inout Listener) {
+        if let namespaces = allowed.object("namespaces") {
+            let from = namespaces.word("from", of: ["All", "Selector", "Same", "None"])
+            let selector = namespaces.object("selector").map(LabelSelector.read)
+            switch from {
+            case "All"?: listener.admission = .all
+            case "None"?: listener.admission = .none
+            case "Selector"?:
+                listener.admission = selector.map { .selector($0) } ?? .none
+                if selector == nil {
+                    namespaces.context.invalid(
+                        namespaces.line, "\(namespaces.path): from Selector needs a selector")
+                }
+            default: break
+            }
+            namespaces.finish()
+        }
+        if allowed.has("kinds") {
+            listener.kinds = allowed.objects("kinds").compactMap { kind in
+                let group = kind.string("group") ?? gatewayAPIGroup
+                let name = kind.string("kind") ?? ""
+                if name.isEmpty { kind.context.invalid(kind.line, "\(kind.path).kind is missing") }
+                kind.finish()
+                return Located(group == gatewayAPIGroup ? name : "\(name) of \(group)", line: kind.line)
+            }
+            if listener.kinds?.isEmpty ?? false { listener.kinds = nil }
+        }
+        allowed.finish()
+    }
+
+    /// Checked as the API server does; listening is on every address all the same.
+    private static func readAddresses(_ spec: Fields) {
+        for address in spec.objects("addresses") {
+            let type = address.string("type") ?? "IPAddress"
+            let value = address.string("value") ?? ""
+            address.finish()
+            let line = address.line(of: "value")
+            if type == "IPAddress", !value.isEmpty, IPAddress(value) == nil {
+                address.context.invalid(line, "\(address.path).value: \"\(value)\" is no IP address")
+            } else if type == "Hostname", !value.isEmpty {
+                checkHostname(
+                    Located(value, line: line), "\(address.path).value", address.context, wildcard: true)
+            } else if type == "IPAddress" {
+                address.context.warn(
+                    address.line, Code.deprecated,
+                    "\(address.path) is without effect: every address is listened on")
+            }
+        }
+    }
+
+    private static func isSubdomain(_ name: String) -> Bool {
+        name.utf8.count <= 253
+            && name.split(separator: ".", omittingEmptySubsequences: false).allSatisfy {
+                isDNSLabel(String($0))
+            }
+    }
+}
+
+struct GatewayClassDocument: Document {
+    var meta: Meta
+
+    init(_ root: YAML, meta: Meta, context: DocumentContext) {
+        self.meta = meta
+        guard let spec = Fields(root, path: "", context: context).spec() else { return }
+        let name = spec.string("controllerName") ?? ""
+        let parts = name.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        if parts.count != 2 || parts[1].isEmpty || !parts[0].contains(".") {
+            context.invalid(
+                spec.line(of: "controllerName"), "spec.controllerName: \"\(name)\" is no domain with a path",
+                suggestion: "as in istio.io/gateway-controller")
+        }
+        spec.accept("description", "parametersRef")
+        spec.finish()
+    }
+}
+
+/// Stands in the namespace of what is referred to.
+struct ReferenceGrantDocument: Document {
+    struct From: Sendable {
+        var kind: String
+        var namespace: String
+    }
+
+    struct To: Sendable {
+        var kind: String
+        /// Nil: every object of the kind.
+        var name: String?
+    }
+
+    var meta: Meta
+    /// Kinds as `Kind.group`, of the core group as `Kind`.
+    var from: [From] = []
+    var to: [To] = []
+
+    init(_ root: YAML, meta: Meta, context: DocumentContext) {
+        self.meta = meta
+        guard let spec = Fields(root, path: "", context: context).spec() else { return }
+        func kind(_ fields: Fields) -> String {
+            let group = fields.string("group") ?? ""
+            let kind = fields.string("kind") ?? ""
+            if kind.isEmpty { context.invalid(fields.line, "\(fields.path).kind is missing") }
+            if !fields.has("group") { context.invalid(fields.line, "\(fields.path).group is missing") }
+            return group.isEmpty ? kind : "\(kind).\(group)"
+        }
+        for fields in spec.objects("from") {
+            from.append(From(kind: kind(fields), namespace: fields.string("namespace") ?? ""))
+            if !fields.has("namespace") {
+                context.invalid(fields.line, "\(fields.path).namespace is missing")
+            }
+            fields.finish()
+        }
+        for fields in spec.objects("to") {
+            to.append(To(kind: kind(fields), name: fields.string("name").flatMap { $0.isEmpty ? nil : $0 }))
+            fields.finish()
+        }
+        for (key, isEmpty) in [("from", from.isEmpty), ("to", to.isEmpty)] where isEmpty {
+            context.invalid(spec.line, "spec.\(key) is missing")
+        }
+        spec.finish()
+    }
+}
+
+/// `matchLabels` and `matchExpressions`: all must hold.
+struct LabelSelector: Sendable {
+    struct Expression: Sendable {
+        var key: String
+        var operation: String
+        var values: [String]
+    }
+
+    var labels: [String: String] = [:]
+    var expressions: [Expression] = []
+
+    static func read(_ fields: Fields) -> LabelSelector {
+        var selector = LabelSelector(labels: fields.labels("matchLabels"))
+        for expression in fields.objects("matchExpressions") {
+            let operation = expression.word("operator", of: ["In", "NotIn", "Exists", "DoesNotExist"])
+            selector.expressions.append(
+                Expression(
+                    key: expression.string("key") ?? "", operation: operation ?? "In",
+                    values: expression.strings("values").map(\.value)))
+            expression.finish()
+        }
+        fields.finish()
+        return selector
+    }
+
+    func matches(_ labels: [String: String]) -> Bool {
+        labels.contains(self.labels)
+            && expressions.allSatisfy { expression in
+                let value = labels[expression.key]
+                switch expression.operation {
+                case "In": return value.map { expression.values.contains($0) } ?? false
+                case "NotIn": return value.map { !expression.values.contains($0) } ?? true
+                case "Exists": return value != nil
+                default: return value == nil
+                }
+            }
+    }
+}

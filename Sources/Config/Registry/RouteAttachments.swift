@@ -1,0 +1,289 @@
+// Which routes of the Gateway API attach to which listeners and services, for every proxy alike
+// (istio-semantics.md 21.1): parents, allowedRoutes, hostnames in common. What keeps one from attaching is a
+// finding, made here because it is here that it is known.
+internal import Base
+internal import Lanes
+
+struct RouteAttachments {
+    /// A route on one listener, with the hostnames that are left of both.
+    struct Attached: Sendable {
+        /// Number in `routes`.
+        var route: Int
+        var hostnames: [String]
+    }
+
+    struct ListenerKey: Hashable {
+        var gateway: Int
+        var listener: Int
+    }
+
+    /// A route on a service in the mesh.
+    struct MeshAttached: Sendable {
+        var route: Int
+        /// Nil: every port.
+        var port: UInt16?
+    }
+
+    /// Oldest first, then by `namespace/name`: the order in which they count.
+    private(set) var routes: [APIRoute] = []
+    private(set) var gateways: [APIGateway] = []
+    private(set) var findings: [Finding] = []
+    private var byListener: [ListenerKey: [Attached]] = [:]
+    private var byService: [String: [MeshAttached]] = [:]
+    private var gatewayByName: [String: Int] = [:]
+    private var grants: [String: [ReferenceGrantDocument]] = [:]
+    private var namespaceLabels: [String: [String: String]] = [:]
+
+    init() {}
+
+    init(_ documents: DocumentSet, isService: (String) -> Bool) {
+        routes = documents.apiRoutes.sorted { Self.comesFirst($0.meta, $1.meta) }
+        gateways = documents.apiGateways.sorted { Self.comesFirst($0.meta, $1.meta) }
+        grants = Dictionary(grouping: documents.referenceGrants, by: \.meta.namespace)
+        for namespace in documents.namespaces { namespaceLabels[namespace.name] = namespace.labels }
+        for (index, gateway) in gateways.enumerated() {
+            gatewayByName["\(gateway.meta.namespace)/\(gateway.meta.name)"] = index
+        }
+        var entryHosts: [String: [String]] = [:]
+        for entry in documents.serviceEntries {
+            entryHosts["\(entry.meta.namespace)/\(entry.meta.name)"] = entry.hosts.map {
+                $0.value.lowercased()
+            }
+        }
+        let istio = Set(documents.gateways.map { "\($0.meta.namespace)/\($0.meta.name)" })
+        for index in routes.indices { attach(index, istio, entryHosts, isService) }
+        separateKinds()
+    }
+
+    static func comesFirst(_ left: Meta, _ right: Meta) -> Bool {
+        let leftTime = left.createdAtSeconds ?? Int64.min
+        let rightTime = right.createdAtSeconds ?? Int64.min
+        if leftTime != rightTime { return leftTime < rightTime }
+        return (left.namespace, left.name) < (right.namespace, right.name)
+    }
+
+    func attached(gateway: Int, listener: Int) -> [Attached] {
+        byListener[ListenerKey(gateway: gateway, listener: listener)] ?? []
+    }
+
+    func attached(service host: String) -> [MeshAttached] { byService[host] ?? [] }
+
+    /// Whether an object of `kind` (`HTTPRoute`, `Gateway`) in `namespace` may refer to another one.
+    func mayRefer(from kind: String, _ namespace: String, to target: String, _ name: String, in there: String)
+        -> Bool
+    {
+        if namespace == there { return true }
+        let asking = "\(kind).\(gatewayAPIGroup)"
+        return (grants[there] ?? []).contains { grant in
+            grant.from.contains { $0.kind == asking && $0.namespace == namespace }
+                && grant.to.contains { $0.kind == target && ($0.name == nil || $0.name == name) }
+        }
+    }
+
+    private mutating func note(
+        _ severity: Severity, _ code: String, _ message: String, _ route: APIRoute, _ line: Int,
+        _ suggestion: String = ""
+    ) {
+        findings.append(
+            Finding(
+                severity, code, message, file: route.meta.ref.file, line: line,
+                resource: route.meta.resource, suggestion: suggestion))
+    }
+
+    // MARK: attaching
+
+    private mutating func attach(
+        _ index: Int, _ istio: Set<String>, _ entryHosts: [String: [String]], _ isService: (String) -> Bool
+    ) {
+        let route = routes[index]
+        if route.parents.isEmpty {
+            note(
+                .warning, Code.routeUnattached, "no parentRefs, so no request ever comes to it", route,
+                route.meta.ref.line, "name the Gateway, or the Service, that it is for")
+        }
+        for parent in route.parents {
+            let name = "\(parent.namespace)/\(parent.name)"
+            switch parent.target {
+            case .gateway:
+                guard let gateway = gatewayByName[name] else {
+                    noteNoGateway(name, route, parent, isIstios: istio.contains(name))
+                    continue
+                }
+                attach(index, parent, to: gateway)
+            case .service:
+                let host = "\(parent.name).\(parent.namespace).svc.\(Names.clusterDomain)".lowercased()
+                if isService(host) {
+                    byService[host, default: []].append(MeshAttached(route: index, port: parent.port))
+                } else {
+                    note(
+                        .error, Code.referenceNotFound, "the parent Service \(name) does not exist", route,
+                        parent.line, "a namespace left out is the route's own, \(route.meta.namespace)")
+                }
+            case .serviceEntry:
+                for host in entryHosts[name] ?? [] {
+                    byService[host, default: []].append(MeshAttached(route: index, port: parent.port))
+                }
+                if entryHosts[name] == nil {
+                    note(
+                        .error, Code.referenceNotFound, "the parent ServiceEntry \(name) does not exist",
+                        route, parent.line,
+                        "a namespace left out is the route's own, \(route.meta.namespace)")
+                }
+            case .other(let kind):
+                note(
+                    .warning, Code.routeUnattached, "parents of kind \(kind) are not served", route,
+                    parent.line,
+                    kind.hasPrefix("Service of")
+                        ? "write group: \"\" beside kind: Service" : "Gateway or Service")
+            }
+        }
+    }
+
+    private mutating func noteNoGateway(
+        _ name: String, _ route: APIRoute, _ parent: ParentReference, isIstios: Bool
+    ) {
+        let near = gatewayByName.count > 1_000 ? nil : nearest(to: name, among: gatewayByName.keys)
+        let hint =
+            isIstios
+            ? "that Gateway is networking.istio.io's, to which VirtualServices bind"
+            : near.map { "did you mean \($0)?" }
+                ?? "a namespace left out is the route's own, \(route.meta.namespace)"
+        note(.error, Code.referenceNotFound, "the Gateway \(name) does not exist", route, parent.line, hint)
+    }
+
+    private mutating func attach(_ index: Int, _ parent: ParentReference, to gateway: Int) {
+        let route = routes[index]
+        let all = gateways[gateway].listeners
+        let name = "the Gateway \(parent.namespace)/\(parent.name)"
+        let named = all.indices.filter { position in
+            (parent.sectionName == nil || all[position].name == parent.sectionName)
+                && (parent.port == nil || all[position].port == parent.port)
+        }
+        func refuse(_ message: String, _ suggestion: String) {
+            note(.warning, Code.routeUnattached, message, route, parent.line, suggestion)
+        }
+        if named.isEmpty {
+            let asked = [
+                parent.sectionName.map { "with the name \($0)" }, parent.port.map { "on port \($0)" },
+            ].compactMap { $0 }.joined(separator: " and ")
+            let has = all.map { "\($0.name) on \($0.port)" }.joined(separator: ", ")
+            refuse("\(name) has no listener \(asked)", "it has \(has)")
+            return
+        }
+        let ofKind = named.filter { takes(route.kind, all[$0]) }
+        if ofKind.isEmpty {
+            refuse(
+                "no listener of \(name) takes \(route.kind.rawValue)s",
+                "allowedRoutes.kinds and the protocol decide")
+            return
+        }
+        let own = gateways[gateway].meta.namespace
+        let admitting = ofKind.filter { admits(all[$0].admission, route.meta.namespace, own: own) }
+        if admitting.isEmpty {
+            refuse(
+                "no listener of \(name) admits routes of namespace \(route.meta.namespace)",
+                "allowedRoutes.namespaces is Same where nothing is said")
+            return
+        }
+        connect(index, gateway, admitting, parent)
+    }
+
+    private mutating func connect(
+        _ index: Int, _ gateway: Int, _ listeners: [Int], _ parent: ParentReference
+    ) {
+        let route = routes[index]
+        var covered: Set<String> = []
+        for position in listeners {
+            let listener = gateways[gateway].listeners[position]
+            var names: [String] = []
+            if route.hostnames.isEmpty { names = [listener.domain] }
+            for hostname in route.hostnames {
+                guard let name = Names.intersection(listener.domain, hostname.value) else { continue }
+                covered.insert(hostname.value)
+                if !names.contains(name) { names.append(name) }
+            }
+            if names.isEmpty { continue }
+            let key = ListenerKey(gateway: gateway, listener: position)
+            if let same = byListener[key]?.firstIndex(where: { $0.route == index }) {
+                let known = byListener[key]![same].hostnames
+                byListener[key]![same].hostnames += names.filter { !known.contains($0) }
+            } else {
+                byListener[key, default: []].append(Attached(route: index, hostnames: names))
+            }
+        }
+        for hostname in route.hostnames where !covered.contains(hostname.value) {
+            let served = listeners.map { gateways[gateway].listeners[$0].domain }.joined(separator: ", ")
+            note(
+                .warning, Code.routeUnattached,
+                "no listener of the Gateway \(parent.namespace)/\(parent.name) that this route may use serves "
+                    + hostname.value, route, hostname.line, "they serve \(served)")
+        }
+    }
+
+    private func takes(_ kind: APIRoute.Kind, _ listener: APIGateway.Listener) -> Bool {
+        guard ["HTTP", "HTTPS"].contains(listener.protocolName) else { return false }
+        return listener.kinds?.contains { $0.value == kind.rawValue } ?? true
+    }
+
+    private func admits(_ admission: APIGateway.Admission, _ namespace: String, own: String) -> Bool {
+        switch admission {
+        case .all: return true
+        case .none: return false
+        case .same: return namespace == own
+        case .selector(let selector):
+            var labels = namespaceLabels[namespace] ?? [:]
+            labels["kubernetes.io/metadata.name"] = namespace
+            return selector.matches(labels)
+        }
+    }
+
+    /// HTTPRoutes and GRPCRoutes are not merged: on a hostname of a listener the kind of the older one stays.
+    private mutating func separateKinds() {
+        guard Set(routes.map(\.kind)).count > 1 else { return }
+        for key in byListener.keys {
+            var owner: [String: Int] = [:]
+            var kept: [Attached] = []
+            for var attached in byListener[key]! {
+                let route = routes[attached.route]
+                attached.hostnames.removeAll { hostname in
+                    let first = owner[hostname] ?? attached.route
+                    owner[hostname] = first
+                    if routes[first].kind == route.kind { return false }
+                    note(
+                        .warning, Code.routeConflict,
+                        "\(routes[first].meta.resource) is older and has \(hostname) on this listener: "
+                            + "this \(route.kind.rawValue) gets no request for it", route,
+                        route.meta.ref.line,
+                        "give the kinds hostnames of their own")
+                    return true
+                }
+                if !attached.hostnames.isEmpty { kept.append(attached) }
+            }
+            byListener[key] = kept
+        }
+    }
+}
+
+extension BackendReference {
+    enum Problem {
+        /// Nothing here serves that kind.
+        case kind(String)
+        /// In another namespace, without a ReferenceGrant.
+        case notPermitted
+    }
+
+    /// What forbids this backend, whoever asks; nil: nothing. In the mesh no grant is asked for: clients reach
+    /// other namespaces' services without any route as well.
+    func problem(_ route: APIRoute, _ attachments: RouteAttachments, inMesh: Bool) -> Problem? {
+        switch kind {
+        case .other(let kind): return .kind(kind)
+        case .hostname: return nil
+        case .service:
+            let permitted =
+                inMesh
+                || attachments.mayRefer(
+                    from: route.kind.rawValue, route.meta.namespace, to: "Service", name, in: namespace)
+            return permitted ? nil : .notPermitted
+        }
+    }
+}
