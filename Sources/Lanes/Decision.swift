@@ -71,7 +71,7 @@ public struct ResponsePlan: BitwiseCopyable {
     public var isLaneResponse = false
     /// A CORS preflight asks for the lane header.
     public var preflightAsksForKey = false
-    /// What the route's CORS policy adds; other than `none`, a `FormatContext` is needed that names it.
+    /// What the route's CORS policy adds; other than `none`, the `FormatContext` must name it (`addCORS`).
     public var cors = CORSAnswer.none
     /// The lane's name, where the request names one, whether known or not.
     public var lane = InlineName()
@@ -115,9 +115,10 @@ public struct Decision: BitwiseCopyable {
         fallbackEndpoints = .empty
     }
 
-    /// Some header operation holds `%OPERATORS%`: only then is a `FormatContext` read.
+    /// Some header operation holds `%OPERATORS%`, or the route has a CORS policy: only then is a
+    /// `FormatContext` read.
     public var needsFormatting: Bool {
-        if injected != nil || response.cors != .none { return true }
+        if injected != nil { return true }
         if let target { return target.pointee.isFormatted }
         return route?.pointee.isFormatted ?? false
     }

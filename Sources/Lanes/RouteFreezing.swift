@@ -96,6 +96,7 @@ extension TableBuilder {
             frozen.totalWeight = made.reduce(0) { $0 &+ $1.weight }
             if let cors = route.cors {
                 frozen.action = .forwardWithCORS
+                frozen.isFormatted = true
                 frozen.cors = UnsafePointer(arena.store(try freeze(cors)))
             }
         }
@@ -122,7 +123,7 @@ extension TableBuilder {
             clusterName: arena.store(target.clusterName),
             weight: UInt64(max(0, target.weight)),
             requestLevels: request, responseLevels: response,
-            isFormatted: isFormatted(request) || isFormatted(response),
+            isFormatted: isFormatted(request) || isFormatted(response) || route.cors != nil,
             authority: arena.store(
                 route.rewrite?.authority ?? authority(route.requestHeaders)
                     ?? target.authority ?? authority(target.requestHeaders) ?? ""))

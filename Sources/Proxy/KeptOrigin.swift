@@ -4,12 +4,14 @@ internal import Base
 internal import HTTP
 
 extension Worker {
-    /// Notes the Origin. Called once an exchange, after `explainIfAsked`.
+    /// Notes the Origin, while the request's fields are as they came: before its header operations, and not
+    /// again.
     mutating func keepOrigin(_ number: UInt32) {
-        guard let origin = requestHeaders.pointee.find(.origin)?.pointee.value,
+        let x = exchange(number)
+        guard x.pointee.originBytes == 0, x.pointee.head.isEmpty,
+            let origin = requestHeaders.pointee.find(.origin)?.pointee.value,
             let count = UInt16(exactly: origin.count)
         else { return }
-        let x = exchange(number)
         buffers.append(&x.pointee.explanation, origin.start, origin.count)
         x.pointee.originBytes = count
     }

@@ -38,8 +38,8 @@ extension Worker {
         noteServerName(number, serverName)
         switch decision.pointee.outcome {
         case .forward: startUpstream(number)
-        case .passthrough, .redirect, .httpsRedirect, .direct, .laneEmpty, .laneRejected, .laneLost, .blocked,
-            .noRoute:
+        case .passthrough, .redirect, .httpsRedirect, .direct, .preflight, .laneEmpty, .laneRejected,
+            .laneLost, .blocked, .noRoute:
             failRelay(number, LocalReply(status: 0, reason: .noRoute, details: "route_not_found", flags: .NR))
         case .noCluster:
             failRelay(

@@ -9,7 +9,7 @@ internal import Telemetry
 
 extension Worker {
     /// What formatters of header operations may speak of.
-    func formatContext(_ number: UInt32, response: Bool = false) -> UnsafePointer<FormatContext> {
+    mutating func formatContext(_ number: UInt32, response: Bool = false) -> UnsafePointer<FormatContext> {
         let x = exchange(number)
         if !x.pointee.decision.pointee.needsFormatting { return UnsafePointer(noFormat) }
         var context = FormatContext()
@@ -36,6 +36,7 @@ extension Worker {
             context.requestHead = ByteView(x.pointee.head.base!, Int(x.pointee.headBytes))
         }
         if x.pointee.decision.pointee.response.cors != .none {
+            keepOrigin(number)
             x.pointee.decision.pointee.addCORS(to: &context)
             context.origin = keptOrigin(number)
         }

@@ -153,7 +153,6 @@ extension Worker {
     ) -> Int {
         let own = exchange(number)
         currentRequest = head.request
-        if own.pointee.decision.pointee.response.cors != .none { keepOrigin(number) }
         switch own.pointee.decision.pointee.outcome {
         case .forward, .passthrough:
             if own.pointee.flags.contains(.connect), own.pointee.role != .outbound {

@@ -1,4 +1,5 @@
-// Documents of the Gateway API for this module's tests, and who answers a request by the model they compile to.
+// Documents of the Gateway API for this module's tests, and who answers a request by the model they compile
+// to.
 import Testing
 
 @testable import Config
@@ -73,7 +74,8 @@ enum API {
 }
 
 extension RoutingModel {
-    /// Names of the routes that a host of a table has, in the order they are tried; nil: no such virtual host.
+    /// Names of the routes that a host of a table has, in the order they are tried; nil: no such virtual
+    /// host.
     func routeNames(_ domain: String, in table: String = "http.80") -> [String]? {
         host(domain, in: table)?.routes.map(\.name)
     }

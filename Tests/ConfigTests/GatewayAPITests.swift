@@ -15,7 +15,7 @@ private let auth = service("auth", network: 1)
         #expect(loadText(text).findings.map(\.text) == [])
         let model = try modelOf(text)
         #expect(model.listeners.map(\.name) == ["gateway/80"])
-        #expect(Config.text(of: model.listeners[0].address) == "0.0.0.0:80")
+        #expect(model.listeners[0].address.text == "0.0.0.0:80")
         let route = try #require(model.host("*", in: "http.80")?.routes.first)
         #expect(route.name == "shop.r.0" && route.source.document == "HTTPRoute shop/r")
         #expect(route.targets == ["outbound|8080||auth.shop.svc.cluster.local"])
@@ -381,5 +381,57 @@ private let auth = service("auth", network: 1)
         let model = try modelOf(sidecarProxy + entry + route)
         let found = try #require(model.host("out.test", in: "8080")?.routes.first)
         #expect(found.name == "shop.r.0" && found.targetModels[0].cluster != nil)
+    }
+}
+
+// MARK: connections
+
+@Suite struct APIRelayTests {
+    private let tls = "{name: tls, port: 443, protocol: TLS, hostname: '*.a.test', tls: {mode: Passthrough}}"
+    private let tcp = "{name: tcp, port: 3306, protocol: TCP}"
+
+    private func servers(_ model: RoutingModel, _ port: Int) -> [String: [String]] {
+        let connections = model.listeners.first { $0.name == "gateway/\(port)" }?.connections
+        let pairs = (connections?.servers ?? []).map { server -> (String, [String]) in
+            guard case .relay(let routes) = server.action else { return (server.names[0], []) }
+            return (server.names[0], routes.map(\.route.name))
+        }
+        return Dictionary(pairs, uniquingKeysWith: +)
+    }
+
+    @Test func tlsByNameAndTCPByPort() throws {
+        let rule = "{backendRefs: [{name: auth, port: 8080}]}"
+        let text =
+            API.edge + API.gateway(API.http, tls, tcp) + auth
+            + API.route("b", hostnames: "[x.a.test, b.test]", kind: "TLSRoute", rule)
+            + API.route("late", hostnames: "[x.a.test]", kind: "TLSRoute", created: 2024, rule)
+            + API.route("db", kind: "TCPRoute", rule).replacing("  hostnames: []\n", with: "")
+        let result = loadText(text)
+        let model = try #require(result.model, "\(result.findings.map(\.text))")
+        #expect(servers(model, 443) == ["*.a.test": [], "x.a.test": ["shop.b.0"]])
+        #expect(servers(model, 3306) == ["*": ["shop.db.0"]])
+        #expect(model.routeNames("*") == [], "no such route is for requests")
+        #expect(result.findings.map(\.code) == ["FL0050"] && result.has("FL0050", containing: "b.test"))
+    }
+
+    @Test func onePortSpeaksOneProtocol() throws {
+        let other = API.gateway("{name: x, port: 80, protocol: TCP}", name: "z")
+        let result = loadText(API.edge + API.gateway(API.http) + other)
+        #expect(result.model?.listeners.map { $0.connections == nil } == [true] && result.has("FL0030"))
+        let istio = gateway.replacing("selector: {istio: ingressgateway}", with: "selector: {}")
+        let mixed = loadText(API.edge + istio + other)
+        #expect(mixed.model?.listeners.count == 1 && mixed.has("FL0030", containing: "Gateway shop/z"))
+    }
+
+    @Test func whatCannotBe() {
+        let rule = "{backendRefs: [{name: auth, port: 8080}]}"
+        let unnamed = API.route("b", kind: "TLSRoute", rule)
+        #expect(
+            loadText(API.edge + API.gateway(tls) + unnamed).has("FL0006", containing: "hostnames is missing"))
+        let parents = "[{group: '', kind: Service, name: auth}]"
+        let mesh = API.route("b", hostnames: "[a.test]", parents: parents, kind: "TLSRoute", rule)
+        #expect(loadText(sidecarProxy + auth + mesh).has("FL0050", containing: "TLSRoute on a Service"))
+        let terminated = tls.replacing("{mode: Passthrough}", with: "{certificateRefs: [{name: c}]}")
+        #expect(loadText(API.edge + API.gateway(terminated)).has("FL0012", line: 12))
     }
 }

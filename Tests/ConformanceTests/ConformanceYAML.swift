@@ -1,5 +1,5 @@
-// The little of YAML reading that the conformance runner needs: documents of a file with their text, and nodes
-// as plain values.
+// The little of YAML reading that the conformance runner needs: documents of a file with their text, and
+// nodes as plain values.
 import TestSupport
 
 @testable import Config
@@ -14,15 +14,12 @@ struct Manifest {
     var namespace: String { node["metadata"]?["namespace"]?.text ?? "default" }
 
     static func read(_ path: String) throws -> [Manifest] {
-        let text = try readText(path)
-        return try splitDocuments(text).compactMap { chunk in
-            try parseYAML(chunk).map { Manifest(text: String(chunk.text), node: $0) }
+        let bytes = try readBounded(path, limit: 1 << 24).get()
+        return try splitDocuments(bytes).compactMap { chunk in
+            let text = String(decoding: chunk.bytes, as: UTF8.self)
+            return try parseYAML(chunk).map { Manifest(text: text, node: $0) }
         }
     }
-}
-
-func readText(_ path: String) throws -> String {
-    String(decoding: try readBounded(path, limit: 1 << 24).get(), as: UTF8.self)
 }
 
 extension YAML {

@@ -1,11 +1,12 @@
-// Documents of the Gateway API for wire tests: an edge with a Gateway, Services whose endpoints are on loopback,
-// and a sidecar that follows routes attached to a Service.
+// Documents of the Gateway API for wire tests: an edge with a Gateway, Services whose endpoints are on
+// loopback, and a sidecar that follows routes attached to a Service.
 import TestSupport
 
 enum GatewayDocuments {
     /// A Service `name` in `shop` with one endpoint on loopback, port 8080.
     static func service(_ name: String, _ port: UInt16?, namespace: String = "shop") -> String {
         let endpoints = port == nil ? "[]" : "[{addresses: [127.0.0.1]}]"
+        let labels = "{kubernetes.io/service-name: \(name)}"
         return """
             apiVersion: v1
             kind: Service
@@ -14,7 +15,7 @@ enum GatewayDocuments {
             ---
             apiVersion: discovery.k8s.io/v1
             kind: EndpointSlice
-            metadata: {name: \(name)-1, namespace: \(namespace), labels: {kubernetes.io/service-name: \(name)}}
+            metadata: {name: \(name)-1, namespace: \(namespace), labels: \(labels)}
             addressType: IPv4
             ports: [{name: http, port: \(port ?? 1)}]
             endpoints: \(endpoints)
@@ -144,17 +145,14 @@ struct GatewayEdge: Sendable {
         func prefix(_ text: String) -> String {
             "{path: {type: ReplacePrefixMatch, replacePrefixMatch: \"\(text)\"}}"
         }
+        let edits =
+            "{set: [{name: X-Set, value: s}], add: [{name: X-Add, value: a}], remove: [X-Gone]}"
         let full = "{path: {type: ReplaceFullPath, replaceFullPath: /full}}"
         return [
             GatewayDocuments.route(
                 "headers", host: "header.test",
-                rule(
-                    "/request", "RequestHeaderModifier", "requestHeaderModifier",
-                    "{set: [{name: X-Set, value: s}], add: [{name: X-Add, value: a}], remove: [X-Gone]}")
-                    + "\n"
-                    + rule(
-                        "/response", "ResponseHeaderModifier", "responseHeaderModifier",
-                        "{set: [{name: X-Set, value: s}], add: [{name: X-Add, value: a}], remove: [X-Gone]}")),
+                rule("/request", "RequestHeaderModifier", "requestHeaderModifier", edits) + "\n"
+                    + rule("/response", "ResponseHeaderModifier", "responseHeaderModifier", edits)),
             GatewayDocuments.route(
                 "redirects", host: "redirect.test",
                 [
@@ -178,6 +176,7 @@ struct GatewayEdge: Sendable {
             "- {matches: [{path: {value: \(prefix)}}], backendRefs: [\(backends)]\(more)}"
         }
         let v1 = "{name: v1, port: 8080}"
+        let failing = "{type: ExtensionRef, extensionRef: {group: example.com, kind: F, name: f}}"
         return [
             GatewayDocuments.route(
                 "backends", host: "backend.test",
@@ -198,8 +197,8 @@ struct GatewayEdge: Sendable {
                 ].joined(separator: "\n")),
             GatewayDocuments.route(
                 "backends-more", host: "backend.test",
-                "- {name: named, matches: [{path: {value: /failing}}], filters: [{type: ExtensionRef, "
-                    + "extensionRef: {group: example.com, kind: F, name: f}}], \(GatewayDocuments.to("v1"))}\n"
+                "- {name: named, matches: [{path: {value: /failing}}], filters: [\(failing)], "
+                    + "\(GatewayDocuments.to("v1"))}\n"
                     + "- {matches: [{path: {value: /lane}}], \(GatewayDocuments.to("v1"))}"),
         ]
     }

@@ -1,5 +1,5 @@
-// The Gateway API over real sockets: listeners and hostnames, matches, filters, backends and the answers where
-// they lead nowhere, lanes on such routes, and routes attached to a Service (istio-semantics.md 21).
+// The Gateway API over real sockets: listeners and hostnames, matches, filters, backends and the answers
+// where they lead nowhere, lanes on such routes, and routes attached to a Service (istio-semantics.md 21).
 import TestSupport
 import Testing
 

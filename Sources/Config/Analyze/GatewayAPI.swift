@@ -54,7 +54,7 @@ extension Analysis {
         for kind in listener.kinds ?? [] where !allowed.contains(kind.value) {
             note(
                 .error, Code.routeUnattached,
-                "the listener \(listener.name) speaks \(listener.protocolName) and cannot take \(kind.value)s",
+                "the listener \(listener.name) speaks \(listener.protocolName), which \(kind.value)s do not",
                 gateway.meta.ref, line: kind.line, suggestion: allowed.joined(separator: " or "))
         }
     }
@@ -100,7 +100,7 @@ extension Analysis {
         let used = rule.backends.filter { $0.weight > 0 }
         if used.isEmpty, rule.filters.redirect == nil, rule.filters.failing == nil {
             note(
-                .warning, Code.ruleWithoutBackend, "no backend with a weight: requests get 500",
+                .warning, Code.ruleWithoutBackend, "no backend with a weight: \(route.kind.failure)",
                 route.meta.ref, line: rule.line, suggestion: "add backendRefs")
         }
         for backend in used {
@@ -122,7 +122,8 @@ extension Analysis {
         switch backend.problem(route, registry.attachments, inMesh: !isOfGateway) {
         case .kind(let kind)?:
             note(
-                .error, Code.backendKind, "backends of kind \(kind) are not known: requests get 500", ref,
+                .error, Code.backendKind, "backends of kind \(kind) are not known: \(route.kind.failure)",
+                ref,
                 line: backend.line, suggestion: "Service, or Hostname of networking.istio.io")
             return
         case .notPermitted?:
@@ -135,7 +136,7 @@ extension Analysis {
         guard let index = registry.service(backend.host, from: route.meta.namespace) else {
             note(
                 .error, Code.referenceNotFound,
-                "the service \(backend.host) does not exist: requests get 500", ref, line: backend.line,
+                "the service \(backend.host) does not exist: \(route.kind.failure)", ref, line: backend.line,
                 suggestion: registry.nearest(to: backend.host).map { "did you mean \($0)?" }
                     ?? "a namespace left out is the route's own, \(route.meta.namespace)")
             return
@@ -144,8 +145,14 @@ extension Analysis {
         if let port = backend.port, service.port(port) == nil {
             let ports = service.ports.map { String($0.number) }.joined(separator: ", ")
             note(
-                .error, Code.referenceNotFound, "\(backend.host) has no port \(port): requests get 500", ref,
+                .error, Code.referenceNotFound, "\(backend.host) has no port \(port): \(route.kind.failure)",
+                ref,
                 line: backend.line, suggestion: "it has \(ports); the service's port, not the pod's")
         }
     }
+}
+
+extension APIRoute.Kind {
+    /// What becomes of those that a backend should have had.
+    fileprivate var failure: String { isHTTP ? "requests get 500" : "connections are closed" }
 }

@@ -22,6 +22,18 @@ extension Compiler {
         return ranked.map(\.route)
     }
 
+    /// What a TLSRoute or TCPRoute does with connections; nil: it has no rule.
+    func relayRoute(_ number: Int, port: UInt16) -> ConnectionRouteModel? {
+        let document = registry.attachments.routes[number]
+        guard let rule = document.rules.first else { return nil }
+        var source = document.meta.ref
+        source.line = rule.line
+        let backends = rule.backends.filter { $0.weight > 0 }
+        let name = rule.name.isEmpty ? "\(document.meta.namespace).\(document.meta.name).0" : rule.name
+        let targets = targets(document, rule, backends, source, port: port)
+        return ConnectionRouteModel(route: RouteModel(name: name, source: source, action: .forward(targets)))
+    }
+
     private func rankedRoutes(_ number: Int, port: UInt16) -> [RankedRoute] {
         let key = "\(port) \(number)"
         if let known = apiRoutes[key] { return known }

@@ -71,8 +71,8 @@ struct APIGateway: Document {
             if !places.insert(place).inserted {
                 context.invalid(
                     listener.line,
-                    "a second listener of port \(listener.port), protocol \(listener.protocolName) and the same "
-                        + "hostname")
+                    "a second listener of \(listener.protocolName) for one port and hostname"
+                )
             }
         }
     }

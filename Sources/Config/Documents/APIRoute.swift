@@ -1,5 +1,6 @@
-// HTTPRoute and GRPCRoute of the Gateway API as one typed value: what they attach to, and rules of matches,
-// filters and backends (istio-semantics.md 21). HTTPRouteFields and GRPCRouteFields read their own parts.
+// The routes of the Gateway API as one typed value: what they attach to, and rules of matches, filters and
+// backends (istio-semantics.md 21). HTTPRouteFields and GRPCRouteFields read their own parts; rules of a
+// TLSRoute and a TCPRoute have backends alone.
 internal import Base
 internal import Lanes
 
@@ -7,6 +8,11 @@ struct APIRoute: Document {
     enum Kind: String, Sendable {
         case http = "HTTPRoute"
         case grpc = "GRPCRoute"
+        case tls = "TLSRoute"
+        case tcp = "TCPRoute"
+
+        /// Requests are read; the others relay connections.
+        var isHTTP: Bool { self == .http || self == .grpc }
     }
 
     struct Match: Sendable {
@@ -30,7 +36,7 @@ struct APIRoute: Document {
 
     struct Rule: Sendable {
         var name = ""
-        /// Never empty: without `matches` there is one that takes every request.
+        /// Of HTTPRoutes and GRPCRoutes never empty: without `matches` there is one that takes everything.
         var matches: [Match] = []
         var filters = APIFilters()
         var backends: [BackendReference] = []
@@ -49,8 +55,13 @@ struct APIRoute: Document {
         self.kind = kind
         guard let spec = Fields(root, path: "", context: context).spec() else { return }
         parents = ParentReference.readAll(spec, namespace: meta.namespace)
-        hostnames = readHostnames(spec)
-        rules = spec.objects("rules").map { Self.readRule($0, kind, meta) }
+        if kind != .tcp { hostnames = readHostnames(spec) }
+        rules = spec.objects("rules").map {
+            kind.isHTTP ? Self.readRule($0, kind, meta) : Self.readRelay($0, kind, meta)
+        }
+        if kind == .tls, hostnames.isEmpty {
+            context.invalid(spec.line, "spec.hostnames is missing: connections are told apart by server name")
+        }
         spec.unsupported("useDefaultGateways", effect: "routes attach to what parentRefs name")
         checkCounts(spec)
         spec.finish()
@@ -99,6 +110,16 @@ struct APIRoute: Document {
             fields.context.invalid(
                 fields.line(of: "backendRefs"),
                 "\(fields.path): RequestRedirect and backendRefs exclude each other")
+        }
+        fields.finish()
+        return rule
+    }
+
+    private static func readRelay(_ fields: Fields, _ kind: Kind, _ meta: Meta) -> Rule {
+        var rule = Rule(line: fields.line)
+        rule.name = fields.string("name") ?? ""
+        rule.backends = fields.objects("backendRefs").map {
+            BackendReference.read($0, namespace: meta.namespace, filters: kind)
         }
         fields.finish()
         return rule

@@ -149,8 +149,9 @@ struct DocumentReader {
         case "ReferenceGrant":
             documents.referenceGrants.append(ReferenceGrantDocument(root, meta: meta, context: context))
         case "TLSRoute":
-            if let spec = root["spec"] { _ = readHostnames(Fields(spec, path: "spec", context: context)) }
-            other(root, meta, group: gatewayAPIGroup, version: version, context)
+            documents.apiRoutes.append(APIRoute(root, kind: .tls, meta: meta, context: context))
+        case "TCPRoute":
+            documents.apiRoutes.append(APIRoute(root, kind: .tcp, meta: meta, context: context))
         default: other(root, meta, group: gatewayAPIGroup, version: version, context)
         }
     }

@@ -103,7 +103,9 @@ struct BackendReference: Sendable {
         }
         if let kind {
             backend.weight = fields.integer("weight", in: 0...1_000_000) ?? 1
-            backend.filters = APIFilters.read(fields, kind: kind, matches: nil, namespace: own)
+            if kind.isHTTP {
+                backend.filters = APIFilters.read(fields, kind: kind, matches: nil, namespace: own)
+            }
         }
         fields.finish()
         return backend

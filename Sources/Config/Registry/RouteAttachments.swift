@@ -112,14 +112,19 @@ struct RouteAttachments {
                 attach(index, parent, to: gateway)
             case .service:
                 let host = "\(parent.name).\(parent.namespace).svc.\(Names.clusterDomain)".lowercased()
-                if isService(host) {
+                if !route.kind.isHTTP {
+                    note(
+                        .warning, Code.routeUnattached,
+                        "not supported yet: a \(route.kind.rawValue) on a Service is not followed",
+                        route, parent.line, "a VirtualService with tls or tcp routes does it")
+                } else if isService(host) {
                     byService[host, default: []].append(MeshAttached(route: index, port: parent.port))
                 } else {
                     note(
                         .error, Code.referenceNotFound, "the parent Service \(name) does not exist", route,
                         parent.line, "a namespace left out is the route's own, \(route.meta.namespace)")
                 }
-            case .serviceEntry:
+            case .serviceEntry where route.kind.isHTTP:
                 for host in entryHosts[name] ?? [] {
                     byService[host, default: []].append(MeshAttached(route: index, port: parent.port))
                 }
@@ -129,6 +134,11 @@ struct RouteAttachments {
                         route, parent.line,
                         "a namespace left out is the route's own, \(route.meta.namespace)")
                 }
+            case .serviceEntry:
+                note(
+                    .warning, Code.routeUnattached,
+                    "not supported yet: a \(route.kind.rawValue) on a ServiceEntry", route, parent.line,
+                    "a VirtualService with tls or tcp routes does it")
             case .other(let kind):
                 note(
                     .warning, Code.routeUnattached, "parents of kind \(kind) are not served", route,
@@ -204,9 +214,10 @@ struct RouteAttachments {
             }
             if names.isEmpty { continue }
             let key = ListenerKey(gateway: gateway, listener: position)
-            if let same = byListener[key]?.firstIndex(where: { $0.route == index }) {
-                let known = byListener[key]![same].hostnames
-                byListener[key]![same].hostnames += names.filter { !known.contains($0) }
+            // A route's parents come one after the other.
+            if let last = byListener[key]?.last, last.route == index {
+                let more = names.filter { !last.hostnames.contains($0) }
+                byListener[key]![byListener[key]!.count - 1].hostnames += more
             } else {
                 byListener[key, default: []].append(Attached(route: index, hostnames: names))
             }
@@ -215,14 +226,20 @@ struct RouteAttachments {
             let served = listeners.map { gateways[gateway].listeners[$0].domain }.joined(separator: ", ")
             note(
                 .warning, Code.routeUnattached,
-                "no listener of the Gateway \(parent.namespace)/\(parent.name) that this route may use serves "
+                "no listener of the Gateway \(parent.namespace)/\(parent.name) for this route serves "
                     + hostname.value, route, hostname.line, "they serve \(served)")
         }
     }
 
     private func takes(_ kind: APIRoute.Kind, _ listener: APIGateway.Listener) -> Bool {
-        guard ["HTTP", "HTTPS"].contains(listener.protocolName) else { return false }
-        return listener.kinds?.contains { $0.value == kind.rawValue } ?? true
+        let isSpoken =
+            switch kind {
+            case .http, .grpc: ["HTTP", "HTTPS"].contains(listener.protocolName)
+            case .tls: listener.protocolName == "TLS"
+            case .tcp:
+                listener.protocolName == "TCP" || listener.protocolName == "TLS" && listener.isTerminated
+            }
+        return isSpoken && (listener.kinds?.contains { $0.value == kind.rawValue } ?? true)
     }
 
     private func admits(_ admission: APIGateway.Admission, _ namespace: String, own: String) -> Bool {
@@ -239,7 +256,7 @@ struct RouteAttachments {
 
     /// HTTPRoutes and GRPCRoutes are not merged: on a hostname of a listener the kind of the older one stays.
     private mutating func separateKinds() {
-        guard Set(routes.map(\.kind)).count > 1 else { return }
+        guard Set(routes.map(\.kind)).isSuperset(of: [.http, .grpc]) else { return }
         for key in byListener.keys {
             var owner: [String: Int] = [:]
             var kept: [Attached] = []
@@ -248,7 +265,7 @@ struct RouteAttachments {
                 attached.hostnames.removeAll { hostname in
                     let first = owner[hostname] ?? attached.route
                     owner[hostname] = first
-                    if routes[first].kind == route.kind { return false }
+                    if !route.kind.isHTTP || routes[first].kind == route.kind { return false }
                     note(
                         .warning, Code.routeConflict,
                         "\(routes[first].meta.resource) is older and has \(hostname) on this listener: "
@@ -272,8 +289,8 @@ extension BackendReference {
         case notPermitted
     }
 
-    /// What forbids this backend, whoever asks; nil: nothing. In the mesh no grant is asked for: clients reach
-    /// other namespaces' services without any route as well.
+    /// What forbids this backend, whoever asks; nil: nothing. In the mesh no grant is asked for: clients
+    /// reach other namespaces' services without any route as well.
     func problem(_ route: APIRoute, _ attachments: RouteAttachments, inMesh: Bool) -> Problem? {
         switch kind {
         case .other(let kind): return .kind(kind)

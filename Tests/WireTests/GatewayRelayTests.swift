@@ -1,0 +1,61 @@
+// TLSRoute and TCPRoute over real sockets: connections by server name and by port (istio-semantics.md 21.7).
+import TestSupport
+import Testing
+
+@Suite struct GatewayRelayTests {
+    private static func relay(_ kind: String, _ name: String, _ section: String, _ more: String, _ to: String)
+        -> String
+    {
+        """
+        apiVersion: gateway.networking.k8s.io/v1alpha2
+        kind: \(kind)
+        metadata: {name: \(name), namespace: shop}
+        spec:
+          parentRefs: [{name: public, sectionName: \(section)}]
+          \(more)
+          rules: [{backendRefs: [\(to)]}]
+        """
+    }
+
+    @Test func connectionsAreRelayed() throws {
+        let a = try RelaySite.upstream("a")
+        let b = try RelaySite.upstream("b")
+        let site = try LaneSite(
+            Documents.join([
+                "apiVersion: fairlead.dev/v1alpha1\nkind: Proxy\nmetadata: {name: edge, namespace: shop}\n"
+                    + "spec: {role: edge}",
+                """
+                apiVersion: gateway.networking.k8s.io/v1
+                kind: Gateway
+                metadata: {name: public, namespace: shop}
+                spec:
+                  gatewayClassName: fairlead
+                  listeners:
+                  - {name: tcp, port: 3306, protocol: TCP}
+                  - {name: tls, port: 443, protocol: TLS, hostname: "*.test", tls: {mode: Passthrough}}
+                  - {name: own, port: 443, protocol: TLS, hostname: own.test, tls: {mode: Passthrough}}
+                """,
+                Self.relay(
+                    "TCPRoute", "tcp", "tcp", "", "{name: a, port: 8080, weight: 0}, {name: b, port: 8080}"),
+                Self.relay(
+                    "TLSRoute", "exact", "tls", "hostnames: [a.test, own.test]", "{name: a, port: 8080}"),
+                Self.relay("TLSRoute", "wide", "tls", "hostnames: [\"*.b.test\"]", "{name: b, port: 8080}"),
+                GatewayDocuments.service("a", a.port), GatewayDocuments.service("b", b.port),
+            ]), ports: [443, 3306])
+        let plain = try RawConnection(port: site.port(3306))
+        try plain.send("hello")
+        #expect(try plain.receive(exactly: 7) == Array("b:hello".utf8))
+        for (name, upstream) in [("a.test", "a"), ("x.b.test", "b"), ("x.y.b.test", "b")] {
+            let connection = try RawConnection(port: site.port(443))
+            let hello = clientHello(name)
+            try connection.send(hello)
+            #expect(try connection.receive(exactly: 2 + hello.count) == Array("\(upstream):".utf8) + hello)
+        }
+        // own.test is the other listener's, which has no route.
+        for name in ["own.test", "b.test", "c.test", "a.other"] {
+            let connection = try RawConnection(port: site.port(443))
+            try connection.send(clientHello(name))
+            do { #expect(try connection.receiveToEnd() == [], "\(name)") } catch is ConnectionReset {}
+        }
+    }
+}
