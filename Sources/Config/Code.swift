@@ -42,11 +42,11 @@ package enum Code {
     // MARK: routing
     static let delegate = "FL0042"
     static let deprecated = "FL0043"
-    static let routeUnattached = "FL0050"
-    static let referenceNotPermitted = "FL0051"
-    static let backendKind = "FL0052"
-    static let routeConflict = "FL0053"
-    static let ruleWithoutBackend = "FL0054"
+    static let routeUnattached = "FL0060"
+    static let referenceNotPermitted = "FL0061"
+    static let backendKind = "FL0062"
+    static let routeConflict = "FL0063"
+    static let ruleWithoutBackend = "FL0064"
 
     // MARK: the published pattern's traps (FL01NN: trap NN)
     static let responseOnlyLua = "FL0101"

@@ -208,9 +208,9 @@ private func filtered(_ filters: String, match: String = "{path: {value: /p}}", 
                 className: "istoi")
         let result = loadText(API.edge + text, purpose: .check)
         #expect(result.has("IST0101", line: 15, containing: "did you mean istio?"))
-        #expect(result.has("FL0050", line: 17, containing: "TCPRoute"))
+        #expect(result.has("FL0060", line: 17, containing: "TCPRoute"))
         #expect(result.has("FL0030", line: 18) && result.has("FL0012", line: 19))
-        #expect(result.has("FL0051", line: 20, containing: "ReferenceGrant in away from Gateway of shop"))
+        #expect(result.has("FL0061", line: 20, containing: "ReferenceGrant in away from Gateway of shop"))
     }
 
     @Test func theSuggestionNamesWhatWasMeant() {

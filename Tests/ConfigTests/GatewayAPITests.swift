@@ -84,7 +84,7 @@ private let auth = service("auth", network: 1)
                 "r", parents: "[{name: public, namespace: shop}]", namespace: "web",
                 API.rule(to: "web")) + service("web", network: 3, namespace: "web")
         #expect(try modelOf(text).routeNames("*") == (attaches ? ["web.r.0"] : []))
-        #expect(loadText(text).has("FL0050") != attaches)
+        #expect(loadText(text).has("FL0060") != attaches)
     }
 
     /// What is in common of both sides' hostnames, and nothing else.
@@ -195,7 +195,7 @@ private let auth = service("auth", network: 1)
         let result = loadText(text)
         #expect(result.model?.routeNames("a.test") == ["shop.web.0"])
         #expect(result.model?.routeNames("c.test") == ["shop.rpc.0"])
-        #expect(result.has("FL0053", containing: "a.test"))
+        #expect(result.has("FL0063", containing: "a.test"))
     }
 
     @Test func aCoveredMatchIsTold() {
@@ -247,8 +247,8 @@ private let auth = service("auth", network: 1)
         #expect(targets.map { $0.cluster != nil } == [true, false, false, false, false])
         #expect(targets.allSatisfy { $0.missingStatus == 500 })
         #expect(result.has("IST0101", containing: "gone") && result.has("IST0101", containing: "port 9090"))
-        #expect(result.has("FL0051", containing: "ReferenceGrant in away"))
-        #expect(result.has("FL0052", containing: "Bucket of example.com"))
+        #expect(result.has("FL0061", containing: "ReferenceGrant in away"))
+        #expect(result.has("FL0062", containing: "Bucket of example.com"))
         #expect(result.findings.allSatisfy { $0.line > 0 && !$0.suggestion.isEmpty })
     }
 
@@ -267,7 +267,7 @@ private let auth = service("auth", network: 1)
             + API.route("r", "{backendRefs: [{name: far, namespace: away, port: 8080}]}")
         let target = try modelOf(text).host("*", in: "http.80")?.routes[0].targetModels.first
         #expect((target?.cluster != nil) == permits)
-        #expect(loadText(text).has("FL0051") != permits)
+        #expect(loadText(text).has("FL0061") != permits)
     }
 
     @Test(arguments: ["{}", "{backendRefs: []}", "{backendRefs: [{name: auth, port: 8080, weight: 0}]}"])
@@ -275,7 +275,7 @@ private let auth = service("auth", network: 1)
         let result = loadText(API.edge + API.gateway(API.http) + API.route("r", rule) + auth)
         let targets = result.model?.host("*", in: "http.80")?.routes[0].targetModels
         #expect(targets?.map(\.missingStatus) == [500] && targets?[0].cluster == nil)
-        #expect(result.has("FL0054"))
+        #expect(result.has("FL0064"))
     }
 
     // MARK: lanes
@@ -359,7 +359,7 @@ private let auth = service("auth", network: 1)
         #expect(try routes(both(2021)) == ["shop.r.0"])
         #expect(try routes(both(2023)) == ["vs"])
         #expect(
-            loadText(sidecarProxy + auth + both(2021)).has("FL0053", containing: "HTTPRoute shop/r is older"))
+            loadText(sidecarProxy + auth + both(2021)).has("FL0063", containing: "HTTPRoute shop/r is older"))
     }
 
     @Test func aServiceEntryIsAParent() throws {
@@ -411,7 +411,7 @@ private let auth = service("auth", network: 1)
         #expect(servers(model, 443) == ["*.a.test": [], "x.a.test": ["shop.b.0"]])
         #expect(servers(model, 3306) == ["*": ["shop.db.0"]])
         #expect(model.routeNames("*") == [], "no such route is for requests")
-        #expect(result.findings.map(\.code) == ["FL0050"] && result.has("FL0050", containing: "b.test"))
+        #expect(result.findings.map(\.code) == ["FL0060"] && result.has("FL0060", containing: "b.test"))
     }
 
     @Test func onePortSpeaksOneProtocol() throws {
@@ -430,7 +430,7 @@ private let auth = service("auth", network: 1)
             loadText(API.edge + API.gateway(tls) + unnamed).has("FL0006", containing: "hostnames is missing"))
         let parents = "[{group: '', kind: Service, name: auth}]"
         let mesh = API.route("b", hostnames: "[a.test]", parents: parents, kind: "TLSRoute", rule)
-        #expect(loadText(sidecarProxy + auth + mesh).has("FL0050", containing: "TLSRoute on a Service"))
+        #expect(loadText(sidecarProxy + auth + mesh).has("FL0060", containing: "TLSRoute on a Service"))
         let terminated = tls.replacing("{mode: Passthrough}", with: "{certificateRefs: [{name: c}]}")
         #expect(loadText(API.edge + API.gateway(terminated)).has("FL0012", line: 12))
     }
