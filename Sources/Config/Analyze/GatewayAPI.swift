@@ -72,11 +72,6 @@ extension Analysis {
                 from: "Gateway", gateway.meta.namespace, to: "Secret", certificate.name, in: namespace)
             {
                 noteNoGrant("Gateway", gateway.meta, "Secret", name, certificate.line)
-            } else if !documents.others.contains("Secret \(name)") {
-                note(
-                    .warning, Code.referenceNotFound, "the Secret \(name) does not exist", gateway.meta.ref,
-                    line: certificate.line,
-                    suggestion: "the listener is not opened for TLS without its certificate")
             }
         }
     }

@@ -9,7 +9,7 @@ internal import Lanes
 private struct BoundAPIListener {
     enum Transport: Equatable {
         case http
-        /// TLS that is passed on, told apart by server name.
+        /// TLS that ends here, and TLS that is passed on: told apart by server name.
         case tls
         case tcp
     }
@@ -19,6 +19,9 @@ private struct BoundAPIListener {
     var listener: APIGateway.Listener
     var ref: SourceRef
     var transport: Transport
+
+    /// TLS ends here and requests follow.
+    var isTerminated: Bool { listener.protocolName == "HTTPS" }
 }
 
 extension Compiler {
@@ -34,6 +37,7 @@ extension Compiler {
                 switch listener.protocolName {
                 case "HTTP": transport = .http
                 case "TCP": transport = .tcp
+                case "HTTPS": transport = .tls
                 case "TLS" where !listener.isTerminated: transport = .tls
                 default:
                     noteUnopened(listener, ref)
@@ -58,13 +62,11 @@ extension Compiler {
 
     private func noteUnopened(_ listener: APIGateway.Listener, _ ref: SourceRef) {
         let what = listener.protocolName
-        let why =
-            ["HTTPS", "TLS"].contains(what)
-            ? "\(what) with certificateRefs" : "the protocol \(what)"
+        let why = what == "TLS" ? "TLS with mode Terminate" : "the protocol \(what)"
         note(
             .warning, Code.protocolNotSupported,
             "not supported yet: \(why), port \(listener.port) is not opened for \(listener.name)", ref,
-            suggestion: "HTTP, TCP, and TLS with mode Passthrough are")
+            suggestion: "HTTP, HTTPS, TCP, and TLS with mode Passthrough are")
     }
 
     private func noteTaken(_ listener: APIGateway.Listener, _ ref: SourceRef) {
@@ -76,11 +78,15 @@ extension Compiler {
 
     private func open(_ port: UInt16, _ bound: [BoundAPIListener]) {
         let place = IPAddress("0.0.0.0")!.socket(port: port)
+        if bound[0].transport == .tls {
+            openTLS(place, bound)
+            return
+        }
         let isHTTP = bound[0].transport == .http
         if let known = model.listeners.first(where: { $0.address == place }) {
             // Istio's Gateways share plain HTTP ports with these, and no others.
-            if isHTTP, known.connections == nil, let table = known.tables.first {
-                addHosts(to: table.routeTable, bound, port)
+            if isHTTP, known.connections == nil, known.tls == nil, let table = known.tables.first {
+                addHosts(to: table.routeTable, bound, among: bound, port)
             } else {
                 for one in bound { noteTaken(one.listener, one.ref) }
             }
@@ -90,7 +96,7 @@ extension Compiler {
             name: "gateway/\(port)", role: .edge, address: place, tables: [], source: bound[0].ref)
         if isHTTP {
             let table = add(RouteTableModel(name: "http.\(port)"))
-            addHosts(to: table, bound, port)
+            addHosts(to: table, bound, among: bound, port)
             listener.tables = [PortTable(port: 0, routeTable: table)]
         } else {
             listener.connections = relays(bound, port)
@@ -98,12 +104,77 @@ extension Compiler {
         model.listeners.append(listener)
     }
 
+    /// HTTPS listeners have a route table each, which the client chooses by server name.
+    private func openTLS(_ place: SocketAddress, _ bound: [BoundAPIListener]) {
+        if model.listeners.contains(where: { $0.address == place }) {
+            for one in bound { noteTaken(one.listener, one.ref) }
+            return
+        }
+        var tls = ListenerTLSModel()
+        var taken: Set<String> = []
+        for one in bound where one.isTerminated {
+            let gateway = registry.attachments.gateways[one.gateway]
+            let name = "\(gateway.meta.resource) \(one.listener.name)"
+            guard taken.insert(one.listener.domain).inserted else {
+                noteTaken(one.listener, one.ref)
+                continue
+            }
+            guard let fields = certificates(one, gateway),
+                let context = serverContext(fields, name: name, ref: one.ref)
+            else { continue }
+            let meta = gateway.meta
+            let table = add(
+                RouteTableModel(
+                    name: "https.\(place.port).\(one.listener.name).\(meta.name).\(meta.namespace)"))
+            addHosts(to: table, [one], among: bound.filter(\.isTerminated), place.port)
+            tls.servers.append(
+                TLSServerModel(
+                    name: name, hosts: [one.listener.domain], mode: fields.mode.rawValue, routeTable: table,
+                    context: context, source: one.ref))
+        }
+        var listener = ListenerModel(
+            name: "gateway/\(place.port)", role: .edge, address: place,
+            tables: tls.servers.prefix(1).map { PortTable(port: 0, routeTable: $0.routeTable) },
+            source: bound[0].ref)
+        let passing = bound.filter { !$0.isTerminated }
+        if !passing.isEmpty {
+            var connections = relays(passing, place.port)
+            connections.servers += tls.servers.map { server in
+                ConnectionsModel.Server(names: server.hosts, action: .terminate, source: server.source)
+            }
+            listener.connections = connections
+        } else if tls.servers.isEmpty {
+            return
+        }
+        if !tls.servers.isEmpty { listener.tls = tls }
+        model.listeners.append(listener)
+    }
+
+    /// What the Secrets of a listener are to its context; nil: none may be used.
+    private func certificates(_ bound: BoundAPIListener, _ gateway: APIGateway) -> ServerTLSFields? {
+        let names = bound.listener.certificates.compactMap { certificate -> Located<String>? in
+            guard let namespace = certificate.namespace,
+                registry.attachments.mayRefer(
+                    from: "Gateway", gateway.meta.namespace, to: "Secret", certificate.name, in: namespace)
+            else { return nil }
+            return Located("\(namespace)/\(certificate.name)", line: certificate.line)
+        }
+        if !names.isEmpty { return ServerTLSFields(secrets: names, line: bound.listener.line) }
+        note(
+            .error, Code.referenceNotFound,
+            "no certificate: port \(bound.listener.port) is not opened for \(bound.listener.name)", bound.ref,
+            suggestion: "name a Secret in tls.certificateRefs")
+        return nil
+    }
+
     /// The routes of each hostname, in the order in which hostnames came; those of listeners are there even
-    /// without a route, for broader listeners must not answer for them. The most specific listener of a
-    /// Gateway alone counts for a host (listener isolation).
-    private func routesByDomain(_ bound: [BoundAPIListener]) -> [(domain: String, routes: [Int])] {
+    /// without a route, for broader listeners must not answer for them. Of all listeners of a Gateway the
+    /// most specific alone counts for a host (listener isolation).
+    private func routesByDomain(
+        _ bound: [BoundAPIListener], among all: [BoundAPIListener]
+    ) -> [(domain: String, routes: [Int])] {
         var owners: [Int: HostIndex<Int>] = [:]
-        for one in bound { owners[one.gateway, default: HostIndex()][one.listener.domain] = one.position }
+        for one in all { owners[one.gateway, default: HostIndex()][one.listener.domain] = one.position }
         var domains: [String] = []
         var routes: [String: Set<Int>] = [:]
         for one in bound {
@@ -123,12 +194,14 @@ extension Compiler {
     }
 
     /// Adds the virtual hosts of listeners to a table, behind the routes that a host has there already.
-    private func addHosts(to table: Int, _ bound: [BoundAPIListener], _ port: UInt16) {
+    private func addHosts(
+        to table: Int, _ bound: [BoundAPIListener], among all: [BoundAPIListener], _ port: UInt16
+    ) {
         var position: [String: Int] = [:]
         for (index, host) in model.routeTables[table].virtualHosts.enumerated() {
             for domain in host.domains { position[domain] = index }
         }
-        for (domain, routes) in routesByDomain(bound) {
+        for (domain, routes) in routesByDomain(bound, among: all) {
             let ordered = orderedRoutes(routes, port: port)
             if let index = position[domain] {
                 model.routeTables[table].virtualHosts[index].routes += ordered
@@ -142,7 +215,7 @@ extension Compiler {
     /// TLSRoutes by server name, or the one TCPRoute of a port: of several the oldest counts.
     private func relays(_ bound: [BoundAPIListener], _ port: UInt16) -> ConnectionsModel {
         var relays = ConnectionsModel(isTLS: bound[0].transport == .tls)
-        for (domain, routes) in routesByDomain(bound) {
+        for (domain, routes) in routesByDomain(bound, among: bound) {
             let route = routes.lazy.compactMap { self.relayRoute($0, port: port) }.first
             relays.servers.append(
                 ConnectionsModel.Server(

@@ -35,6 +35,8 @@ struct ServerTLSFields: Sendable {
     /// Its connections end here, in TLS.
     var isTerminated: Bool { mode != .passthrough && mode != .autoPassthrough }
 
+    init() {}
+
     init(_ fields: Fields) {
         line = fields.line
         httpsRedirect = fields.bool("httpsRedirect") ?? false
