@@ -62,6 +62,10 @@ extension Worker {
             useInput(slot, waiting.bytes, waiting.count)
             buffers.release(&waiting)
             if own.pointee.generation == 0 { return }
+            if own.pointee.flags.contains(.session) {
+                readSession(slot)
+                return
+            }
         }
         if own.pointee.flags.contains(.mayRead) { readDownstream(slot) }
     }
@@ -123,6 +127,11 @@ extension Worker {
                     useInput(slot, bytes, count)
                 }
                 if own.pointee.generation != generation { return }
+                // It turned out to speak HTTP/2; what else is there, its end included, is the session's.
+                if own.pointee.flags.contains(.session) {
+                    readSession(slot)
+                    return
+                }
             case .wouldBlock:
                 own.pointee.flags.remove(.mayRead)
             case .end:

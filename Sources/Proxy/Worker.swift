@@ -329,6 +329,7 @@ struct Worker: ~Copyable {
     /// Closes the socket and frees the slot; the caller has settled the exchange.
     mutating func release(_ slot: UInt32) {
         let own = connection(slot)
+        precondition(own.pointee.generation != 0, "a slot is released once")
         setDeadline(slot, 0)
         wheel.remove(slot) { [base = connections.at(0)] in Self.link(base, $0) }
         if own.pointee.transport == .stream { releaseStream(own) }
