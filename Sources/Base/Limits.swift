@@ -53,6 +53,11 @@ public enum Limits {
     /// Shared by all connections of a worker: what one recv(2) can take. Large bodies pass through it;
     /// hot-path measurements put the best size between 64 and 256 KiB.
     public static let readBytes = 131_072
+    /// Bytes that go from socket to socket inside the kernel in one step; what the second does not take is
+    /// kept as pending bytes.
+    public static let spliceBytes = 262_144
+    /// A step that moved less is not worth more than copying: so is the next, until a read is full again.
+    public static let spliceLeastBytes = 32_768
     /// What a connection may hold that its socket would not take yet; the other side is not read meanwhile.
     public static let pendingBytes = 262_144
     /// recv(2) calls for one connection before the others have their turn.

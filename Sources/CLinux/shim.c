@@ -1,5 +1,6 @@
 // What needs _GNU_SOURCE, which the header must not define (see accept4 there).
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <link.h>
 #include <sched.h>
 #include <sys/random.h>
@@ -41,6 +42,12 @@ static int fl_drop_pages_of(struct dl_phdr_info *object, size_t size, void *unus
 }
 
 void fl_drop_code_pages(void) { dl_iterate_phdr(fl_drop_pages_of, 0); }
+
+ssize_t fl_splice(int from, int to, size_t count) {
+    return splice(from, NULL, to, NULL, count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
+void fl_pipe_size(int pipe, int bytes) { fcntl(pipe, F_SETPIPE_SZ, bytes); }
 
 const uint8_t fl_token_lower[256] = {
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,

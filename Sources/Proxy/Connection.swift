@@ -42,6 +42,8 @@ struct ConnectionFlags: OptionSet, BitwiseCopyable {
     static let partialHead = ConnectionFlags(rawValue: 1 << 13)
     /// Upstream: for one exchange alone; not kept for others.
     static let single = ConnectionFlags(rawValue: 1 << 14)
+    /// More comes at a time than a read takes: worth moving inside the kernel (see Splicing).
+    static let bulk = ConnectionFlags(rawValue: 1 << 15)
     /// It speaks HTTP/2: `session` is there.
     static let session = ConnectionFlags(rawValue: 1 << 16)
     /// HTTP/2: the first GOAWAY of a graceful end was sent; the second.

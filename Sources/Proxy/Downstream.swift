@@ -102,6 +102,11 @@ extension Worker {
                 return
             }
             reads &+= 1
+            if own.pointee.flags.contains(.bulk) {
+                let step = passRequest(slot)
+                if step == .again { continue }
+                if step == .stop { return }
+            }
             let buffered = own.pointee.exchange == noSlot && !own.pointee.input.isEmpty
             let bytes: UnsafeMutablePointer<UInt8>
             let room: Int
@@ -117,6 +122,8 @@ extension Worker {
             case .bytes(let count):
                 if count < room, own.pointee.flags.isDisjoint(with: .readOn) {
                     own.pointee.flags.remove(.mayRead)
+                } else if count == Limits.readBytes {
+                    own.pointee.flags.insert(.bulk)
                 }
                 meter.add(.downstreamReadBytes, UInt64(count))
                 if own.pointee.flags.contains(.lingering) { continue }
@@ -276,7 +283,7 @@ extension Worker {
     }
 
     /// The client sent all it will.
-    private mutating func downstreamEnded(_ slot: UInt32) {
+    mutating func downstreamEnded(_ slot: UInt32) {
         let own = connection(slot)
         if own.pointee.flags.contains(.lingering) {
             dropDownstream(slot)

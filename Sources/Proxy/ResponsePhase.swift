@@ -26,6 +26,11 @@ extension Worker {
                 return
             }
             reads &+= 1
+            if own.pointee.flags.contains(.bulk) {
+                let step = passResponse(slot)
+                if step == .again { continue }
+                if step == .stop { return }
+            }
             let buffered = !own.pointee.input.isEmpty
             let bytes: UnsafeMutablePointer<UInt8>
             let room: Int
@@ -44,6 +49,8 @@ extension Worker {
                     !own.pointee.flags.contains(.writeFailed)
                 {
                     own.pointee.flags.remove(.mayRead)
+                } else if count == Limits.readBytes {
+                    own.pointee.flags.insert(.bulk)
                 }
                 meter.add(.upstreamReadBytes, UInt64(count))
                 if buffered {
@@ -59,18 +66,14 @@ extension Worker {
                 if own.pointee.generation != generation { return }
             case .wouldBlock:
                 own.pointee.flags.remove(.mayRead)
-                if own.pointee.flags.contains(.writeFailed) {
-                    upstreamFailed(number, true)
-                    return
-                }
+                if own.pointee.flags.contains(.writeFailed) { return upstreamFailed(number, true) }
             case .end:
                 own.pointee.flags.remove(.mayRead)
                 own.pointee.flags.insert(.ended)
                 upstreamEnded(number)
                 return
             case .failed:
-                upstreamBroken(slot)
-                return
+                return upstreamReadFailed(slot)
             }
         }
     }
@@ -86,7 +89,7 @@ extension Worker {
     }
 
     /// Reading failed.
-    private mutating func upstreamBroken(_ slot: UInt32) {
+    mutating func upstreamReadFailed(_ slot: UInt32) {
         let own = connection(slot)
         let number = own.pointee.exchange
         let x = exchange(number)
@@ -438,7 +441,7 @@ extension Worker {
     }
 
     /// The upstream closed: the end of a body that has no other, or too early.
-    private mutating func upstreamEnded(_ number: UInt32) {
+    mutating func upstreamEnded(_ number: UInt32) {
         let x = exchange(number)
         if x.pointee.step == .tunnel {
             tunnelEnded(from: x.pointee.upstream)

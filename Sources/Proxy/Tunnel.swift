@@ -119,7 +119,7 @@ extension Worker {
         if !send(other, bytes, count) { closeDownstream(x.pointee.downstream) }
     }
 
-    private mutating func countTunnel(_ number: UInt32, fromClient: Bool, _ count: Int) {
+    mutating func countTunnel(_ number: UInt32, fromClient: Bool, _ count: Int) {
         let x = exchange(number)
         if fromClient {
             x.pointee.requestBodyBytes += UInt64(count)

@@ -78,6 +78,9 @@ struct Worker: ~Copyable {
     var compressors = Compressors()
     let rules = FieldRules()
 
+    /// Made when the first bulk comes; nil also where the system refused it.
+    var splicePipe: SplicePipe?
+    var splicePipeRefused = false
     /// Everything read lands here first; room in front and behind for a chunk's framing.
     let readSpace: UnsafeMutablePointer<UInt8>
     /// The same for HTTP/2 sessions: acting on their bytes reads streams into `readSpace`.

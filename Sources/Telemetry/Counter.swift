@@ -47,6 +47,8 @@ public enum Counter: Int, CaseIterable, Sendable {
     case requestOverload
 
     case downstreamReadBytes, downstreamWrittenBytes, upstreamReadBytes, upstreamWrittenBytes
+    /// Of the bytes read, those that passed inside the kernel.
+    case splicedBytes
 
     case tunnelsOpened, tunnelsClosed
 

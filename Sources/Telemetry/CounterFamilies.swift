@@ -78,6 +78,9 @@ struct CounterFamily: Sendable {
                 "upstream_read": .upstreamReadBytes, "upstream_written": .upstreamWrittenBytes,
             ]),
         counter(
+            "fairlead_spliced_bytes_total", "Bytes that went from socket to socket inside the kernel.",
+            .splicedBytes),
+        counter(
             "fairlead_tunnels_total", "Connections relayed: CONNECT, upgrades, TCP and TLS routes.",
             .tunnelsOpened),
         gauge("fairlead_tunnels_active", "Tunnels now open.", .tunnelsOpened, minus: .tunnelsClosed),

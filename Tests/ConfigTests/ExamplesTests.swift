@@ -28,6 +28,16 @@ private func rows(_ file: String) throws -> [[String]] {
     #expect(api.stableAddresses == ["10.1.0.2:8080"] && api.laneAddresses(0) == ["10.1.0.3:8080"])
 }
 
+@Test func theConnectionsExample() throws {
+    let result = load(paths: ["\(root)/config/connections"])
+    #expect(result.findings.map(\.text) == [])
+    let listeners = try #require(result.model).listeners
+    #expect(listeners.map { $0.address.port } == [443, 5_432])
+    #expect(listeners.map(\.takesProxyHeader) == [true, false])
+    #expect(listeners.map { $0.connections?.servers.count } == [1, 1])
+    #expect(result.model?.cluster("outbound|443|v2|bank.shop.svc.cluster.local")?.proxyHeaderVersion == 2)
+}
+
 @Test func theSidecarExample() throws {
     let options = LoadOptions(proxy: "shop/api")
     let result = load(paths: ["\(root)/config/edge", "\(root)/config/sidecar"], options: options)

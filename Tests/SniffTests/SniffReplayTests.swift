@@ -20,6 +20,6 @@ import Testing
         #expect(count >= 6)
     }
 
-    @Test func clientHellos() throws { try replay("ClientHello", ClientHelloInvariants.violation) }
-    @Test func proxyHeaders() throws { try replay("ProxyHeader", ProxyHeaderInvariants.violation) }
+    @Test func clientHellos() throws { try replay("ClientHello") { ClientHelloInvariants.violation($0) } }
+    @Test func proxyHeaders() throws { try replay("ProxyHeader") { ProxyHeaderInvariants.violation($0) } }
 }

@@ -291,6 +291,13 @@ int fl_pipe(int ends[2]);
 int fl_spawn(char *const arguments[], char *const environment[], int input, int output, int error,
              int death_signal);
 
+// MARK: splice
+
+/// splice(2) of at most `count` bytes; one of both is a pipe. Never waits.
+ssize_t fl_splice(int from, int to, size_t count);
+/// Asks for room in a pipe; it stays as it is where that is refused.
+void fl_pipe_size(int pipe, int bytes);
+
 // MARK: scanning
 
 typedef uint8_t fl_bytes16 __attribute__((vector_size(16)));

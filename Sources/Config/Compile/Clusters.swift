@@ -55,12 +55,26 @@ extension Compiler {
         }
         setProtocol(&cluster, servicePort, rule?.settings(subset: wanted, port: port).http)
         cluster.proxyHeaderVersion = rule?.proxyHeaderVersion(subset: wanted) ?? 0
+        if cluster.proxyHeaderVersion != 0 { settleProxyHeader(&cluster, service) }
         let all = service.endpoints[port] ?? []
         cluster.endpoints = wanted.map { wanted in all.filter { $0.labels.contains(wanted.labels) } } ?? all
         divide(&cluster, service, servicePort)
         model.clusters.append(cluster)
         clusterByName[name] = model.clusters.count - 1
         return model.clusters.count - 1
+    }
+
+    /// A connection that begins with a PROXY header is one client's alone: it carries no streams of several.
+    private func settleProxyHeader(_ cluster: inout ClusterModel, _ service: Service) {
+        guard cluster.upstreamProtocol == .http2 else {
+            cluster.upstreamProtocol = .http1
+            return
+        }
+        cluster.proxyHeaderVersion = 0
+        note(
+            .warning, Code.fieldNotSupported,
+            "not supported yet: proxyProtocol to port \(cluster.port) of \(service.host), which speaks "
+                + "HTTP/2: no header is sent", service.meta.ref)
     }
 
     /// By the port's protocol and what a DestinationRule makes of it (istio-semantics.md 14).

@@ -7,6 +7,6 @@ private var arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = Com
 
 LLVMFuzzerRunDriver(&count, &arguments) { data, count in
     let bytes = Array(UnsafeBufferPointer(start: data, count: count))
-    if let wrong = ProxyHeaderInvariants.violation(bytes) { fatalError(wrong) }
+    if let wrong = ProxyHeaderInvariants.violation(bytes, cuts: 16) { fatalError(wrong) }
     return 0
 }
