@@ -36,7 +36,7 @@ public struct ByteView: BitwiseCopyable {
     /// The same bytes, compared as they are.
     @inlinable
     public func equals(_ other: ByteView) -> Bool {
-        count == other.count && memcmp(start, other.start, count) == 0
+        count == other.count && fl_same(start, other.start, count) != 0
     }
 
     /// Equal but for the case of ASCII letters.
@@ -53,7 +53,7 @@ public struct ByteView: BitwiseCopyable {
 
     @inlinable
     public func hasPrefix(_ prefix: ByteView) -> Bool {
-        count >= prefix.count && memcmp(start, prefix.start, prefix.count) == 0
+        count >= prefix.count && fl_same(start, prefix.start, prefix.count) != 0
     }
 
     /// Index of the first `byte` at or after `from`; nil if there is none.

@@ -1,18 +1,18 @@
 // What single field lines mean for framing and connection, noted while a head is read (RFC 9112 6, 9.3;
 // RFC 9110 7.6.1; istio-semantics.md 22.3). Ambiguity is refused here, before anything acts on it.
 internal import Base
+internal import CLinux
 
 public enum ConnectionRules {
     /// Names in one `connection` field before it is refused, as Envoy does.
     private static let connectionNamesMax = 10
+    private static var keepAlive: ByteView { "keep-alive" }
 
-    /// Notes one line whose id is at most `HeaderID.expect`; an error refuses the head.
+    /// Notes one line whose id is from `connection` to `expect`; an error refuses the head.
     public static func note(
         _ field: UnsafeMutablePointer<HeaderField>, _ fields: inout ConnectionFields
     ) -> HeadError? {
         switch HeaderID(rawValue: field.pointee.id) {
-        case .host:
-            fields.hostCount = fields.hostCount == .max ? .max : fields.hostCount + 1
         case .contentLength:
             return noteContentLength(field, &fields)
         case .transferEncoding:
@@ -44,7 +44,8 @@ public enum ConnectionRules {
         while index < text.count {
             let digit = text[index] &- 0x30
             if digit > 9 { return .badContentLength }
-            if value > (UInt64(Int64.max) - UInt64(digit)) / 10 { return .contentLengthTooLarge }
+            // Eighteen digits cannot be too many.
+            if index >= 18, value > (UInt64(Int64.max) - UInt64(digit)) / 10 { return .contentLengthTooLarge }
             value = value &* 10 &+ UInt64(digit)
             index &+= 1
         }
@@ -70,7 +71,11 @@ public enum ConnectionRules {
     }
 
     private static func noteConnection(_ value: ByteView, _ fields: inout ConnectionFields) -> HeadError? {
-        // The two values nearly every client sends.
+        // The two values nearly everybody sends, most often in lower case.
+        if value.count == 10, fl_equal(value.start, keepAlive.start, 10) != 0 {
+            fields.hasKeepAlive = true
+            return nil
+        }
         if value.count == 10, value.equalsIgnoringCase("keep-alive") {
             fields.hasKeepAlive = true
             return nil
@@ -114,19 +119,39 @@ public enum ConnectionRules {
     /// writes the head adds its own framing and, for an upgrade, the two fields again.
     public static func removeHopByHop(_ headers: inout HeaderList, _ fields: ConnectionFields) {
         if fields.namesFields { removeNamed(&headers) }
-        var index = 0
-        while index < headers.count {
-            let field = headers.fields + index
-            let id = field.pointee.id
-            index &+= 1
-            if id == 0 || id > HeaderID.trailer.rawValue { continue }
-            switch HeaderID(rawValue: id) {
-            case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade, .trailer:
-                field.pointee.dropped = true
-            case .te:
+        let there = headers.present.intersection(hopByHop)
+        if there.isEmpty { return }
+        // What most responses have, and nothing else of it.
+        if there.low == 1 << UInt64(HeaderID.connection.rawValue) {
+            headers.remove(.connection)
+        } else {
+            removeThose(&headers, there)
+        }
+    }
+
+    /// `connection`, `te`, `upgrade`, `keep-alive`, `proxy-connection`, `transfer-encoding`, `trailer`.
+    @inlinable
+    static var hopByHop: HeaderIDSet {
+        HeaderIDSet(
+            low: 1 << UInt64(HeaderID.connection.rawValue) | 1 << UInt64(HeaderID.te.rawValue)
+                | 1 << UInt64(HeaderID.upgrade.rawValue) | 1 << UInt64(HeaderID.keepAlive.rawValue)
+                | 1 << UInt64(HeaderID.proxyConnection.rawValue)
+                | 1 << UInt64(HeaderID.transferEncoding.rawValue)
+                | 1 << UInt64(HeaderID.trailer.rawValue), high: 0)
+    }
+
+    @usableFromInline
+    static func removeThose(_ headers: inout HeaderList, _ ids: HeaderIDSet) {
+        var rest = ids
+        while let id = rest.popFirst() {
+            if id != HeaderID.te.rawValue {
+                _ = headers.remove(id: id)
+                continue
+            }
+            var from = 0
+            while let field = headers.find(.te, from: from) {
+                from = headers.index(of: field) &+ 1
                 if !field.pointee.value.equalsIgnoringCase("trailers") { field.pointee.dropped = true }
-            default:
-                break
             }
         }
     }

@@ -111,6 +111,7 @@ public struct ConnectionFields: BitwiseCopyable {
     public var upgradesToWebSocket = false
     public var upgradesToH2C = false
     public var expectsContinue = false
+    /// 0, 1, or 2 for more than one.
     public var hostCount: UInt8 = 0
     /// Legal but worth counting; `isOdd` if any of the others is set.
     public var isOdd = false
@@ -132,6 +133,8 @@ public struct RequestHead: BitwiseCopyable {
     /// OPTIONS in absolute form without path or query: `*` for the server that it ends at (RFC 9112 3.2.4).
     /// Routes see `/`.
     public var asksWholeServer = false
+    /// `request.path` is known to need no normalisation, whatever the mode; false says nothing.
+    public var pathIsPlain = false
     public var framing = BodyFraming.none
     public var connection = ConnectionFields()
 

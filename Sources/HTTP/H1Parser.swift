@@ -10,6 +10,8 @@ public enum H1Parser {
     private static let blankLinesBefore = 4
     /// `HTTP/1.1` as a little-endian number.
     private static let http11: UInt64 = 0x312E_312F_5054_5448
+    /// `GET ` likewise.
+    private static let get: UInt32 = 0x2054_4547
 
     /// Whether a head that was incomplete before can be whole now: looks for the blank line only in what is
     /// new, so that a head sent byte by byte costs no quadratic time. `scanned` is where the last look ended
@@ -46,6 +48,53 @@ public enum H1Parser {
         head = RequestHead()
         headers.reset()
         var at = bytes
+        if at < end, at[0] == 0x0D {
+            if let other = skipBlankLines(&at, end, &head.connection) { return other }
+        }
+        // Method.
+        let methodStart = at
+        if end - at >= 4, fl_load32(at) == get {
+            head.method = .get
+            at += 3
+        } else {
+            if let other = readMethod(&at, end) { return other }
+            head.method = MethodKind(ByteView(methodStart, at - methodStart))
+        }
+        head.request.method = ByteView(methodStart, at - methodStart)
+        at += 1
+        // Target.
+        let targetStart = at
+        var marks = fl_target()
+        at += Int(fl_read_target(at, end, &marks))
+        if at - targetStart > Limits.targetBytes { return .refused(.targetTooLong) }
+        if at == end { return .needMore }
+        if at[0] != 0x20 || at == targetStart {
+            return .refused(at[0] == 0x0A ? .bareLineFeed : .badRequestLine)
+        }
+        head.request.target = ByteView(targetStart, at - targetStart)
+        at += 1
+        // "HTTP/1.1" and CRLF in two loads, as nearly always.
+        if end - at >= 10, fl_load64(at) == http11, at[8] == 0x0D, at[9] == 0x0A {
+            head.minorVersion = 1
+        } else {
+            switch readVersion(at, end) {
+            case .needMore: return .needMore
+            case .refused(let why): return .refused(why)
+            case .complete(let minor): head.minorVersion = UInt8(truncatingIfNeeded: minor)
+            }
+        }
+        at += 10
+        let fields = readFields(at, end, bytes, &headers, &head.connection, maxFields: maxFields)
+        guard case .complete = fields else { return fields }
+        if let why = RequestRules.frame(&head, marks) { return .refused(why) }
+        return fields
+    }
+
+    /// Moves over what a sloppy client left before its request line; a result ends the reading.
+    private static func skipBlankLines(
+        _ at: inout UnsafeMutablePointer<UInt8>, _ end: UnsafeMutablePointer<UInt8>,
+        _ connection: inout ConnectionFields
+    ) -> HeadResult? {
         var blanks = 0
         while at < end, at[0] == 0x0D {
             if at + 1 == end { return .needMore }
@@ -54,38 +103,23 @@ public enum H1Parser {
             at += 2
         }
         if blanks > 0 {
-            head.connection.isOdd = true
-            head.connection.blankLines = UInt8(truncatingIfNeeded: blanks)
+            connection.isOdd = true
+            connection.blankLines = UInt8(truncatingIfNeeded: blanks)
         }
-        // Method.
-        let methodStart = at
+        return nil
+    }
+
+    /// Moves to the blank behind the method; a result ends the reading.
+    private static func readMethod(
+        _ at: inout UnsafeMutablePointer<UInt8>, _ end: UnsafeMutablePointer<UInt8>
+    ) -> HeadResult? {
+        let start = at
         while at < end, fl_is_token(at[0]) != 0 { at += 1 }
-        if at - methodStart > Limits.methodBytes { return .refused(.badRequestLine) }
+        if at - start > Limits.methodBytes { return .refused(.badRequestLine) }
         if at == end { return .needMore }
         if at[0] == 0x0A { return .refused(.bareLineFeed) }
-        if at[0] != 0x20 || at == methodStart { return .refused(.badRequestLine) }
-        head.request.method = ByteView(methodStart, at - methodStart)
-        head.method = MethodKind(head.request.method)
-        at += 1
-        // Target.
-        let targetStart = at
-        while at < end, at[0] > 0x20, at[0] != 0x7F { at += 1 }
-        if at - targetStart > Limits.targetBytes { return .refused(.targetTooLong) }
-        if at == end { return .needMore }
-        if at[0] == 0x0A { return .refused(.bareLineFeed) }
-        if at[0] != 0x20 || at == targetStart { return .refused(.badRequestLine) }
-        head.request.target = ByteView(targetStart, at - targetStart)
-        at += 1
-        switch readVersion(at, end) {
-        case .needMore: return .needMore
-        case .refused(let why): return .refused(why)
-        case .complete(let minor): head.minorVersion = UInt8(truncatingIfNeeded: minor)
-        }
-        at += 10
-        let fields = readFields(at, end, bytes, &headers, &head.connection, maxFields: maxFields)
-        guard case .complete = fields else { return fields }
-        if let why = RequestRules.frame(&head) { return .refused(why) }
-        return fields
+        if at[0] != 0x20 || at == start { return .refused(.badRequestLine) }
+        return nil
     }
 
     /// `HTTP/1.x` CRLF at `at`; complete carries the minor version.
@@ -93,8 +127,6 @@ public enum H1Parser {
         _ at: UnsafeMutablePointer<UInt8>, _ end: UnsafeMutablePointer<UInt8>
     ) -> HeadResult {
         let prefix: StaticString = "HTTP/"
-        // "HTTP/1.1" and CRLF in two loads, as nearly always.
-        if end - at >= 10, fl_load64(at) == http11, at[8] == 0x0D, at[9] == 0x0A { return .complete(1) }
         var index = 0
         while index < 10 {
             if at + index == end { return .needMore }
@@ -175,55 +207,31 @@ public enum H1Parser {
         _ base: UnsafeMutablePointer<UInt8>, _ headers: inout HeaderList,
         _ connection: inout ConnectionFields, maxFields: Int
     ) -> HeadResult {
-        var at = start
-        let table = HeaderNames.table
         let fields = headers.fields
-        var count = 0
-        var present: (UInt64, UInt64) = (0, 0)
+        var reader = fl_head_reader(
+            at: start, end: end, names: HeaderNames.ids,
+            fields: UnsafeMutableRawPointer(fields).assumingMemoryBound(to: fl_field.self), count: 0,
+            most: UInt32(truncatingIfNeeded: min(maxFields, Limits.headFields)),
+            first_told: UInt32(HeaderID.connection.rawValue),
+            told: UInt32(HeaderID.expect.rawValue - HeaderID.connection.rawValue + 1), marks: headers.marks)
         while true {
-            if at == end { break }
-            if at[0] == 0x0D {
-                if at + 1 == end { break }
-                if at[1] != 0x0A { return .refused(.badFieldLine) }
-                headers.count = count
-                headers.present = present
-                return .complete(at + 2 - base)
+            switch Int(fl_read_lines(&reader)) {
+            case FL_HEAD_LINE:
+                let line = fields + Int(reader.count &- 1)
+                if let why = ConnectionRules.note(line, &connection) { return .refused(why) }
+            case FL_HEAD_END:
+                headers.count = Int(reader.count)
+                headers.marks = reader.marks
+                connection.hostCount =
+                    headers.mayHave(HeaderID.host.rawValue)
+                    ? headers.isRepeated(HeaderID.host.rawValue) ? 2 : 1 : 0
+                return .complete(reader.at - base)
+            case FL_HEAD_MORE: return .needMore
+            case FL_HEAD_BARE_LINE_FEED: return .refused(.bareLineFeed)
+            case FL_HEAD_TOO_MANY: return .refused(.tooManyFields)
+            case FL_HEAD_NAME_TOO_LONG: return .refused(.headTooLarge)
+            default: return .refused(.badFieldLine)
             }
-            // The name touches its colon; a line that begins with a blank would be folding (RFC 9112 5.2).
-            guard let colon = fl_lower_token(at, end) else { break }
-            if colon == end { break }
-            if colon[0] != 0x3A || colon == at {
-                return .refused(colon[0] == 0x0A ? .bareLineFeed : .badFieldLine)
-            }
-            guard let stop = fl_scan_field_value(colon + 1, end) else { break }
-            if stop == end { break }
-            if stop[0] != 0x0D { return .refused(stop[0] == 0x0A ? .bareLineFeed : .badFieldLine) }
-            if stop + 1 == end { break }
-            if stop[1] != 0x0A { return .refused(.badFieldLine) }
-            if count == maxFields || count == Limits.headFields { return .refused(.tooManyFields) }
-            var valueStart = UnsafePointer(colon) + 1
-            var valueEnd = stop
-            while valueStart < valueEnd, valueStart[0] == 0x20 || valueStart[0] == 0x09 { valueStart += 1 }
-            while valueEnd > valueStart, valueEnd[-1] == 0x20 || valueEnd[-1] == 0x09 { valueEnd -= 1 }
-            let nameLength = colon - at
-            if nameLength > Int(UInt16.max) { return .refused(.headTooLarge) }
-            let id = HeaderNames.lookup(at, nameLength, table)
-            (fields + count).initialize(
-                to: HeaderField(
-                    line: UnsafePointer(at),
-                    lineLength: UInt32(truncatingIfNeeded: stop + 2 - UnsafePointer(at)),
-                    nameLength: UInt16(truncatingIfNeeded: nameLength),
-                    valueOffset: UInt32(truncatingIfNeeded: valueStart - UnsafePointer(at)),
-                    valueLength: UInt32(truncatingIfNeeded: valueEnd - valueStart), id: id))
-            if id < 64 { present.0 |= 1 << UInt64(id) } else { present.1 |= 1 << UInt64(id & 63) }
-            if id != 0, id <= HeaderID.expect.rawValue,
-                let why = ConnectionRules.note(fields + count, &connection)
-            {
-                return .refused(why)
-            }
-            count &+= 1
-            at = UnsafeMutablePointer(mutating: stop) + 2
         }
-        return .needMore
     }
 }

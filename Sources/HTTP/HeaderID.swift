@@ -3,6 +3,7 @@
 internal import Base
 
 /// A known field name.
+@frozen
 public enum HeaderID: UInt8, CaseIterable, Sendable {
     case other = 0
     case host, connection, contentLength, transferEncoding, te, upgrade, keepAlive, proxyConnection, trailer
@@ -95,5 +96,55 @@ public enum HeaderID: UInt8, CaseIterable, Sendable {
         case .grpcTimeout: "grpc-timeout"
         case .grpcStatus: "grpc-status"
         }
+    }
+}
+
+/// A set of known names.
+@frozen
+public struct HeaderIDSet: BitwiseCopyable, Sendable {
+    public var low: UInt64
+    public var high: UInt64
+
+    @inlinable
+    public init(low: UInt64, high: UInt64) {
+        self.low = low
+        self.high = high
+    }
+
+    public init(_ ids: HeaderID...) {
+        self.init(low: 0, high: 0)
+        for id in ids { insert(id) }
+    }
+
+    @inlinable public var isEmpty: Bool { low | high == 0 }
+
+    public mutating func insert(_ id: HeaderID) {
+        if id.rawValue < 64 { low |= 1 << UInt64(id.rawValue) } else { high |= 1 << UInt64(id.rawValue - 64) }
+    }
+
+    @inlinable
+    public func contains(_ id: HeaderID) -> Bool {
+        (id.rawValue < 64 ? low &>> UInt64(id.rawValue) : high &>> UInt64(id.rawValue)) & 1 != 0
+    }
+
+    @inlinable
+    public func intersection(_ other: HeaderIDSet) -> HeaderIDSet {
+        HeaderIDSet(low: low & other.low, high: high & other.high)
+    }
+
+    /// Takes the smallest number out.
+    @inlinable
+    public mutating func popFirst() -> UInt8? {
+        if low != 0 {
+            let bit = low.trailingZeroBitCount
+            low &= low &- 1
+            return UInt8(truncatingIfNeeded: bit)
+        }
+        if high != 0 {
+            let bit = high.trailingZeroBitCount
+            high &= high &- 1
+            return UInt8(truncatingIfNeeded: bit &+ 64)
+        }
+        return nil
     }
 }

@@ -63,18 +63,18 @@ public struct HeaderName: BitwiseCopyable {
 /// allocated once. Nothing here allocates.
 public struct HeaderList {
     public let fields: UnsafeMutablePointer<HeaderField>
-    public private(set) var capacity: Int
+    public let capacity: Int
     public var count = 0
-    private let editBytes: UnsafeMutablePointer<UInt8>
-    private var editUsed = 0
+    @usableFromInline let editBytes: UnsafeMutablePointer<UInt8>
+    @usableFromInline var editUsed = 0
     /// Bytes of lines that somebody else owns.
-    private var lentBytes = 0
-    /// Bit n: a line with `HeaderID` n was there, dropped or not. Most look-ups are for fields that most
-    /// heads do not have, and end here.
-    var present: (UInt64, UInt64) = (0, 0)
-    private let editCapacity: Int
+    @usableFromInline var lentBytes = 0
+    /// What is known without looking through the lines: most look-ups are for fields that most heads do not
+    /// have, or have once.
+    @usableFromInline var marks: fl_line_marks
+    @usableFromInline let editCapacity: Int
     /// An edit did not fit (`Limits.editFields`, `Limits.editBytes`): the head must not go on.
-    public private(set) var overflowed = false
+    public internal(set) var overflowed = false
 
     /// Owned by a worker for its whole life.
     public init() {
@@ -82,12 +82,16 @@ public struct HeaderList {
         fields = .allocate(capacity: capacity)
         editCapacity = Limits.editBytes
         editBytes = .allocate(capacity: editCapacity)
+        marks = fl_line_marks()
+        marks.places = .allocate(capacity: 256)
+        marks.places.initialize(repeating: 0, count: 256)
     }
 
     /// Frees the memory; the list must not be used afterwards.
     public func deallocate() {
         fields.deallocate()
         editBytes.deallocate()
+        marks.places.deallocate()
     }
 
     public mutating func reset() {
@@ -95,25 +99,59 @@ public struct HeaderList {
         editUsed = 0
         lentBytes = 0
         overflowed = false
-        present = (0, 0)
+        marks.present = (0, 0)
+        marks.repeated = (0, 0)
+        marks.other_lengths = 0
+        marks.other_initials = 0
     }
 
-    @inline(__always)
-    func mayHave(_ id: UInt8) -> Bool {
-        (id < 64 ? present.0 >> UInt64(id) : present.1 >> UInt64(id & 63)) & 1 != 0
+    /// Bits of the known names of which there was a line, dropped or not.
+    @inlinable public var present: HeaderIDSet {
+        HeaderIDSet(low: marks.present.0, high: marks.present.1)
     }
 
-    @inline(__always)
-    private mutating func note(_ id: UInt8) {
-        if id < 64 { present.0 |= 1 << UInt64(id) } else { present.1 |= 1 << UInt64(id & 63) }
+    @inlinable @inline(__always)
+    func mayHave(_ id: UInt8) -> Bool { Self.bit(id, marks.present) }
+
+    @inlinable @inline(__always)
+    func isRepeated(_ id: UInt8) -> Bool { Self.bit(id, marks.repeated) }
+
+    /// Whether there was more than one line with this known name.
+    @inlinable @inline(__always)
+    public func isRepeated(_ id: HeaderID) -> Bool { isRepeated(id.rawValue) }
+
+    @inlinable @inline(__always)
+    static func bit(_ id: UInt8, _ words: (UInt64, UInt64)) -> Bool {
+        (id < 64 ? words.0 &>> UInt64(id) : words.1 &>> UInt64(id)) & 1 != 0
+    }
+
+    /// Whether a line without a number can have this name.
+    @inlinable @inline(__always)
+    public func mayHave(_ name: ByteView) -> Bool {
+        marks.other_lengths &>> UInt64(name.count) & 1 != 0
+            && marks.other_initials &>> UInt64(name[0]) & 1 != 0
+    }
+
+    @inlinable @inline(__always)
+    mutating func note(_ position: Int) {
+        let field = fields + position
+        fl_note_line(
+            &marks, field.pointee.line, Int(field.pointee.nameLength), field.pointee.id,
+            UInt32(truncatingIfNeeded: position))
     }
 
     /// At most the bytes that the lines still going on take, for a head of `headLength` bytes.
     public func lineBytesMax(headLength: Int) -> Int { headLength &+ editUsed &+ lentBytes }
 
     /// First line with this name that still goes on, at or after index `from`.
+    @inlinable
     public func find(_ name: HeaderName, from: Int = 0) -> UnsafeMutablePointer<HeaderField>? {
         if name.id != 0 { return find(id: name.id, from) }
+        return mayHave(name.bytes) ? findOther(name, from) : nil
+    }
+
+    @usableFromInline
+    func findOther(_ name: HeaderName, _ from: Int) -> UnsafeMutablePointer<HeaderField>? {
         let end = fields + count
         let length = UInt16(truncatingIfNeeded: name.bytes.count)
         var field = fields + from
@@ -127,12 +165,22 @@ public struct HeaderList {
     }
 
     /// First line with this known name that still goes on, at or after index `from`.
+    @inlinable @inline(__always)
     public func find(_ id: HeaderID, from: Int = 0) -> UnsafeMutablePointer<HeaderField>? {
         find(id: id.rawValue, from)
     }
 
-    private func find(id: UInt8, _ from: Int) -> UnsafeMutablePointer<HeaderField>? {
+    /// The same by number.
+    @inlinable @inline(__always)
+    public func find(id: UInt8, _ from: Int) -> UnsafeMutablePointer<HeaderField>? {
         if !mayHave(id) { return nil }
+        if isRepeated(id) { return findRepeated(id, from) }
+        let place = Int(marks.places[Int(id)])
+        return place < from || fields[place].dropped ? nil : fields + place
+    }
+
+    @usableFromInline
+    func findRepeated(_ id: UInt8, _ from: Int) -> UnsafeMutablePointer<HeaderField>? {
         let end = fields + count
         var field = fields + from
         while field < end {
@@ -142,13 +190,30 @@ public struct HeaderList {
         return nil
     }
 
+    /// The last line with this known name, whether it still goes on or not.
+    @inlinable @inline(__always)
+    public func last(_ id: HeaderID) -> UnsafeMutablePointer<HeaderField>? {
+        mayHave(id.rawValue) ? fields + Int(marks.places[Int(id.rawValue)]) : nil
+    }
+
+    /// Whether there can be a line without a number whose name begins with this byte.
+    @inlinable @inline(__always)
+    public func mayHaveOther(initial: UInt8) -> Bool {
+        marks.other_initials &>> UInt64(initial) & 1 != 0
+    }
+
     /// Index of a line of this list.
     public func index(of field: UnsafeMutablePointer<HeaderField>) -> Int { field - fields }
 
     /// Marks every line of this name as not going on. Returns whether there was one.
-    @discardableResult
+    @inlinable @discardableResult
     public mutating func remove(_ name: HeaderName) -> Bool {
-        if name.id != 0, !mayHave(name.id) { return false }
+        if name.id != 0 { return remove(id: name.id) }
+        return mayHave(name.bytes) ? removeOther(name) : false
+    }
+
+    @usableFromInline
+    mutating func removeOther(_ name: HeaderName) -> Bool {
         var removed = false
         var index = 0
         while index < count {
@@ -162,19 +227,50 @@ public struct HeaderList {
     }
 
     /// Marks every line of this known name as not going on.
-    public mutating func remove(_ id: HeaderID) {
-        if !mayHave(id.rawValue) { return }
+    @inlinable @inline(__always)
+    public mutating func remove(_ id: HeaderID) { _ = remove(id: id.rawValue) }
+
+    @inlinable @inline(__always)
+    public mutating func remove(id: UInt8) -> Bool {
+        if !mayHave(id) { return false }
+        if isRepeated(id) { return removeRepeated(id) }
+        let field = fields + Int(marks.places[Int(id)])
+        let removed = !field.pointee.dropped
+        field.pointee.dropped = true
+        return removed
+    }
+
+    @usableFromInline
+    mutating func removeRepeated(_ id: UInt8) -> Bool {
+        var removed = false
         var index = 0
         while index < count {
-            if fields[index].id == id.rawValue { fields[index].dropped = true }
+            if fields[index].id == id, !fields[index].dropped {
+                fields[index].dropped = true
+                removed = true
+            }
             index &+= 1
         }
+        return removed
+    }
+
+    /// Marks every line of these known names as not going on.
+    @inlinable @inline(__always)
+    public mutating func remove(_ ids: HeaderIDSet) {
+        let those = present.intersection(ids)
+        if !those.isEmpty { removeAll(those) }
+    }
+
+    @usableFromInline
+    mutating func removeAll(_ ids: HeaderIDSet) {
+        var rest = ids
+        while let id = rest.popFirst() { _ = remove(id: id) }
     }
 
     /// Adds a line at the end. `value` must be free of control characters; the name is lower case.
     public mutating func append(_ name: HeaderName, _ value: ByteView) {
         guard let room = reserve(name, value.count) else { return }
-        memcpy(room, value.start, value.count)
+        fl_copy_short(room, value.start, value.count)
     }
 
     /// Adds a whole line that somebody else owns; it must hold as long as the head.
@@ -184,36 +280,35 @@ public struct HeaderList {
             return
         }
         (fields + count).initialize(to: field)
+        note(count)
         count &+= 1
         lentBytes &+= Int(field.lineLength)
-        note(field.id)
     }
 
     /// Adds a line whose value the caller writes: room for exactly `count` bytes, or nil when it does not fit
     /// (`overflowed` is set).
     public mutating func reserve(_ name: HeaderName, _ count: Int) -> UnsafeMutablePointer<UInt8>? {
         let nameLength = name.bytes.count
-        let length = nameLength + 2 + count + 2
-        guard self.count < capacity, editUsed + length <= editCapacity else {
+        let length = nameLength &+ count &+ 4
+        guard self.count < capacity, length <= editCapacity &- editUsed else {
             overflowed = true
             return nil
         }
         let line = editBytes + editUsed
-        editUsed += length
-        memcpy(line, name.bytes.start, nameLength)
-        line[nameLength] = 0x3A
-        line[nameLength + 1] = 0x20
-        line[length - 2] = 0x0D
-        line[length - 1] = 0x0A
+        editUsed &+= length
+        fl_copy_short(line, name.bytes.start, nameLength)
+        let value = line + nameLength + 2
+        fl_store16(line + nameLength, 0x203A)
+        fl_store16(value + count, 0x0A0D)
         (fields + self.count).initialize(
             to: HeaderField(
                 line: UnsafePointer(line), lineLength: UInt32(truncatingIfNeeded: length),
                 nameLength: UInt16(truncatingIfNeeded: nameLength),
-                valueOffset: UInt32(truncatingIfNeeded: nameLength + 2),
+                valueOffset: UInt32(truncatingIfNeeded: nameLength &+ 2),
                 valueLength: UInt32(truncatingIfNeeded: count), id: name.id))
+        note(self.count)
         self.count &+= 1
-        note(name.id)
-        return line + nameLength + 2
+        return value
     }
 
     /// Room for `count` bytes that belong to no line and hold as long as the head's edits; nil when they do
@@ -247,29 +342,7 @@ public struct HeaderList {
     /// Copies the lines that go on to `out`, neighbours in one piece; returns the end of what was written.
     /// `out` must have room for `lineBytes`.
     public func copyLines(to out: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<UInt8> {
-        var to = out
-        var runStart: UnsafePointer<UInt8>? = nil
-        var runEnd: UnsafePointer<UInt8>? = nil
-        var index = 0
-        while index < count {
-            let field = fields + index
-            index &+= 1
-            if field.pointee.dropped { continue }
-            if runEnd == field.pointee.line {
-                runEnd = field.pointee.line + Int(field.pointee.lineLength)
-                continue
-            }
-            if let start = runStart, let end = runEnd {
-                memcpy(to, start, end - start)
-                to += end - start
-            }
-            runStart = field.pointee.line
-            runEnd = field.pointee.line + Int(field.pointee.lineLength)
-        }
-        if let start = runStart, let end = runEnd {
-            memcpy(to, start, end - start)
-            to += end - start
-        }
-        return to
+        let lines = UnsafeRawPointer(fields).assumingMemoryBound(to: fl_field.self)
+        return fl_copy_lines(lines, UInt32(truncatingIfNeeded: count), out)
     }
 }

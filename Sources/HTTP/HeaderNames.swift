@@ -1,33 +1,21 @@
 // The table from a lower-case field name to its `HeaderID`, filled once per process and only read afterwards.
 public import Base
-internal import CLinux
+public import CLinux
 
 public enum HeaderNames {
     /// The `HeaderID` of a lower-case name; `HeaderID.other` (0) if Fairlead does not act on it.
-    public static func id(_ name: ByteView) -> UInt8 {
-        lookup(name.start, name.count, table)
-    }
+    public static func id(_ name: ByteView) -> UInt8 { fl_name_id(ids, name.start, name.count) }
 
     /// The name of a known field, as a value that holds for the life of the process.
+    @inlinable
     public static func name(_ id: HeaderID) -> HeaderName { table.pointee.names[Int(id.rawValue)] }
 
-    static func lookup(
-        _ start: UnsafePointer<UInt8>, _ count: Int, _ table: UnsafePointer<NameTable>
-    ) -> UInt8 {
-        if count == 0 || count > NameTable.longest { return 0 }
-        var slot = NameTable.slot(start, count)
-        while true {
-            let id = table.pointee.slots[slot]
-            if id == 0 { return 0 }
-            let candidate = table.pointee.names[Int(id)].bytes
-            if candidate.count == count, fl_equal(candidate.start, start, count) != 0 { return id }
-            slot = (slot &+ 1) & NameTable.mask
-        }
-    }
+    @inline(__always)
+    static var ids: UnsafePointer<fl_names> { table.pointee.ids }
 
     /// Built at the first use. Two threads that come first together build the same table twice, and one is
     /// never freed.
-    @inline(__always)
+    @inlinable @inline(__always)
     static var table: UnsafePointer<NameTable> {
         if let built = fl_header_names_now() {
             return UnsafePointer(built.assumingMemoryBound(to: NameTable.self))
@@ -36,22 +24,15 @@ public enum HeaderNames {
     }
 }
 
-/// Open addressing over 1,024 slots for some 70 names: most look-ups of unknown names end at an empty slot.
+/// Names by number, and numbers by name in the form in which heads are read (`fl_names`).
+@usableFromInline
 struct NameTable {
-    static let mask = 1_023
-    static let longest = 48
-    let slots: UnsafePointer<UInt8>
-    let names: UnsafePointer<HeaderName>
+    static let longest = Int(FL_NAME_LONGEST)
+    static let shortBytes = 15
+    let ids: UnsafePointer<fl_names>
+    @usableFromInline let names: UnsafePointer<HeaderName>
 
-    /// First, middle and last bytes with the length tell apart nearly all real names.
-    @inline(__always)
-    static func slot(_ start: UnsafePointer<UInt8>, _ count: Int) -> Int {
-        let first = Int(start[0])
-        let last = Int(start[count &- 1])
-        let middle = Int(start[count >> 1])
-        return (first &* 7 &+ last &* 61 &+ middle &* 251 &+ count &* 1_031) & mask
-    }
-
+    @usableFromInline
     @inline(never)
     static func buildShared() -> UnsafePointer<NameTable> {
         let table = build()
@@ -60,23 +41,44 @@ struct NameTable {
     }
 
     static func build() -> UnsafePointer<NameTable> {
-        let slots = UnsafeMutablePointer<UInt8>.allocate(capacity: mask + 1)
-        slots.initialize(repeating: 0, count: mask + 1)
         let names = UnsafeMutablePointer<HeaderName>.allocate(capacity: HeaderID.allCases.count)
+        let ids = UnsafeMutablePointer<fl_names>.allocate(capacity: 1)
+        fl_names_clear(ids)
         for id in HeaderID.allCases {
             let text = Array(id.name.utf8)
             let bytes = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, text.count))
             bytes.initialize(from: text, count: text.count)
             (names + Int(id.rawValue)).initialize(
                 to: HeaderName(known: ByteView(UnsafePointer(bytes), text.count), id: id))
-            if id == .other { continue }
-            var slot = slot(bytes, text.count)
-            while slots[slot] != 0 { slot = (slot + 1) & mask }
-            slots[slot] = id.rawValue
+            if id != .other { fl_names_add(ids, id.rawValue, bytes, text.count) }
         }
+        fillShort(ids)
         let table = UnsafeMutablePointer<NameTable>.allocate(capacity: 1)
-        table.initialize(to: NameTable(slots: UnsafePointer(slots), names: UnsafePointer(names)))
+        table.initialize(to: NameTable(ids: UnsafePointer(ids), names: UnsafePointer(names)))
         return UnsafePointer(table)
+    }
+
+    /// Looks for a multiplier that gives every short name a slot of its own. One in ten or so does.
+    private static func fillShort(_ ids: UnsafeMutablePointer<fl_names>) {
+        let short = HeaderID.allCases.filter { (1...shortBytes).contains($0.name.utf8.count) }
+        let texts = short.map(words(of:))
+        var multiplier: UInt64 = 0x9E37_79B9_7F4A_7C15
+        while Set(texts.map { fl_short_slot(multiplier, $0.0, $0.1) }).count < texts.count {
+            multiplier = multiplier &* 0xBF58_476D_1CE4_E5B9 &+ 2
+        }
+        ids.pointee.multiplier = multiplier
+        for (id, words) in zip(short, texts) {
+            let length = UInt8(id.name.utf8.count)
+            fl_names_add_short(ids, id.rawValue, length, words.0, words.1)
+        }
+    }
+
+    private static func words(of id: HeaderID) -> (UInt64, UInt64) {
+        var words: [UInt64] = [0, 0]
+        for (index, byte) in id.name.utf8.enumerated() {
+            words[index / 8] |= UInt64(byte) << UInt64(8 * (index % 8))
+        }
+        return (words[0], words[1])
     }
 }
 

@@ -13,6 +13,8 @@ public struct Request: BitwiseCopyable {
     public var scheme: ByteView = .empty
     /// The Host as sent, port included; after a preview host or rewrite, the new one.
     public var authority: ByteView = .empty
+    /// `authority` is a name in small letters, without a port; false says nothing.
+    public var hasPlainAuthority = false
     /// Normalised path without `?query`: what is matched and what goes upstream.
     public var path: ByteView = .empty
     /// After the first `?`; bytes as sent. `hasQuery` tells an empty query from none.

@@ -5,18 +5,17 @@ internal import CLinux
 
 public enum RequestRules {
     /// Settles framing and target; an error refuses the request.
-    static func frame(_ head: inout RequestHead) -> HeadError? {
-        let connection = head.connection
-        if connection.hasTransferEncoding {
-            if connection.hasContentLength { return .lengthAndChunked }
+    static func frame(_ head: inout RequestHead, _ marks: fl_target) -> HeadError? {
+        if head.connection.hasTransferEncoding {
+            if head.connection.hasContentLength { return .lengthAndChunked }
             // RFC 9112 6.1: HTTP/1.0 has no transfer codings; a sender that uses one is confused or lying.
             if head.minorVersion == 0 { return .badTransferEncoding }
             head.framing = .chunked
-        } else if connection.hasContentLength {
-            head.framing = connection.contentLength == 0 ? .none : .length
+        } else if head.connection.hasContentLength {
+            head.framing = head.connection.contentLength == 0 ? .none : .length
         }
-        if connection.hostCount > 1 { return .duplicateHost }
-        return readTarget(&head)
+        if head.connection.hostCount > 1 { return .duplicateHost }
+        return readTarget(&head, marks)
     }
 
     /// The same of a head that came over HTTP/2, whose lines `note` has seen. `authority` is what it is sent
@@ -64,17 +63,18 @@ public enum RequestRules {
     }
 
     /// Splits the target into authority, path and query (RFC 9112 3.2).
-    private static func readTarget(_ head: inout RequestHead) -> HeadError? {
+    private static func readTarget(_ head: inout RequestHead, _ marks: fl_target) -> HeadError? {
         let target = head.request.target
+        if target[0] == 0x2F, head.method != .connect {
+            splitPath(target, &head, question: marks.question, hash: marks.hash)
+            head.pathIsPlain = marks.is_plain != 0
+            return nil
+        }
         if head.method == .connect {
             if head.framing != .none { return .connectWithBody }
             head.request.isConnect = true
             head.request.authority = target
             return hostIsValid(target) && namesPort(target) ? nil : .badTarget
-        }
-        if target[0] == 0x2F {
-            splitPath(target, &head)
-            return nil
         }
         if target.count == 1, target[0] == 0x2A {
             if head.method != .options { return .badTarget }
@@ -102,28 +102,44 @@ public enum RequestRules {
         if !hostIsValid(authority) { return .badTarget }
         head.isAbsoluteForm = true
         head.request.authority = authority
-        splitPath(target.slice(at, target.count), &head)
+        let rest = target.slice(at, target.count)
+        splitPath(rest, &head)
         head.asksWholeServer = head.method == .options && at == target.count
         return nil
     }
 
     private static func splitPath(_ target: ByteView, _ head: inout RequestHead) {
+        func place(_ byte: UInt8) -> UInt32 {
+            target.firstIndex(of: byte).map { UInt32(truncatingIfNeeded: $0) } ?? .max
+        }
+        splitPath(target, &head, question: place(0x3F), hash: place(0x23))
+    }
+
+    /// `question` and `hash` are where the first `?` and `#` are; `.max`: nowhere.
+    private static func splitPath(
+        _ target: ByteView, _ head: inout RequestHead, question: UInt32, hash: UInt32
+    ) {
         // A fragment is none of a server's business; Envoy cuts it off and routes the rest.
-        var path = target
-        if let hash = target.firstIndex(of: 0x23) { path = target.slice(0, hash) }
-        if let mark = path.firstIndex(of: 0x3F) {
-            head.request.query = path.slice(mark + 1, path.count)
+        let end = min(target.count, Int(hash))
+        var path = target.slice(0, end)
+        if question < UInt32(truncatingIfNeeded: end) {
+            head.request.query = path.slice(Int(question) + 1, end)
             head.request.hasQuery = true
-            path = path.slice(0, mark)
+            path = path.slice(0, Int(question))
         }
         head.request.path = path.isEmpty ? RequestRules.root : path
     }
 
     /// Host, if the target did not name the authority; checks either (RFC 9110 7.2). The target in absolute
     /// form wins over Host (RFC 9112 3.2.2).
-    public static func settleAuthority(_ head: inout RequestHead, _ headers: HeaderList) -> HeadError? {
+    public static func settleAuthority(_ head: inout RequestHead, _ headers: inout HeaderList) -> HeadError? {
         guard let host = headers.find(.host) else { return .missingHost }
         let value = host.pointee.value
+        if !head.isAbsoluteForm, !head.request.isConnect, fl_is_plain_host(value.start, value.count) != 0 {
+            head.request.authority = value
+            head.request.hasPlainAuthority = true
+            return nil
+        }
         if !value.isEmpty, !hostIsValid(value) { return .badHost }
         if head.isAbsoluteForm || head.request.isConnect { return nil }
         if value.isEmpty { return .missingHost }

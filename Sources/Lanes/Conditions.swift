@@ -17,6 +17,8 @@ struct RouteConditions: BitwiseCopyable {
     var fields = Frozen<FieldCondition>.empty
     /// Position in `fields` of the one that a `RouteIndex` has looked up; negative: none.
     var indexed = -1
+    /// There are none.
+    var holdAlways = false
 }
 
 /// A condition on a header or query parameter.

@@ -3,22 +3,23 @@
 internal import Base
 public import HTTP
 
-/// Decides where a request goes and edits its carriers on the way. Views and pointers of the result hold as
-/// long as the table and the request's head. No allocation, no locks; cost does not grow with the number of
-/// lanes.
+/// Decides where a request goes and edits its carriers on the way; initialises `place`. Views and pointers of
+/// the result hold as long as the table and the request's head. No allocation, no locks; cost does not grow
+/// with the number of lanes.
 public func decide(
     _ table: UnsafePointer<Table>, _ listener: UnsafePointer<Listener>, _ request: inout Request,
-    _ headers: inout HeaderList, _ context: DecisionContext
-) -> Decision {
+    _ headers: inout HeaderList, _ context: DecisionContext, into place: UnsafeMutablePointer<Decision>
+) {
     var trace = NoTrace()
-    return decide(table, listener, &request, &headers, context, &trace)
+    place.initialize(to: Decision(listener))
+    decide(table, listener, &request, &headers, context, &place.pointee, &trace)
 }
 
 func decide<Trace: DecisionTrace>(
     _ table: UnsafePointer<Table>, _ listener: UnsafePointer<Listener>, _ request: inout Request,
-    _ headers: inout HeaderList, _ context: DecisionContext, _ trace: inout Trace
-) -> Decision {
-    var decision = Decision(listener)
+    _ headers: inout HeaderList, _ context: DecisionContext, _ decision: inout Decision,
+    _ trace: inout Trace
+) {
     decision.originalAuthority = request.authority
     decision.response.isTLS = context.isTLS
     let role = listener.pointee.role
@@ -32,7 +33,7 @@ func decide<Trace: DecisionTrace>(
         let entry = LaneEntry<Trace>(
             table: table, policy: policy, role: role, nowSeconds: context.nowSeconds)
         entry.enter(scan, &request, &headers, &decision, &trace)
-        if role == .edge {
+        if role == .edge, request.method.count == 7 {
             decision.response.preflightAsksForKey = preflightAsks(for: policy, request, headers)
         }
         decision.response.pinSeconds = context.nowSeconds
@@ -41,7 +42,7 @@ func decide<Trace: DecisionTrace>(
         // The lane's own line may have been added behind those that were received.
         var notes = LineNotes(firstKey: scan.firstKey, firstCookie: scan.firstCookie)
         if scan.firstKey < 0, headers.count > received { notes.firstKey = received }
-        route(table, listener, request, headers, notes, context, &decision, &trace)
+        route(table, listener, &request, &headers, notes, context, &decision, &trace)
     }
     if let policy = decision.response.policy, policy.pointee.stripQuery, role == .edge,
         decision.outcome == .forward || decision.outcome == .passthrough
@@ -49,7 +50,7 @@ func decide<Trace: DecisionTrace>(
         stripParameter(policy.pointee.key, &request, &headers)
     }
     decision.response.reason = decision.reason
-    return decision
+    if decision.injected != nil { decision.needsFormatting = true }
 }
 
 /// `Proxy.spec.headers`: as if the application had sent them, so that routes and lanes see them; where a
@@ -67,14 +68,15 @@ private func inject(
     }
 }
 
+// Request and headers are `inout` though they are only read: values of their size are copied else.
 private func route<Trace: DecisionTrace>(
-    _ table: UnsafePointer<Table>, _ listener: UnsafePointer<Listener>, _ request: Request,
-    _ headers: HeaderList, _ notes: LineNotes, _ context: DecisionContext, _ decision: inout Decision,
+    _ table: UnsafePointer<Table>, _ listener: UnsafePointer<Listener>, _ request: inout Request,
+    _ headers: inout HeaderList, _ notes: LineNotes, _ context: DecisionContext, _ decision: inout Decision,
     _ trace: inout Trace
 ) {
     let inLane = decision.lane.known
     if inLane { decision.laneDecision = .stable }
-    guard let host = findVirtualHost(listener, request.authority) else {
+    guard let host = findVirtualHost(listener, &request) else {
         let canPass = listener.pointee.role == .outbound
         decision.outcome =
             !canPass ? .noRoute : table.pointee.proxy.allowAnyOutbound ? .passthrough : .blocked
@@ -86,12 +88,13 @@ private func route<Trace: DecisionTrace>(
         decision.outcome = .httpsRedirect
         return
     }
-    guard let route = findRoute(host, request, headers, notes, &trace) else {
+    guard let route = findRoute(host, &request, &headers, notes, &trace) else {
         decision.outcome = .noRoute
         decision.reason = .noRoute
         return
     }
     decision.route = route
+    decision.needsFormatting = route.pointee.isFormatted
     decision.response.levels = route.pointee.responseLevels
     switch route.pointee.action {
     case .redirect: decision.outcome = .redirect
@@ -108,8 +111,8 @@ private func route<Trace: DecisionTrace>(
 }
 
 private func findRoute<Trace: DecisionTrace>(
-    _ host: UnsafePointer<VirtualHost>, _ request: Request, _ headers: HeaderList, _ notes: LineNotes,
-    _ trace: inout Trace
+    _ host: UnsafePointer<VirtualHost>, _ request: inout Request, _ headers: inout HeaderList,
+    _ notes: LineNotes, _ trace: inout Trace
 ) -> UnsafePointer<Route>? {
     let routes = host.pointee.routes
     if !Trace.isRecording, let index = host.pointee.index {
@@ -118,6 +121,7 @@ private func findRoute<Trace: DecisionTrace>(
     var at = 0
     while at < routes.count {
         let route = routes[at]
+        if !Trace.isRecording, route.pointee.conditions.pointee.holdAlways { return route }
         trace.trying(route)
         let matched = matches(route.pointee.conditions, request, headers, proven: false, &trace)
         trace.tried(route, matched)
@@ -148,6 +152,10 @@ func forward(
         target = targets[at]
     }
     decision.target = target
+    decision.needsFormatting = target.pointee.isFormatted
+    decision.editsRequest =
+        decision.injected != nil || route.pointee.rewrite != nil || target.pointee.requestLevels.count > 0
+        || !target.pointee.authority.isEmpty
     decision.response.levels = target.pointee.responseLevels
     guard let cluster = target.pointee.cluster else {
         decision.outcome = .noCluster
@@ -190,6 +198,16 @@ private func chooseEndpoints(_ cluster: UnsafePointer<Cluster>, _ decision: inou
 /// On an outbound listener the Host's port chooses the routes; without one it is 80, or the service's only
 /// HTTP port where it has no 80 (interface.md 3).
 func findVirtualHost(
+    _ listener: UnsafePointer<Listener>, _ request: inout Request
+) -> UnsafePointer<VirtualHost>? {
+    let tables = listener.pointee.tables
+    if request.hasPlainAuthority, listener.pointee.role != .outbound, !tables.isEmpty {
+        return tables[0].pointee.hosts.pointee.find(request.authority)
+    }
+    return findVirtualHost(listener, request.authority)
+}
+
+private func findVirtualHost(
     _ listener: UnsafePointer<Listener>, _ authority: ByteView
 ) -> UnsafePointer<VirtualHost>? {
     withUnsafeTemporaryAllocation(of: UInt8.self, capacity: hostBytes) { room in

@@ -76,6 +76,8 @@ public struct ResponsePlan: BitwiseCopyable {
     /// The lane's name, where the request names one, whether known or not.
     public var lane = InlineName()
 
+    /// Of `lane`, where the table has them.
+    var lines: UnsafePointer<LaneLines>?
     var isTLS = false
     var pinSeconds: Int64 = 0
     var levels: Frozen<HeaderLevel>
@@ -97,6 +99,8 @@ public struct Decision: BitwiseCopyable {
     /// reason `laneUnreachable`. Empty: nowhere.
     public var fallbackEndpoints: Frozen<UInt32>
     public var lane = LaneReading()
+    /// Nothing of the request could carry a lane: `lane` is as it was made.
+    public var isLaneSilent = true
     public var laneDecision = LaneDecision.none
     public var reason = Reason.none
     /// `mode: observe`: the lane has members here, and stable was taken all the same.
@@ -105,22 +109,19 @@ public struct Decision: BitwiseCopyable {
     public var debugRequested = false
     /// The Host before a preview host replaced it. Valid as long as the request head.
     public var originalAuthority: ByteView = .empty
+    /// `applyRequestEdits` may have something to do.
+    public var editsRequest = true
+    /// Some header operation holds `%OPERATORS%`: only then is a `FormatContext` read.
+    public var needsFormatting = false
     public var response = ResponsePlan()
 
     var injected: UnsafePointer<HeaderLevel>?
 
+    @inline(__always)
     init(_ listener: UnsafePointer<Listener>) {
         self.listener = listener
         endpoints = .empty
         fallbackEndpoints = .empty
-    }
-
-    /// Some header operation holds `%OPERATORS%`, or the route has a CORS policy: only then is a
-    /// `FormatContext` read.
-    public var needsFormatting: Bool {
-        if injected != nil { return true }
-        if let target { return target.pointee.isFormatted }
-        return route?.pointee.isFormatted ?? false
     }
 
     /// Status of an answer that Fairlead makes itself; 0 for forwarded requests.

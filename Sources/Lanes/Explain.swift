@@ -42,7 +42,8 @@ func explain(
         random: random, nowSeconds: nowSeconds, isTLS: request.scheme.equals("https"),
         localPort: place.pointee.address.port)
     var trace = RecordingTrace()
-    var decision = decide(table, place, &request, &list, context, &trace)
+    var decision = Decision(place)
+    decide(table, place, &request, &list, context, &decision, &trace)
     fill(&explanation, decision, trace)
     var scratch = EditScratch()
     defer { scratch.deallocate() }

@@ -79,7 +79,14 @@ extension TableBuilder {
             arena.store(
                 LaneLines(
                     header: line(key.lowercased(), name), baggage: line("baggage", "\(key)=\(name)"),
-                    tracestate: line("tracestate", "\(key.lowercased())=\(name)"))))
+                    tracestate: line("tracestate", "\(key.lowercased())=\(name)"), pin: pinLine(name))))
+    }
+
+    private func pinLine(_ name: String) -> HeaderField? {
+        guard let policy = model.policy, let pin = policy.pin, !policy.signingRequired else { return nil }
+        let attributes = freeze(pin).attributes.string
+        let secure = pin.secure == .always ? "; Secure" : ""
+        return line("set-cookie", "\(policy.key)=\(name)\(attributes)\(secure)")
     }
 
     private func piece(_ part: HeaderValue.Part) -> ValuePiece {

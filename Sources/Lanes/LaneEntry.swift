@@ -19,11 +19,14 @@ struct LaneEntry<Trace: DecisionTrace> {
     ) {
         decision.response.policy = policy
         if policy.pointee.guardStrip {
+            decision.isLaneSilent = false
             guardStrip(scan, &request, &headers, &decision)
             return
         }
-        if isSilent(scan, request) { return }
-        let reading = read(scan, &request, &headers)
+        let cookies = isEdge ? reader.cookies(scan.firstCookie, &headers) : OurMembers()
+        if isSilent(scan, cookies, request) { return }
+        decision.isLaneSilent = false
+        let reading = read(scan, cookies, &request, &headers)
         if Trace.isRecording { tell(reading, &trace) }
         choose(reading, &decision.lane)
         if decision.lane.known || (decision.lane.carrier == .proxy && !decision.lane.expired) {
@@ -42,10 +45,10 @@ struct LaneEntry<Trace: DecisionTrace> {
     }
 
     /// Nothing that could carry a lane: most requests of most proxies.
-    private func isSilent(_ scan: LineScan, _ request: Request) -> Bool {
-        if scan.hasCarriers { return false }
+    private func isSilent(_ scan: LineScan, _ cookies: OurMembers, _ request: Request) -> Bool {
+        if scan.hasHeaderCarriers { return false }
         switch role {
-        case .edge: return !request.hasQuery && policy.pointee.previewHosts.isEmpty
+        case .edge: return cookies.count == 0 && !request.hasQuery && policy.pointee.previewHosts.isEmpty
         case .outbound: return table.pointee.proxy.memberLane.isEmpty
         case .inbound: return true
         }
@@ -90,7 +93,7 @@ struct LaneEntry<Trace: DecisionTrace> {
 
     /// Every carrier that this side reads; at the edge, those not accepted are taken away.
     private func read(
-        _ scan: LineScan, _ request: inout Request, _ headers: inout HeaderList
+        _ scan: LineScan, _ cookies: OurMembers, _ request: inout Request, _ headers: inout HeaderList
     ) -> CarrierReading {
         var reading = CarrierReading()
         let accept = policy.pointee.accept
@@ -101,9 +104,9 @@ struct LaneEntry<Trace: DecisionTrace> {
                 reader.readPreviewHost(request.authority, &headers, &reading)
                 if let preview = reading.previewHost { enterPreviewHost(preview, &request, &headers) }
             }
-            if scan.firstCookie >= 0 {
+            if cookies.count > 0 {
                 if accept.contains(.cookie) {
-                    reader.readCookie(scan.firstCookie, headers, &reading)
+                    reader.readCookie(cookies, &reading)
                 } else {
                     removePieces(.cookie, .cookie, key, &headers)
                 }
@@ -137,6 +140,7 @@ struct LaneEntry<Trace: DecisionTrace> {
         _ preview: UnsafePointer<PreviewHost>, _ request: inout Request, _ headers: inout HeaderList
     ) {
         request.authority = preview.pointee.host
+        request.hasPlainAuthority = false
         headers.set(HeaderNames.name(.host), preview.pointee.host)
     }
 
@@ -288,7 +292,10 @@ struct LaneEntry<Trace: DecisionTrace> {
         let carrier = decision.lane.carrier
         if decision.lane.known, carrier == .query || carrier == .previewHost {
             let isPinned = reading.cookie.map { $0.equals(decision.lane.name) } ?? false
-            if !isPinned { decision.response.pin = .write }
+            if !isPinned {
+                decision.response.pin = .write
+                decision.response.lines = decision.lane.lines
+            }
             return
         }
         if decision.lane.left {

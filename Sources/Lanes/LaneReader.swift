@@ -3,15 +3,6 @@
 internal import Base
 internal import HTTP
 
-/// What the reader does with a line, by its `HeaderID`.
-enum LineKind: UInt8 {
-    case nothing, key, cookie, baggage, tracestate
-    /// Dropped at the edge.
-    case fairlead, fairleadDebug
-    /// Names without a number: compared by their bytes.
-    case other
-}
-
 /// Where carriers stand in the list, and what the single pass over it noticed.
 struct LineScan {
     var firstKey = -1
@@ -20,7 +11,8 @@ struct LineScan {
     var firstTracestate = -1
     var debugRequested = false
 
-    var hasCarriers: Bool { firstKey & firstCookie & firstBaggage & firstTracestate >= 0 }
+    /// Any carrier but the cookie, which only the edge reads.
+    var hasHeaderCarriers: Bool { firstKey & firstBaggage & firstTracestate >= 0 }
 }
 
 /// Our members of a list.
@@ -61,64 +53,77 @@ struct FoundLane: BitwiseCopyable {
     var known: UnsafePointer<KnownName>?
 }
 
-/// One pass over the lines: finds the carriers; at the edge drops what only Fairlead itself may say.
+/// Finds the carriers; at the edge drops what only Fairlead itself may say. Looks at lines only where the
+/// list knows that there are some.
 func scanLines(
     _ policy: UnsafePointer<LanePolicy>?, _ isEdge: Bool, _ headers: inout HeaderList
 ) -> LineScan {
     var scan = LineScan()
-    let kinds = policy?.pointee.lineKinds ?? fairleadKinds
-    let fields = headers.fields
-    let count = headers.count
-    var index = 0
-    while index < count {
-        let kind = kinds[Int(fields[index].id)]
-        if kind != LineKind.nothing.rawValue, !fields[index].dropped {
-            note(kind, index, fields + index, policy, isEdge, &scan)
+    let there = headers.present.intersection(policy?.pointee.watched ?? fairleadWatched)
+    if !there.isEmpty {
+        if there.contains(.cookie) { scan.firstCookie = first(.cookie, headers) }
+        if there.contains(.baggage) { scan.firstBaggage = first(.baggage, headers) }
+        if there.contains(.tracestate) { scan.firstTracestate = first(.tracestate, headers) }
+        if let policy, policy.pointee.header.id != 0, let line = headers.find(policy.pointee.header) {
+            scan.firstKey = headers.index(of: line)
         }
-        index &+= 1
+        if !there.intersection(ours).isEmpty { noteOurs(isEdge, &headers, &scan) }
     }
+    if let policy, policy.pointee.header.id == 0, headers.mayHave(policy.pointee.header.bytes),
+        let line = headers.find(policy.pointee.header)
+    {
+        scan.firstKey = headers.index(of: line)
+    }
+    if isEdge, headers.mayHaveOther(initial: 0x78) { removeFairlead(policy, &headers) }
     return scan
 }
 
 @inline(__always)
-private func note(
-    _ kind: UInt8, _ index: Int, _ field: UnsafeMutablePointer<HeaderField>,
-    _ policy: UnsafePointer<LanePolicy>?, _ isEdge: Bool, _ scan: inout LineScan
-) {
-    switch kind {
-    case LineKind.key.rawValue: if scan.firstKey < 0 { scan.firstKey = index }
-    case LineKind.cookie.rawValue: if scan.firstCookie < 0 { scan.firstCookie = index }
-    case LineKind.baggage.rawValue: if scan.firstBaggage < 0 { scan.firstBaggage = index }
-    case LineKind.tracestate.rawValue: if scan.firstTracestate < 0 { scan.firstTracestate = index }
-    case LineKind.fairlead.rawValue: if isEdge { field.pointee.dropped = true }
-    case LineKind.fairleadDebug.rawValue:
-        if field.pointee.value.equals("1") { scan.debugRequested = true }
-        if isEdge { field.pointee.dropped = true }
-    default:
-        if let policy, Int(field.pointee.nameLength) == policy.pointee.header.bytes.count,
-            field.pointee.name.equals(policy.pointee.header.bytes)
+private func first(_ id: HeaderID, _ headers: HeaderList) -> Int {
+    headers.find(id).map { headers.index(of: $0) } ?? -1
+}
+
+/// Names that only Fairlead itself may say.
+private var ours: HeaderIDSet {
+    HeaderIDSet(
+        low: 1 << UInt64(HeaderID.xFairleadDebug.rawValue) | 1 << UInt64(HeaderID.xFairleadReason.rawValue)
+            | 1 << UInt64(HeaderID.xFairleadExplain.rawValue) | 1 << UInt64(HeaderID.xFairleadLane.rawValue),
+        high: 0)
+}
+
+private func noteOurs(_ isEdge: Bool, _ headers: inout HeaderList, _ scan: inout LineScan) {
+    var from = 0
+    while let line = headers.find(.xFairleadDebug, from: from) {
+        if line.pointee.value.equals("1") { scan.debugRequested = true }
+        from = headers.index(of: line) &+ 1
+    }
+    if isEdge { headers.remove(ours) }
+}
+
+/// Names that begin like ours but have no number: nobody outside may say any of them.
+private func removeFairlead(_ policy: UnsafePointer<LanePolicy>?, _ headers: inout HeaderList) {
+    var index = 0
+    while index < headers.count {
+        let field = headers.fields + index
+        index &+= 1
+        if field.pointee.id == HeaderID.other.rawValue, field.pointee.line[0] == 0x78,
+            field.pointee.name.hasPrefix("x-fairlead-")
         {
-            if scan.firstKey < 0 { scan.firstKey = index }
-        } else if isEdge, field.pointee.line[0] == 0x78, field.pointee.name.hasPrefix("x-fairlead-") {
+            if let policy, policy.pointee.header.matches(field) { continue }
             field.pointee.dropped = true
         }
     }
 }
 
-/// Kinds where there is no policy: only our own names count.
-nonisolated(unsafe) let fairleadKinds: UnsafePointer<UInt8> = {
-    let kinds = UnsafeMutablePointer<UInt8>.allocate(capacity: 256)
-    kinds.initialize(repeating: LineKind.nothing.rawValue, count: 256)
-    fillFairleadKinds(kinds)
-    return UnsafePointer(kinds)
-}()
+/// What is looked at where there is no policy.
+private var fairleadWatched: HeaderIDSet { ours }
 
-func fillFairleadKinds(_ kinds: UnsafeMutablePointer<UInt8>) {
-    kinds[Int(HeaderID.other.rawValue)] = LineKind.other.rawValue
-    for id in HeaderID.allCases where id.name.hasPrefix("x-fairlead-") {
-        kinds[Int(id.rawValue)] = LineKind.fairlead.rawValue
-    }
-    kinds[Int(HeaderID.xFairleadDebug.rawValue)] = LineKind.fairleadDebug.rawValue
+/// The known names that the reader looks at under a policy with this header.
+func watchedNames(_ header: HeaderName) -> HeaderIDSet {
+    var set = ours
+    for id in [HeaderID.cookie, .baggage, .tracestate] { set.insert(id) }
+    if let id = HeaderID(rawValue: header.id), id != .other { set.insert(id) }
+    return set
 }
 
 /// Reads carriers of one request under one policy.
@@ -227,8 +232,23 @@ struct LaneReader {
         if !value.isEmpty { reading.header = name(value, .header, &reading) }
     }
 
-    func readCookie(_ first: Int, _ headers: HeaderList, _ reading: inout CarrierReading) {
-        let members = ourMembers(.cookie, .cookie, first, policy.pointee.key, headers)
+    /// Our cookies, whether they are accepted or not.
+    func cookies(_ first: Int, _ headers: inout HeaderList) -> OurMembers {
+        var members = OurMembers()
+        if first < 0 { return members }
+        let key = policy.pointee.key
+        note(headers.fields[first].value, .cookie, key, &members)
+        if headers.isRepeated(.cookie) {
+            var from = first &+ 1
+            while let line = headers.find(.cookie, from: from) {
+                note(line.pointee.value, .cookie, key, &members)
+                from = headers.index(of: line) &+ 1
+            }
+        }
+        return members
+    }
+
+    func readCookie(_ members: OurMembers, _ reading: inout CarrierReading) {
         guard let value = members.value else { return }
         reading.hasCookie = true
         reading.cookie = name(value, .cookie, &reading)
@@ -257,13 +277,17 @@ struct LaneReader {
             let field = headers.fields + index
             index &+= 1
             guard field.pointee.id == id.rawValue, !field.pointee.dropped else { continue }
-            var from = 0
-            while let value = nextOurs(field.pointee.value, kind, key, from: &from) {
-                if members.count == 0 { members.value = value }
-                members.count &+= 1
-            }
+            note(field.pointee.value, kind, key, &members)
         }
         return members
+    }
+
+    private func note(_ line: ByteView, _ kind: ListKind, _ key: ByteView, _ members: inout OurMembers) {
+        var from = 0
+        while let value = nextOurs(line, kind, key, from: &from) {
+            if members.count == 0 { members.value = value }
+            members.count &+= 1
+        }
     }
 }
 

@@ -18,7 +18,7 @@ extension TableBuilder {
             signingRequired: policy.signingRequired,
             pin: policy.pin.map { UnsafePointer(arena.store(freeze($0))) }, knownNames: known.names,
             known: known.list, knownByValue: known.byValue, knownByPair: known.byPair,
-            lineKinds: lineKinds(header),
+            watched: watchedNames(header),
             cacheLine: line("cache-control", policy.cache == .none ? "no-store" : "private"),
             varyLine: line("vary", "\(policy.key), Cookie"))
         return UnsafePointer(arena.store(frozen))
@@ -41,7 +41,7 @@ extension TableBuilder {
             suffix: arena.store(preview.suffix.lowercased()), host: arena.store(preview.host))
     }
 
-    private func freeze(_ pin: PinModel) -> Pin {
+    func freeze(_ pin: PinModel) -> Pin {
         func attributes(_ maxAge: UInt64) -> String {
             var text = "; Path=\(pin.path); Max-Age=\(maxAge)"
             if let domain = pin.domain { text += "; Domain=\(domain.drop { $0 == "." })" }
@@ -52,17 +52,6 @@ extension TableBuilder {
         return Pin(
             maxAgeSeconds: pin.maxAgeSeconds, attributes: arena.store(attributes(pin.maxAgeSeconds)),
             clearing: arena.store(attributes(0)), secure: pin.secure)
-    }
-
-    private func lineKinds(_ header: HeaderName) -> UnsafePointer<UInt8> {
-        let kinds = arena.allocate(UInt8.self, count: 256)
-        kinds.initialize(repeating: LineKind.nothing.rawValue, count: 256)
-        fillFairleadKinds(kinds)
-        kinds[Int(HeaderID.cookie.rawValue)] = LineKind.cookie.rawValue
-        kinds[Int(HeaderID.baggage.rawValue)] = LineKind.baggage.rawValue
-        kinds[Int(HeaderID.tracestate.rawValue)] = LineKind.tracestate.rawValue
-        if header.id != 0 { kinds[Int(header.id)] = LineKind.key.rawValue }
-        return UnsafePointer(kinds)
     }
 
     // MARK: names that routes accept

@@ -24,6 +24,7 @@ public func applyRequestEdits(
     }
     if let authority = target?.pointee.authority, !authority.isEmpty {
         request.authority = authority
+        request.hasPlainAuthority = false
         headers.set(HeaderNames.name(.host), authority)
     }
     if let rewrite = route.pointee.rewrite, !request.isConnect {

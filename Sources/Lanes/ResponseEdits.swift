@@ -17,7 +17,7 @@ public func applyResponseEdits(
     }
     if plan.pointee.cors != .none { allowOrigin(plan.pointee.cors, format.pointee, &headers) }
     if let policy = plan.pointee.policy {
-        if plan.pointee.pin != .none { writePin(plan.pointee, policy, &headers, &scratch) }
+        if plan.pointee.pin != .none { writePin(plan, policy, &headers, &scratch) }
         if plan.pointee.isLaneResponse { guardCaches(policy, &headers, &scratch) }
         if plan.pointee.preflightAsksForKey { allowKey(policy, &headers) }
     }
@@ -28,18 +28,23 @@ public func applyResponseEdits(
 
 /// One more Set-Cookie line; the application's stay.
 private func writePin(
-    _ plan: ResponsePlan, _ policy: UnsafePointer<LanePolicy>, _ headers: inout HeaderList,
-    _ scratch: inout EditScratch
+    _ plan: UnsafePointer<ResponsePlan>, _ policy: UnsafePointer<LanePolicy>,
+    _ headers: inout HeaderList, _ scratch: inout EditScratch
 ) {
     guard let pin = policy.pointee.pin else { return }
+    let becomesSecure = pin.pointee.secure == .auto && plan.pointee.isTLS
+    if plan.pointee.pin == .write, !becomesSecure, let line = plan.pointee.lines?.pointee.pin {
+        headers.append(line)
+        return
+    }
     let mark = scratch.mark
     scratch.append(policy.pointee.key)
     scratch.append(0x3D)
-    if plan.pin == .write {
+    if plan.pointee.pin == .write {
         let value = scratch.mark
-        plan.lane.withView { scratch.append($0) }
+        plan.pointee.lane.withView { scratch.append($0) }
         if policy.pointee.signingRequired, !policy.pointee.signingSecret.isEmpty {
-            let end = plan.pinSeconds &+ Int64(truncatingIfNeeded: pin.pointee.maxAgeSeconds)
+            let end = plan.pointee.pinSeconds &+ Int64(truncatingIfNeeded: pin.pointee.maxAgeSeconds)
             scratch.append(0x7E)
             scratch.append(decimal: UInt64(max(0, end)))
             sign(scratch.view(from: value), policy.pointee.signingSecret, &scratch)
@@ -48,7 +53,7 @@ private func writePin(
     } else {
         scratch.append(pin.pointee.clearing)
     }
-    if pin.pointee.secure == .always || (pin.pointee.secure == .auto && plan.isTLS) {
+    if pin.pointee.secure == .always || becomesSecure {
         scratch.append("; Secure")
     }
     if !scratch.overflowed { headers.append(HeaderNames.name(.setCookie), scratch.view(from: mark)) }

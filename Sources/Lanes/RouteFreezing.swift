@@ -212,6 +212,8 @@ extension TableBuilder {
             indexable.max { fields[$0].matcher.text.count < fields[$1].matcher.text.count }
             ?? -1
         conditions.fields = arena.store(fields)
+        let matchers = [conditions.uri, conditions.method, conditions.authority, conditions.scheme]
+        conditions.holdAlways = fields.isEmpty && matchers.allSatisfy { $0.kind == .none }
         return conditions
     }
 

@@ -215,6 +215,9 @@ struct LaneLines: BitwiseCopyable {
     var header: HeaderField
     var baggage: HeaderField
     var tracestate: HeaderField
+    /// `set-cookie` that pins to the lane, for connections that are not secure where that matters; nil: it
+    /// is signed, with a time, or there is no pin.
+    var pin: HeaderField?
 }
 
 /// A name that some VirtualService match accepts as it stands.
@@ -248,8 +251,8 @@ public struct LanePolicy: BitwiseCopyable {
     /// Patterns that accept a bare name, and those written for a whole cookie pair.
     var knownByValue: UnsafePointer<PatternSet>?
     var knownByPair: UnsafePointer<PatternSet>?
-    /// HeaderID to what the reader does with such a line.
-    var lineKinds: UnsafePointer<UInt8>
+    /// Known names of lines that the reader looks at.
+    var watched: HeaderIDSet
     /// `cache-control: private` (or `no-store`) and `vary: KEY, Cookie`.
     var cacheLine: HeaderField
     var varyLine: HeaderField

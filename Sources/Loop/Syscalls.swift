@@ -16,7 +16,7 @@ public enum IOResult {
 public enum Syscalls {
     public static func receive(_ fd: Int32, _ buffer: UnsafeMutablePointer<UInt8>, _ count: Int) -> IOResult {
         while true {
-            let result = recv(fd, buffer, count, 0)
+            let result = fl_receive(fd, buffer, count)
             if result > 0 { return .bytes(result) }
             if result == 0 { return .end }
             let code = errno

@@ -3,15 +3,25 @@
 // Links are slot numbers in the caller's storage; the wheel allocates once.
 
 /// What one timed thing holds for the wheel.
+@frozen
 public struct TimerLink: BitwiseCopyable {
     /// Milliseconds of the loop's clock; 0: none.
     public var deadlineMs: UInt64 = 0
     /// When the wheel looks; 0: not in the wheel.
-    fileprivate var lookAtMs: UInt64 = 0
-    fileprivate var next: UInt32 = TimerWheel.none
-    fileprivate var previous: UInt32 = TimerWheel.none
+    @usableFromInline var lookAtMs: UInt64 = 0
+    @usableFromInline var next: UInt32 = UInt32.max
+    @usableFromInline var previous: UInt32 = UInt32.max
 
-    public init() {}
+    @inlinable public init() {}
+
+    /// Moves the deadline; true: the wheel looks in time, and need not be told. That is nearly always so.
+    @inlinable @inline(__always)
+    public mutating func postpone(_ deadlineMs: UInt64) -> Bool {
+        self.deadlineMs = deadlineMs
+        // No deadline, 0, is later than any; not in the wheel, 0 as well, is never in time but for it.
+        return lookAtMs &- 1 <= deadlineMs &- 1
+    }
+
     public var isArmed: Bool { lookAtMs != 0 }
 }
 
@@ -23,16 +33,23 @@ public struct TimerWheel: ~Copyable {
     private static let tickMs: UInt64 = 32
 
     private let heads: UnsafeMutablePointer<UInt32>
+    /// Bit n of word m: slot 64 m + n has a head.
+    private let occupied: UnsafeMutablePointer<UInt64>
     private var currentTick: UInt64
     private var armed = 0
 
     public init(nowMs: UInt64) {
         heads = .allocate(capacity: Self.slots)
         heads.initialize(repeating: Self.none, count: Self.slots)
+        occupied = .allocate(capacity: Self.slots / 64)
+        occupied.initialize(repeating: 0, count: Self.slots / 64)
         currentTick = nowMs / Self.tickMs
     }
 
-    deinit { heads.deallocate() }
+    deinit {
+        heads.deallocate()
+        occupied.deallocate()
+    }
 
     /// Sets the deadline of `slot`; 0 takes it away. `link` finds a slot's link; its storage must not move.
     @inline(__always)
@@ -62,7 +79,9 @@ public struct TimerWheel: ~Copyable {
         // Never the slot that is being looked through: it would be found again at once, for ever.
         let latest = (currentTick + UInt64(Self.slots) - 1) * Self.tickMs
         let lookAtMs = min(max(deadlineMs, soonest), latest)
-        let head = heads + Self.index(lookAtMs)
+        let index = Self.index(lookAtMs)
+        let head = heads + index
+        occupied[index / 64] |= 1 << UInt64(index % 64)
         let own = link(slot)
         own.pointee.lookAtMs = lookAtMs
         own.pointee.previous = Self.none
@@ -85,7 +104,9 @@ public struct TimerWheel: ~Copyable {
         if previous != Self.none {
             link(previous).pointee.next = next
         } else {
-            heads[Self.index(own.pointee.lookAtMs)] = next
+            let index = Self.index(own.pointee.lookAtMs)
+            heads[index] = next
+            if next == Self.none { occupied[index / 64] &= ~(1 << UInt64(index % 64)) }
         }
         own.pointee.lookAtMs = 0
         own.pointee.next = Self.none
@@ -124,14 +145,16 @@ public struct TimerWheel: ~Copyable {
     /// How long a poll may sleep, milliseconds, at most `most`.
     public func sleepMs(nowMs: UInt64, most: UInt64) -> Int32 {
         if armed == 0 { return Int32(most) }
-        var tick = currentTick
         let last = nowMs / Self.tickMs + most / Self.tickMs + 1
+        var tick = currentTick
         while tick <= last {
-            if heads[Int(truncatingIfNeeded: tick) & (Self.slots - 1)] != Self.none {
-                let dueMs = tick * Self.tickMs
+            let index = Int(truncatingIfNeeded: tick) & (Self.slots - 1)
+            let word = occupied[index / 64] >> UInt64(index % 64)
+            if word != 0 {
+                let dueMs = (tick + UInt64(word.trailingZeroBitCount)) * Self.tickMs
                 return dueMs <= nowMs ? 1 : Int32(min(most, dueMs - nowMs + 1))
             }
-            tick += 1
+            tick += UInt64(64 - index % 64)
         }
         return Int32(most)
     }

@@ -71,7 +71,7 @@ extension Worker {
     }
 
     /// Whether bytes from the client can be used now.
-    private func wantsDownstream(_ own: UnsafeMutablePointer<Connection>) -> Bool {
+    private mutating func wantsDownstream(_ own: UnsafeMutablePointer<Connection>) -> Bool {
         if own.pointee.flags.contains(.lingering) { return true }
         if own.pointee.flags.contains(.closeAfterFlush) { return false }
         let slot = own.pointee.exchange
@@ -229,9 +229,9 @@ extension Worker {
     private mutating func readHead(_ slot: UInt32, _ at: UnsafeMutablePointer<UInt8>, _ count: Int) -> Int {
         let own = connection(slot)
         let startNs = Syscalls.monotonicNs()
-        var head = RequestHead()
+        let head = requestHead
         let result = H1Parser.readRequest(
-            at, count, &head, &requestHeaders.pointee, maxBytes: Int(settings.headerBytes),
+            at, count, &head.pointee, &requestHeaders.pointee, maxBytes: Int(settings.headerBytes),
             maxFields: Int(settings.headerCount))
         switch result {
         case .needMore:
@@ -244,15 +244,15 @@ extension Worker {
                 return 0
             }
             noteRefused(slot, ByteView(at, count))
-            refuse(slot, why, toHead: head.method == .head, startNs)
+            refuse(slot, why, toHead: head.pointee.method == .head, startNs)
             return 0
         case .complete(let length):
             own.pointee.flags.remove(.partialHead)
-            if head.connection.isOdd, !chargeHead(slot, head.connection) {
+            if head.pointee.connection.isOdd, !chargeHead(slot, head.pointee.connection) {
                 refuse(slot, .tooManyGlitches, startNs)
                 return 0
             }
-            return length + startExchange(slot, &head, at + length, count - length, length, startNs)
+            return length + startExchange(slot, &head.pointee, at + length, count - length, length, startNs)
         }
     }
 
@@ -357,7 +357,7 @@ extension Worker {
 
     /// Whether the connection must end after its current response: the worker drains, or its listener is
     /// gone.
-    func isRetired(_ slot: UInt32) -> Bool {
+    mutating func isRetired(_ slot: UInt32) -> Bool {
         isDraining || connection(slot).pointee.flags.contains(.retired)
             || listeners[Int(connection(slot).pointee.listener)].fd < 0
     }

@@ -5,83 +5,65 @@ internal import CLinux
 internal import HTTP
 internal import Lanes
 
-/// What a listener's role does with each known field of a request.
-struct FieldRules: ~Copyable {
-    /// By `HeaderID`: true where the edge removes it.
-    private let edge: UnsafeMutablePointer<Bool>
+/// What a listener's role does with known fields of a request.
+struct FieldRules {
+    /// What the edge removes.
+    let edgeRemoves = HeaderIDSet(
+        .xEnvoyRetryOn, .xEnvoyRetryGrpcOn, .xEnvoyMaxRetries, .xEnvoyRetriableStatusCodes,
+        .xEnvoyRetriableHeaderNames, .xEnvoyUpstreamRqTimeoutMs, .xEnvoyUpstreamRqPerTryTimeoutMs,
+        .xEnvoyUpstreamRqTimeoutAltResponse, .xEnvoyExpectedRqTimeoutMs, .xEnvoyForceTrace,
+        .xEnvoyIPTags, .xEnvoyOriginalURL, .xEnvoyHedgeOnPerTryTimeout, .xEnvoyUpstreamAltStatName,
+        .xEnvoyDecoratorOperation, .xEnvoyDownstreamServiceCluster, .xEnvoyDownstreamServiceNode,
+        .xEnvoyOriginalPath, .xEnvoyInternal, .xEnvoyExternalAddress, .xEnvoyAttemptCount,
+        .xForwardedClientCert)
+    /// The line that says that the client spoke plain HTTP.
+    let plainProto = line("x-forwarded-proto: http\r\n", .xForwardedProto)
+    /// And that it spoke HTTPS.
+    let secureProto = line("x-forwarded-proto: https\r\n", .xForwardedProto)
 
-    init() {
-        edge = .allocate(capacity: 256)
-        edge.initialize(repeating: false, count: 256)
-        let removed: [HeaderID] = [
-            .xEnvoyRetryOn, .xEnvoyRetryGrpcOn, .xEnvoyMaxRetries, .xEnvoyRetriableStatusCodes,
-            .xEnvoyRetriableHeaderNames, .xEnvoyUpstreamRqTimeoutMs, .xEnvoyUpstreamRqPerTryTimeoutMs,
-            .xEnvoyUpstreamRqTimeoutAltResponse, .xEnvoyExpectedRqTimeoutMs, .xEnvoyForceTrace,
-            .xEnvoyIPTags, .xEnvoyOriginalURL, .xEnvoyHedgeOnPerTryTimeout, .xEnvoyUpstreamAltStatName,
-            .xEnvoyDecoratorOperation, .xEnvoyDownstreamServiceCluster, .xEnvoyDownstreamServiceNode,
-            .xEnvoyOriginalPath, .xEnvoyInternal, .xEnvoyExternalAddress, .xEnvoyAttemptCount,
-            .xForwardedClientCert,
-        ]
-        for id in removed { edge[Int(id.rawValue)] = true }
+    private static func line(_ text: StaticString, _ id: HeaderID) -> HeaderField {
+        let name = id.name.utf8.count
+        return HeaderField(
+            line: text.utf8Start, lineLength: UInt32(text.utf8CodeUnitCount), nameLength: UInt16(name),
+            valueOffset: UInt32(name + 2), valueLength: UInt32(text.utf8CodeUnitCount - name - 4),
+            id: id.rawValue)
     }
-
-    deinit { edge.deallocate() }
-
-    @inline(__always)
-    func edgeRemoves(_ id: UInt8) -> Bool { edge[Int(id)] }
 }
 
 /// What later steps need to know of the fields that were read.
 struct ForwardedFields: BitwiseCopyable {
-    var userAgent: ByteView = .empty
-    var forwardedFor: ByteView = .empty
-    var requestID: ByteView = .empty
     var isTLS = false
     var isGRPC = false
 }
 
 extension Worker {
-    /// Sanitises and adds fields; the views in the result hold as long as the header list's.
+    /// Sanitises and adds fields.
     mutating func forwardFields(
         _ own: UnsafeMutablePointer<Connection>, _ role: ListenerRole
     ) -> ForwardedFields {
         let headers = requestHeaders
         var result = ForwardedFields()
-        var forwardedForIndex = -1
-        var protoIndex = -1
-        var requestIDIndex = -1
         let isEdge = role == .edge
         let trusted = isEdge && isTrusted(own.pointee.peer)
-        var index = 0
-        let count = headers.pointee.count
-        while index < count {
-            let field = headers.pointee.fields + index
-            let id = field.pointee.id
-            if id > HeaderID.trailer.rawValue {
-                switch HeaderID(rawValue: id) {
-                case .userAgent: result.userAgent = field.pointee.value
-                case .xForwardedFor: forwardedForIndex = index
-                case .xForwardedProto: protoIndex = index
-                case .xRequestID: requestIDIndex = index
-                case .referer: checkReferer(field)
-                case .contentType:
-                    result.isGRPC = GRPC.isContentType(field.pointee.value)
-                default:
-                    if isEdge, rules.edgeRemoves(id) { field.pointee.dropped = true }
-                }
-            }
-            index &+= 1
+        // The last of repeated lines counts.
+        let forwardedFor = headers.pointee.last(.xForwardedFor).map { $0 - headers.pointee.fields } ?? -1
+        if let field = headers.pointee.last(.referer) {
+            checkReferer(field)
+            if headers.pointee.isRepeated(.referer) { checkReferers() }
+        }
+        if let type = headers.pointee.last(.contentType) {
+            result.isGRPC = GRPC.isContentType(type.pointee.value)
         }
         if isEdge {
-            appendForwardedFor(own, forwardedForIndex)
-            setExternalAddress(own, trusted, forwardedForIndex)
+            headers.pointee.remove(rules.edgeRemoves)
+            appendForwardedFor(own, forwardedFor)
+            setExternalAddress(own, trusted, forwardedFor)
         } else {
             headers.pointee.remove(.xEnvoyInternal)
         }
         if isEdge, own.pointee.flags.contains(.secure) { setClientCertificate(own) }
-        setProto(protoIndex, own, keep: !isEdge || trusted, &result)
-        setRequestID(requestIDIndex, keep: !isEdge || trusted, &result)
-        if let field = headers.pointee.find(.xForwardedFor) { result.forwardedFor = field.pointee.value }
+        setProto(own, keep: !isEdge || trusted, &result)
+        setRequestID(keep: !isEdge || trusted)
         return result
     }
 
@@ -91,13 +73,29 @@ extension Worker {
         settings.trustedHops > 0 || settings.trusts(peer)
     }
 
+    private mutating func checkReferers() {
+        var from = 0
+        while let field = requestHeaders.pointee.find(.referer, from: from) {
+            from = requestHeaders.pointee.index(of: field) &+ 1
+            checkReferer(field)
+        }
+    }
+
     /// RFC 9110 10.1.3: neither userinfo nor a fragment belongs there (istio-semantics.md 29).
+    @inline(__always)
     private func checkReferer(_ field: UnsafeMutablePointer<HeaderField>) {
         let value = field.pointee.value
-        guard let slashes = value.firstIndex(of: 0x3A) else { return }
-        if value.firstIndex(of: 0x23) != nil { field.pointee.dropped = true }
+        if fl_holds_either(value.start, value.count, 0x23, 0x40) != 0, Self.isBadReferer(value) {
+            field.pointee.dropped = true
+        }
+    }
+
+    private static func isBadReferer(_ value: ByteView) -> Bool {
+        guard let slashes = value.firstIndex(of: 0x3A) else { return false }
+        if value.firstIndex(of: 0x23) != nil { return true }
         let authorityEnd = value.firstIndex(of: 0x2F, from: slashes + 3) ?? value.count
-        if let at = value.firstIndex(of: 0x40), at < authorityEnd { field.pointee.dropped = true }
+        if let at = value.firstIndex(of: 0x40) { return at < authorityEnd }
+        return false
     }
 
     private mutating func appendForwardedFor(_ own: UnsafeMutablePointer<Connection>, _ index: Int) {
@@ -157,27 +155,23 @@ extension Worker {
     }
 
     private mutating func setProto(
-        _ index: Int, _ own: UnsafeMutablePointer<Connection>, keep: Bool, _ result: inout ForwardedFields
+        _ own: UnsafeMutablePointer<Connection>, keep: Bool, _ result: inout ForwardedFields
     ) {
-        if keep, index >= 0 {
-            result.isTLS = requestHeaders.pointee.fields[index].value.equalsIgnoringCase("https")
+        if keep, let field = requestHeaders.pointee.last(.xForwardedProto) {
+            result.isTLS = field.pointee.value.equalsIgnoringCase("https")
             return
         }
+        requestHeaders.pointee.remove(.xForwardedProto)
         result.isTLS = own.pointee.flags.contains(.secure)
-        requestHeaders.pointee.set(
-            HeaderNames.name(.xForwardedProto), result.isTLS ? RequestRules.https : RequestRules.http)
+        requestHeaders.pointee.append(result.isTLS ? rules.secureProto : rules.plainProto)
     }
 
-    private mutating func setRequestID(_ index: Int, keep: Bool, _ result: inout ForwardedFields) {
-        if keep, index >= 0, requestHeaders.pointee.fields[index].valueLength > 0 {
-            result.requestID = requestHeaders.pointee.fields[index].value
-            return
-        }
-        let name = HeaderNames.name(.xRequestID)
-        requestHeaders.pointee.remove(name)
-        guard let room = requestHeaders.pointee.reserve(name, 36) else { return }
+    private mutating func setRequestID(keep: Bool) {
+        let headers = requestHeaders
+        if keep, let field = headers.pointee.last(.xRequestID), field.pointee.valueLength > 0 { return }
+        headers.pointee.remove(.xRequestID)
+        guard let room = headers.pointee.reserve(HeaderNames.name(.xRequestID), 36) else { return }
         writeUUID(room)
-        result.requestID = ByteView(room, 36)
     }
 
     /// A version 4 UUID (RFC 9562 5.4) in text.

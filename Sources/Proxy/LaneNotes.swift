@@ -92,6 +92,10 @@ extension Worker {
         guard let table, table.pointee.policy != nil else { return }
         let x = exchange(number)
         let decision = x.pointee.decision
+        if decision.pointee.isLaneSilent {
+            if x.pointee.role == .outbound, laneRequestsInFlight > 0 { noteLoss(number, .suspect) }
+            return
+        }
         let reading = decision.pointee.lane
         if reading.conflict { noteLoss(number, .conflict) }
         if reading.invalid { noteLoss(number, .invalid) }
@@ -123,7 +127,7 @@ extension Worker {
         }
     }
 
-    private func serviceLabels(_ decision: UnsafeMutablePointer<Decision>) -> UInt32 {
+    private mutating func serviceLabels(_ decision: UnsafeMutablePointer<Decision>) -> UInt32 {
         if let cluster = decision.pointee.cluster { return cluster.pointee.noEndpointLabelsID }
         return table?.pointee.unknownLabelsID ?? 0
     }
@@ -191,7 +195,7 @@ extension Worker {
     /// `received` is the head as it came: it is read again, for the decision has edited its fields.
     mutating func explainIfAsked(
         _ number: UInt32, _ own: UnsafeMutablePointer<Connection>,
-        _ received: UnsafeMutableBufferPointer<UInt8>, _ target: Request
+        _ received: UnsafeMutableBufferPointer<UInt8>
     ) {
         let x = exchange(number)
         guard x.pointee.decision.pointee.debugRequested, settings.mayDebug(own.pointee.peer),
@@ -203,10 +207,13 @@ extension Worker {
         _ = H1Parser.readRequest(
             bytes, received.count, &head, &list, maxBytes: received.count,
             maxFields: Int(settings.headerCount))
+        if RequestRules.settleAuthority(&head, &list) != nil { return }
+        let target = head.request
+        let scheme = target.scheme.isEmpty ? RequestRules.http : target.scheme
         let fields = (0..<list.count).map { index in
             (list.fields[index].name.string, list.fields[index].value.string)
         }
-        var url = "\(target.scheme.string)://\(target.authority.string)\(target.path.string)"
+        var url = "\(scheme.string)://\(target.authority.string)\(target.path.string)"
         if target.hasQuery { url += "?\(target.query.string)" }
         let json = explain(
             snapshot, method: target.method.string, url: url, headers: fields,

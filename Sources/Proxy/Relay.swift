@@ -75,7 +75,7 @@ extension Worker {
 
     // MARK: telemetry
 
-    private func streamLabels(_ x: UnsafeMutablePointer<Exchange>) -> StreamLabels {
+    private mutating func streamLabels(_ x: UnsafeMutablePointer<Exchange>) -> StreamLabels {
         StreamLabels(
             labelsID: labelsID(x), reporter: x.pointee.role == .inbound ? .destination : .source,
             connectionSecurity: x.pointee.role == .inbound ? .none : .unknown)

@@ -9,9 +9,16 @@ internal import Telemetry
 
 extension Worker {
     /// What formatters of header operations may speak of.
+    @inline(__always)
     mutating func formatContext(_ number: UInt32, response: Bool = false) -> UnsafePointer<FormatContext> {
+        exchange(number).pointee.decision.pointee.needsFormatting
+            ? fillFormatContext(number, response) : UnsafePointer(noFormat)
+    }
+
+    private mutating func fillFormatContext(
+        _ number: UInt32, _ response: Bool
+    ) -> UnsafePointer<FormatContext> {
         let x = exchange(number)
-        if !x.pointee.decision.pointee.needsFormatting { return UnsafePointer(noFormat) }
         var context = FormatContext()
         let own = connection(x.pointee.downstream)
         let remote = own.pointee.peer.writeAddressAndPort(to: formatSpace)
@@ -49,7 +56,7 @@ extension Worker {
     }
 
     /// The metric labels of where an exchange went.
-    func labelsID(_ x: UnsafeMutablePointer<Exchange>) -> UInt32 {
+    mutating func labelsID(_ x: UnsafeMutablePointer<Exchange>) -> UInt32 {
         guard let table else { return 0 }
         if x.pointee.decision.pointee.outcome == .passthrough { return table.pointee.passthroughLabelsID }
         if x.pointee.decision.pointee.outcome == .blocked { return table.pointee.blackHoleLabelsID }
@@ -65,7 +72,7 @@ extension Worker {
             reportRelay(number)
             return
         }
-        let endNs = Syscalls.monotonicNs()
+        let endNs = sentNs != 0 ? sentNs : Syscalls.monotonicNs()
         if table != nil {
             var sample = RequestSample()
             sample.labelsID = labelsID(x)

@@ -18,7 +18,7 @@ extension Worker {
         let listener = listener(of: own)
         let role = listener.pointee.role
         meter.add(Counter.requests(role: role.rawValue))
-        if let why = RequestRules.settleAuthority(&head, requestHeaders.pointee) {
+        if let why = RequestRules.settleAuthority(&head, &requestHeaders.pointee) {
             refuse(slot, why, toHead: head.method == .head, startNs)
             return 0
         }
@@ -40,7 +40,6 @@ extension Worker {
         if head.request.scheme.isEmpty {
             head.request.scheme = isSecure ? RequestRules.https : RequestRules.http
         }
-        let target = head.request
         let fields = forwardFields(own, role)
         let context = DecisionContext(
             random: random.next(), nowSeconds: Int64((nowNs &+ realtimeOffsetNs) / 1_000_000_000),
@@ -55,31 +54,38 @@ extension Worker {
             return 0
         }
         let decision = decisions + Int(number)
-        decision.initialize(to: decide(table, listener, &head.request, &requestHeaders.pointee, context))
-        var value = Exchange(downstream: slot, snapshot: current, decision: decision, startNs: startNs)
-        value.serial = serial
-        value.method = head.method
-        value.minorVersion = head.minorVersion
-        value.role = role
-        value.requestFraming = head.framing
-        value.requestRemaining = head.framing == .length ? head.connection.contentLength : 0
-        value.requestWireBytes = UInt64(headLength)
-        if head.framing == .none { value.flags.insert(.requestComplete) }
-        if !head.keepsAlive || isRetired(slot) { value.flags.insert(.closeDownstream) }
-        if head.method == .head { value.flags.insert(.toHead) }
-        if fields.isGRPC { value.flags.insert(.isGRPC) }
-        if fields.isTLS { value.flags.insert(.overTLS) }
-        if isUpgrade(head) { value.flags.insert(.upgrade) }
-        if head.request.isConnect { value.flags.insert(.connect) }
-        value.reason = decision.pointee.reason
-        if settings.compression != nil { noteAcceptedCoding(&value) }
-        exchange(number).initialize(to: value)
+        decide(table, listener, &head.request, &requestHeaders.pointee, context, into: decision)
+        let x = exchange(number)
+        x.initialize(
+            to: Exchange(downstream: slot, snapshot: current, decision: decision, startNs: startNs))
+        x.pointee.serial = serial
+        x.pointee.method = head.method
+        x.pointee.minorVersion = head.minorVersion
+        x.pointee.role = role
+        x.pointee.requestFraming = head.framing
+        x.pointee.requestRemaining = head.framing == .length ? head.connection.contentLength : 0
+        x.pointee.requestWireBytes = UInt64(headLength)
+        if head.framing == .none { x.pointee.flags.insert(.requestComplete) }
+        if !head.keepsAlive || isRetired(slot) { x.pointee.flags.insert(.closeDownstream) }
+        if head.method == .head { x.pointee.flags.insert(.toHead) }
+        if fields.isGRPC { x.pointee.flags.insert(.isGRPC) }
+        if fields.isTLS { x.pointee.flags.insert(.overTLS) }
+        if head.connection.hasUpgrade, head.connection.hasConnectionUpgrade,
+            head.connection.upgradesToWebSocket
+        {
+            x.pointee.flags.insert(.upgrade)
+        }
+        if head.request.isConnect { x.pointee.flags.insert(.connect) }
+        x.pointee.reason = decision.pointee.reason
+        if settings.compression != nil { noteAcceptedCoding(&x.pointee) }
         own.pointee.exchange = number
         own.pointee.flags.insert(.served)
         setTimeout(slot, settings.streamIdleTimeoutMs)
         noteLane(number)
-        explainIfAsked(
-            number, own, UnsafeMutableBufferPointer(start: body - headLength, count: headLength), target)
+        if decision.pointee.debugRequested {
+            let received = UnsafeMutableBufferPointer(start: body - headLength, count: headLength)
+            explainIfAsked(number, own, received)
+        }
         return route(number, &head, fields, body, bodyCount)
     }
 
@@ -100,21 +106,15 @@ extension Worker {
         return number
     }
 
-    private func isUpgrade(_ head: RequestHead) -> Bool {
-        head.connection.hasUpgrade && head.connection.hasConnectionUpgrade
-            && head.connection.upgradesToWebSocket
-    }
-
     /// Refusals that need no route.
-    private func refusalBeforeRouting(
+    private mutating func refusalBeforeRouting(
         _ head: inout RequestHead, _ role: ListenerRole, _ isSecure: Bool
     ) -> Refusal? {
         if head.minorVersion == 0, !settings.http10 {
             return Refusal(status: 426, reason: .badRequest, details: "low_version")
         }
-        let connection = head.connection
-        if connection.hasUpgrade, connection.hasConnectionUpgrade, !connection.upgradesToWebSocket,
-            !connection.upgradesToH2C
+        if head.connection.hasUpgrade, head.connection.hasConnectionUpgrade,
+            !head.connection.upgradesToWebSocket, !head.connection.upgradesToH2C
         {
             // A proposal to speak h2c may be ignored (RFC 9110 7.8); other protocols would be cut off
             // silently.
@@ -135,7 +135,7 @@ extension Worker {
     }
 
     private mutating func normalizePath(_ head: inout RequestHead) -> Bool {
-        if head.request.isConnect { return true }
+        if head.pathIsPlain || head.request.isConnect { return true }
         let mode = PathNormalizer.Mode(rawValue: settings.pathNormalization.rawValue) ?? .base
         switch PathNormalizer.normalize(head.request.path, mode, pathSpace) {
         case .unchanged: return true
@@ -217,9 +217,11 @@ extension Worker {
         _ number: UInt32, _ head: inout RequestHead, _ body: UnsafeMutablePointer<UInt8>, _ bodyCount: Int
     ) -> Int {
         let own = exchange(number)
-        let format = formatContext(number)
-        applyRequestEdits(
-            own.pointee.decision, &head.request, &requestHeaders.pointee, &scratch, format)
+        if own.pointee.decision.pointee.editsRequest {
+            let format = formatContext(number)
+            applyRequestEdits(
+                own.pointee.decision, &head.request, &requestHeaders.pointee, &scratch, format)
+        }
         if requestHeaders.pointee.overflowed {
             reply(
                 number,
@@ -231,7 +233,7 @@ extension Worker {
         if own.pointee.flags.contains(.isGRPC) {
             own.pointee.grpcTimeoutMs = GRPC.timeoutMs(requestHeaders.pointee)
         }
-        writeRequestHead(number, head)
+        writeRequestHead(number, &head)
         var used = 0
         if !own.pointee.flags.contains(.requestComplete) {
             guard let taken = retainBody(number, body, bodyCount) else {
@@ -256,28 +258,27 @@ extension Worker {
     }
 
     /// `METHOD target HTTP/1.1`, the field lines that go on, our own framing.
-    private mutating func writeRequestHead(_ number: UInt32, _ head: RequestHead) {
+    private mutating func writeRequestHead(_ number: UInt32, _ head: inout RequestHead) {
         let own = exchange(number)
-        let request = head.request
         let lines = requestHeaders.pointee.lineBytesMax(
             headLength: Int(truncatingIfNeeded: own.pointee.requestWireBytes))
         let room =
-            request.method.count + request.path.count + request.query.count + request.authority.count + lines
-            + 256
+            head.request.method.count &+ head.request.path.count &+ head.request.query.count
+            &+ head.request.authority.count &+ lines &+ 256
         own.pointee.head = buffers.take(room)
         var at = own.pointee.head.base!
-        put(&at, request.method)
+        put(&at, head.request.method)
         at[0] = 0x20
         at += 1
-        let isWhole = head.asksWholeServer && request.path.equals(RequestRules.root)
-        put(&at, isWhole ? "*" : request.path)
-        if request.hasQuery {
+        let isWhole = head.asksWholeServer && head.request.path.equals(RequestRules.root)
+        put(&at, isWhole ? "*" : head.request.path)
+        if head.request.hasQuery {
             at[0] = 0x3F
             at += 1
-            put(&at, request.query)
+            put(&at, head.request.query)
         }
         put(&at, " HTTP/1.1\r\nhost: ")
-        put(&at, request.authority)
+        put(&at, head.request.authority)
         put(&at, "\r\n")
         requestHeaders.pointee.remove(.host)
         at = requestHeaders.pointee.copyLines(to: at)
@@ -304,7 +305,7 @@ extension Worker {
 
     @inline(__always)
     func put(_ at: inout UnsafeMutablePointer<UInt8>, _ bytes: ByteView) {
-        memcpy(at, bytes.start, bytes.count)
+        fl_copy_short(at, bytes.start, bytes.count)
         at += bytes.count
     }
 

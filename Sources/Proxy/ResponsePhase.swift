@@ -159,9 +159,9 @@ extension Worker {
         let x = exchange(number)
         let readNs = Syscalls.monotonicNs()
         x.pointee.flags.insert(.responseStarted)
-        var head = ResponseHead()
+        let head = responseHead
         let result = H1Parser.readResponse(
-            bytes, count, &head, &responseHeaders.pointee, maxBytes: Limits.headBytes,
+            bytes, count, &head.pointee, &responseHeaders.pointee, maxBytes: Limits.headBytes,
             maxFields: Limits.headFields)
         switch result {
         case .needMore:
@@ -173,15 +173,15 @@ extension Worker {
             protocolError(number, why)
             return 0
         case .complete(let length):
-            if head.status < 200 {
-                return interim(number, head, length) ? length : 0
+            if head.pointee.status < 200 {
+                return interim(number, head.pointee, length) ? length : 0
             }
-            if let why = ResponseRules.frame(&head, toHead: x.pointee.flags.contains(.toHead)) {
+            if let why = ResponseRules.frame(&head.pointee, toHead: x.pointee.flags.contains(.toHead)) {
                 protocolError(number, why)
                 return 0
             }
-            noteResponse(number, head, readNs)
-            return length + startResponse(number, &head, bytes + length, count - length, readNs)
+            noteResponse(number, head.pointee, readNs)
+            return length + startResponse(number, &head.pointee, bytes + length, count - length, readNs)
         }
     }
 
@@ -243,7 +243,7 @@ extension Worker {
     ) -> Int {
         let x = exchange(number)
         let headers = responseHeaders
-        settleConnection(number, head)
+        settleConnection(number, &head)
         ConnectionRules.removeHopByHop(&headers.pointee, head.connection)
         removeOurs()
         // RFC 9110 8.6: a length where there can be no content.
@@ -261,7 +261,7 @@ extension Worker {
         let needsDate = headers.pointee.find(.date) == nil
         x.pointee.responseFraming = head.framing
         x.pointee.responseRemaining = head.framing == .length ? head.connection.contentLength : 0
-        frameForClient(number, head)
+        frameForClient(number, head.framing, hasLength: head.connection.hasContentLength)
         var at = writeSpace
         writeStatusLine(&at, head.status, head.reasonPhrase, minorVersion: x.pointee.minorVersion)
         at = headers.pointee.copyLines(to: at)
@@ -273,7 +273,7 @@ extension Worker {
     }
 
     /// Fields that only we may say.
-    func removeOurs() {
+    mutating func removeOurs() {
         responseHeaders.pointee.remove(.server)
         responseHeaders.pointee.remove(.xEnvoyUpstreamServiceTime)
         responseHeaders.pointee.remove(.xFairleadReason)
@@ -281,7 +281,7 @@ extension Worker {
     }
 
     /// Whether both connections live on after this response.
-    private func settleConnection(_ number: UInt32, _ head: ResponseHead) {
+    private mutating func settleConnection(_ number: UInt32, _ head: inout ResponseHead) {
         let x = exchange(number)
         if head.keepsAlive { x.pointee.flags.insert(.upstreamKeepsAlive) }
         // The rest of a body nobody reads cannot be told from the next request.
@@ -294,12 +294,12 @@ extension Worker {
     }
 
     /// How the client will find the end of the body (RFC 9112 6.3).
-    private func frameForClient(_ number: UInt32, _ head: ResponseHead) {
+    private mutating func frameForClient(_ number: UInt32, _ framing: BodyFraming, hasLength: Bool) {
         let x = exchange(number)
-        switch x.pointee.compressor == noSlot ? head.framing : .chunked {
+        switch x.pointee.compressor == noSlot ? framing : .chunked {
         case .none, .length:
-            x.pointee.downstreamFraming = head.framing
-        case .stream where head.connection.hasContentLength:
+            x.pointee.downstreamFraming = framing
+        case .stream where hasLength:
             // The session holds the stream to it.
             x.pointee.downstreamFraming = .length
         case .chunked, .untilClose, .stream:
@@ -368,7 +368,7 @@ extension Worker {
         } else {
             alive = send(downstream, writeSpace, headCount)
         }
-        observeOverhead(number, readNs)
+        let nowNs = observeOverhead(number, readNs)
         if !alive {
             closeDownstream(downstream)
             return 0
@@ -376,16 +376,20 @@ extension Worker {
         if x.pointee.responseFraming == .none
             || (x.pointee.responseFraming == .length && x.pointee.responseRemaining == 0)
         {
+            sentNs = nowNs
             completeResponse(number, leftover: count - used)
-            return used
+            sentNs = 0
         }
         return used
     }
 
-    private mutating func observeOverhead(_ number: UInt32, _ readNs: UInt64) {
+    /// Returns the time that it read.
+    private mutating func observeOverhead(_ number: UInt32, _ readNs: UInt64) -> UInt64 {
         let x = exchange(number)
-        meter.overhead(ns: x.pointee.overheadNs &+ (Syscalls.monotonicNs() &- readNs))
+        let nowNs = Syscalls.monotonicNs()
+        meter.overhead(ns: x.pointee.overheadNs &+ (nowNs &- readNs))
         x.pointee.flags.insert(.observed)
+        return nowNs
     }
 
     /// Body bytes on their way to the client; returns how many were used.

@@ -62,6 +62,8 @@ enum SpecialEvent {
     static let listenersMax = 255
 }
 
+/// Its methods are `mutating` whether they change anything or not: one that is not gets a copy of the whole
+/// struct on the stack at each call out of one that is (Swift 6.3).
 struct Worker: ~Copyable {
     let setup: WorkerSetup
     let meter: Meter
@@ -107,6 +109,8 @@ struct Worker: ~Copyable {
     let hostname: ByteView
     let ring: AccessRing?
     var logs: Bool { ring != nil }
+    let requestHead: UnsafeMutablePointer<RequestHead>
+    let responseHead: UnsafeMutablePointer<ResponseHead>
     let requestHeaders: UnsafeMutablePointer<HeaderList>
     let responseHeaders: UnsafeMutablePointer<HeaderList>
 
@@ -143,6 +147,8 @@ struct Worker: ~Copyable {
     /// Lane requests in flight here: `suspect` is judged by it (lanes.md 8).
     var laneRequestsInFlight = 0
     var lossLog = LossLog()
+    /// The time that was read for the last bytes of a response, while these are being accounted for; else 0.
+    var sentNs: UInt64 = 0
 
     /// Space in front of and behind what is read.
     static let margin = 64
@@ -189,6 +195,10 @@ struct Worker: ~Copyable {
         noFormat.initialize(to: FormatContext())
         hostname = HostName.view
         ring = setup.accessLog?.ring(worker: setup.index)
+        requestHead = .allocate(capacity: 1)
+        requestHead.initialize(to: RequestHead())
+        responseHead = .allocate(capacity: 1)
+        responseHead.initialize(to: ResponseHead())
         requestHeaders = .allocate(capacity: 1)
         requestHeaders.initialize(to: HeaderList())
         responseHeaders = .allocate(capacity: 1)
@@ -214,6 +224,8 @@ struct Worker: ~Copyable {
         fl_unreserve(decisions, decisionBytes)
         requestHeaders.pointee.deallocate()
         responseHeaders.pointee.deallocate()
+        requestHead.deallocate()
+        responseHead.deallocate()
         requestHeaders.deallocate()
         responseHeaders.deallocate()
         listeners.deallocate()
@@ -356,8 +368,8 @@ struct Worker: ~Copyable {
 
     @inline(__always)
     mutating func setDeadline(_ slot: UInt32, _ deadlineMs: UInt64) {
-        let base = connections.at(0)
-        wheel.set(slot, deadlineMs) { Self.link(base, $0) }
+        if connection(slot).pointee.timer.postpone(deadlineMs) { return }
+        wheel.set(slot, deadlineMs) { [base = connections.at(0)] in Self.link(base, $0) }
     }
 
     /// `afterMs` from now; 0: none.

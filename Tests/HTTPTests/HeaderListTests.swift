@@ -155,4 +155,39 @@ private func name(_ text: String) -> HeaderName {
         #expect(MemoryLayout<HeaderField>.size <= 24)
         #expect(MemoryLayout<ConnectionFields>.size <= 24)
     }
+
+    /// Look-ups that ask the marks first against a walk over the lines.
+    @Test func lookUpsAgainstAWalk() {
+        var random = SeededRandom()
+        let known: [HeaderID] = [.cookie, .te, .grpcStatus, .xRequestID]
+        let others = ["x-a", "x-b", "accept-language"].map { name($0) }
+        for _ in 0..<500 {
+            let names = known.map(\.name) + ["x-a", "x-b"]
+            let under = ListUnderTest(
+                (0..<random.int(0...6)).map { "\(random.pick(names)): \($0)\r\n" }.joined())
+            for _ in 0..<8 {
+                let asked = random.chance(50) ? HeaderNames.name(random.pick(known)) : random.pick(others)
+                if random.chance(20) {
+                    "v".withView { under.list.append(asked, $0) }
+                } else if random.chance(20) {
+                    let there = (0..<under.list.count).contains {
+                        asked.matches(under.list.fields + $0) && !under.list.fields[$0].dropped
+                    }
+                    #expect(under.list.remove(asked) == there)
+                } else if random.chance(20), under.list.count > 0 {
+                    under.list.fields[random.int(0...(under.list.count - 1))].dropped = true
+                }
+                let from = random.int(0...max(0, under.list.count))
+                let walked = (from..<under.list.count).first {
+                    asked.matches(under.list.fields + $0) && !under.list.fields[$0].dropped
+                }
+                #expect(under.list.find(asked, from: from).map { under.list.index(of: $0) } == walked)
+                if let id = HeaderID(rawValue: asked.id), id != .other {
+                    let last = (0..<under.list.count).last { under.list.fields[$0].id == asked.id }
+                    #expect(under.list.last(id).map { under.list.index(of: $0) } == last)
+                    #expect(under.list.present.contains(id) == (last != nil))
+                }
+            }
+        }
+    }
 }

@@ -1,5 +1,6 @@
 // The table of known names: every name finds its number, nothing else does.
 import Base
+import CLinux
 import TestSupport
 import Testing
 
@@ -38,10 +39,10 @@ import Testing
     @Test func collisionsAreToldApart() {
         for known in HeaderID.allCases where known.name.utf8.count > 4 {
             var bytes = Array(known.name.utf8)
-            let slot = bytes.withUnsafeBufferPointer { NameTable.slot($0.baseAddress!, $0.count) }
+            let slot = bytes.withUnsafeBufferPointer { fl_name_slot($0.baseAddress!, $0.count) }
             let at = bytes.count / 2 == 1 ? 2 : 1
             bytes[at] = bytes[at] == 0x7A ? 0x61 : 0x7A
-            let same = bytes.withUnsafeBufferPointer { NameTable.slot($0.baseAddress!, $0.count) }
+            let same = bytes.withUnsafeBufferPointer { fl_name_slot($0.baseAddress!, $0.count) }
             #expect(slot == same)
             #expect(id(String(decoding: bytes, as: UTF8.self)) == 0, "\(known)")
         }
@@ -51,8 +52,11 @@ import Testing
     @Test func runsOfFullSlotsAreShort() {
         var longest = 0
         var run = 0
-        for slot in 0..<(2 * (NameTable.mask + 1)) {
-            let isFull = HeaderNames.table.pointee.slots[slot & NameTable.mask] != 0
+        let ids = HeaderNames.ids
+        let offset = MemoryLayout<fl_names>.offset(of: \fl_names.slots) ?? 0
+        let slots = (UnsafeRawPointer(ids) + offset).assumingMemoryBound(to: UInt8.self)
+        for slot in 0..<(2 * Int(FL_NAME_SLOTS)) {
+            let isFull = slots[slot % Int(FL_NAME_SLOTS)] != 0
             run = isFull ? run + 1 : 0
             longest = max(longest, run)
         }

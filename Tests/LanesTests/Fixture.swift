@@ -68,7 +68,8 @@ struct Bench {
         answer.remove(.host)
         let context = DecisionContext(random: random, nowSeconds: Self.now, isTLS: isTLS, localPort: 8080)
         var format = format
-        var decision = decide(snapshot.table, self.listener(listener), &request, &list, context)
+        var decision = Decision(self.listener(listener))
+        decide(snapshot.table, self.listener(listener), &request, &list, context, into: &decision)
         var location = ""
         if decision.outcome == .redirect || decision.outcome == .httpsRedirect {
             location = redirectLocation(decision, request, context, &scratch).string

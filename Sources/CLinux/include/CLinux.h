@@ -21,6 +21,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
@@ -65,8 +66,13 @@ static inline int fl_socket_error(int fd) {
     return value;
 }
 
+// recv(3) and send(3) are points at which a thread can be cancelled, which costs more than the rest of the
+// call on our side; nobody cancels our threads.
+static inline ssize_t fl_receive(int fd, uint8_t *bytes, size_t count) {
+    return syscall(SYS_recvfrom, fd, bytes, count, 0, NULL, NULL);
+}
 static inline ssize_t fl_send(int fd, const uint8_t *bytes, size_t count) {
-    return send(fd, bytes, count, MSG_NOSIGNAL);
+    return syscall(SYS_sendto, fd, bytes, count, MSG_NOSIGNAL, NULL, 0);
 }
 /// sendmsg of two pieces; -1 with errno on failure.
 static inline ssize_t fl_send2(int fd, const uint8_t *first, size_t first_count, const uint8_t *second,
@@ -368,20 +374,7 @@ static inline uint8_t *fl_lower_token(uint8_t *from, uint8_t *end) {
 extern const uint16_t fl_hex_pairs[256];
 
 /// Sixteen bytes as UUID text, 36 bytes without a terminator.
-static inline void fl_write_uuid(uint64_t high, uint64_t low, uint8_t *out) {
-#define FL_PAIR(at, value) memcpy(out + (at), &fl_hex_pairs[(uint8_t)(value)], 2)
-    FL_PAIR(0, high >> 56), FL_PAIR(2, high >> 48), FL_PAIR(4, high >> 40), FL_PAIR(6, high >> 32);
-    out[8] = '-';
-    FL_PAIR(9, high >> 24), FL_PAIR(11, high >> 16);
-    out[13] = '-';
-    FL_PAIR(14, high >> 8), FL_PAIR(16, high);
-    out[18] = '-';
-    FL_PAIR(19, low >> 56), FL_PAIR(21, low >> 48);
-    out[23] = '-';
-    FL_PAIR(24, low >> 40), FL_PAIR(26, low >> 32), FL_PAIR(28, low >> 24), FL_PAIR(30, low >> 16);
-    FL_PAIR(32, low >> 8), FL_PAIR(34, low);
-#undef FL_PAIR
-}
+void fl_write_uuid(uint64_t high, uint64_t low, uint8_t *out);
 
 static inline uint64_t fl_load64(const uint8_t *from) {
     uint64_t value;
@@ -392,6 +385,32 @@ static inline uint32_t fl_load32(const uint8_t *from) {
     uint32_t value;
     memcpy(&value, from, 4);
     return value;
+}
+
+static inline uint16_t fl_load16(const uint8_t *from) {
+    uint16_t value;
+    memcpy(&value, from, 2);
+    return value;
+}
+static inline void fl_store16(uint8_t *to, uint16_t value) { memcpy(to, &value, 2); }
+
+/// Copies bytes that do not overlap; for names and short values, where a call of memcpy costs more than the
+/// bytes.
+static inline void fl_copy_short(uint8_t *to, const uint8_t *from, size_t count) {
+    if (count > 32) {
+        memcpy(to, from, count);
+    } else if (count >= 16) {
+        memcpy(to, from, 16);
+        memcpy(to + count - 16, from + count - 16, 16);
+    } else if (count >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + count - 8, from + count - 8, 8);
+    } else if (count >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + count - 4, from + count - 4, 4);
+    } else {
+        for (size_t at = 0; at < count; at++) to[at] = from[at];
+    }
 }
 
 /// Whether `count` bytes are the same; for short names, where a call of memcmp costs more than the bytes.
@@ -412,6 +431,11 @@ static inline int fl_equal(const uint8_t *left, const uint8_t *right, size_t cou
     return 1;
 }
 
+/// The same for bytes of any number.
+static inline int fl_same(const uint8_t *left, const uint8_t *right, size_t count) {
+    return count <= 32 ? fl_equal(left, right, count) : memcmp(left, right, count) == 0;
+}
+
 /// Non-zero for the bytes of a name in an authority (RFC 3986 3.2.2): unreserved, sub-delims but the comma (a
 /// list of hosts is no host), and percent signs.
 extern const uint8_t fl_host_bytes[256];
@@ -424,7 +448,7 @@ static inline const uint8_t *fl_skip_host(const uint8_t *from, const uint8_t *en
 
 /// Random per process: set before main. In C because a Swift global would be a call at each use.
 extern uint64_t fl_hash_seed;
-/// The table from field names to numbers, once HTTP's HeaderNames has built it; in C for the same reason.
+/// What HTTP's HeaderNames has built once; in C for the same reason.
 extern void *fl_header_names;
 
 static inline void *fl_header_names_now(void) { return __atomic_load_n(&fl_header_names, __ATOMIC_ACQUIRE); }
@@ -432,21 +456,155 @@ static inline void fl_header_names_set(void *table) {
     __atomic_store_n(&fl_header_names, table, __ATOMIC_RELEASE);
 }
 
+// MARK: heads
+
+#define FL_SHORT_SLOTS 512
+#define FL_NAME_SLOTS 1024
+#define FL_NAME_LONGEST 48
+
+typedef struct {
+    const uint8_t *bytes;
+    size_t count;
+} fl_name;
+
+/// From lower-case field names to numbers; 0 is every other name. HTTP's HeaderNames fills it.
+typedef struct {
+    /// Names of at most 15 bytes have a slot of their own each: the multiplier is chosen so.
+    uint64_t multiplier;
+    /// Filled up with NUL; free slots with 0xff, which no name is made of.
+    uint8_t short_names[FL_SHORT_SLOTS][16];
+    uint8_t short_lengths[FL_SHORT_SLOTS];
+    uint8_t short_ids[FL_SHORT_SLOTS];
+    /// All names by open addressing: most look-ups of unknown ones end at a free slot.
+    uint8_t slots[FL_NAME_SLOTS];
+    fl_name names[256];
+} fl_names;
+
+/// The slot of a name of at most 15 bytes, given as two little-endian numbers.
+static inline size_t fl_short_slot(uint64_t multiplier, uint64_t first, uint64_t second) {
+    return (size_t)(((first ^ (second << 7 | second >> 57)) * multiplier) >> 55);
+}
+/// First, middle and last byte with the length tell apart nearly all real names. `count` is not 0.
+static inline size_t fl_name_slot(const uint8_t *name, size_t count) {
+    return (name[0] * 7u + name[count - 1] * 61u + name[count >> 1] * 251u + count * 1031u) % FL_NAME_SLOTS;
+}
+/// The number of a lower-case name of any length.
+static inline uint8_t fl_name_id(const fl_names *names, const uint8_t *name, size_t count) {
+    if (count == 0 || count > FL_NAME_LONGEST) return 0;
+    for (size_t slot = fl_name_slot(name, count);; slot = (slot + 1) % FL_NAME_SLOTS) {
+        const uint8_t id = names->slots[slot];
+        if (id == 0) return 0;
+        if (names->names[id].count == count && fl_equal(names->names[id].bytes, name, count)) return id;
+    }
+}
+
+/// An empty table. The multiplier is set before the first short name is added.
+void fl_names_clear(fl_names *names);
+/// `name` must live as long as the table; `id` is not 0.
+void fl_names_add(fl_names *names, uint8_t id, const uint8_t *name, size_t count);
+void fl_names_add_short(fl_names *names, uint8_t id, uint8_t length, uint64_t first, uint64_t second);
+
+/// One field line; HTTP's HeaderField says what is in it.
+typedef struct {
+    const uint8_t *line;
+    uint32_t line_length, value_offset, value_length;
+    uint16_t name_length;
+    uint8_t id, dropped;
+} fl_field;
+
+/// What a list of lines knows without looking through it.
+typedef struct {
+    /// Bit n: a line with number n was there, dropped or not; and a second one.
+    uint64_t present[2], repeated[2];
+    /// Of the lines with number 0: bits of their names' lengths and first bytes, each modulo 64.
+    uint64_t other_lengths, other_initials;
+    /// By number, the position of the last such line; meaningless where it is not present.
+    uint8_t *places;
+} fl_line_marks;
+
+static inline void fl_note_line(fl_line_marks *marks, const uint8_t *name, size_t count, uint8_t id,
+                                uint32_t position) {
+    const uint64_t bit = 1ull << (id & 63);
+    marks->repeated[id >> 6] |= marks->present[id >> 6] & bit;
+    marks->present[id >> 6] |= bit;
+    marks->places[id] = (uint8_t)position;
+    if (id == 0) {
+        marks->other_lengths |= 1ull << (count & 63);
+        marks->other_initials |= 1ull << (name[0] & 63);
+    }
+}
+
+/// Where reading a head's field lines stands.
+typedef struct {
+    /// The next line, and the end of what has come.
+    uint8_t *at, *end;
+    const fl_names *names;
+    /// Room for `most` lines, and how many were read.
+    fl_field *fields;
+    uint32_t count, most;
+    /// Reading pauses behind each line with one of `told` numbers from `first_told` on.
+    uint32_t first_told, told;
+    fl_line_marks marks;
+} fl_head_reader;
+
+/// Why reading paused or ended.
+typedef int fl_head_state;
+enum {
+    FL_HEAD_MORE,
+    /// The blank line was read.
+    FL_HEAD_END,
+    /// The last line is one of those to be told.
+    FL_HEAD_LINE,
+    FL_HEAD_BARE_LINE_FEED,
+    FL_HEAD_BAD_LINE,
+    FL_HEAD_TOO_MANY,
+    FL_HEAD_NAME_TOO_LONG,
+};
+
+/// Reads field lines up to and with the blank line (RFC 9112 5): lines end with CRLF only, names touch their
+/// colon and are lower-cased in place, nothing is folded. A line that is not whole is read again next time.
+fl_head_state fl_read_lines(fl_head_reader *reader);
+
+/// Copies the lines that are not dropped, neighbours in one piece; returns the end of what was written.
+uint8_t *fl_copy_lines(const fl_field *fields, uint32_t count, uint8_t *to);
+
+/// What was seen on the way through a request target.
+typedef struct {
+    /// Where the first `?` and the first `#` are; UINT32_MAX: nowhere.
+    uint32_t question, hash;
+    /// The path has neither escapes nor backslashes, nor a dot or a slash behind a slash.
+    uint8_t is_plain;
+    uint8_t ends_with_slash;
+} fl_target;
+
+/// The length of a request target: up to the first blank, control character or DEL, or `end`.
+uint32_t fl_read_target(const uint8_t *from, const uint8_t *end, fl_target *target);
+
+/// Whether one of two bytes is among `count`.
+int fl_holds_either(const uint8_t *bytes, size_t count, uint8_t one, uint8_t other);
+
+/// Whether an authority is made of small letters, digits, dots and hyphens only: valid, without a port, and
+/// in the form in which hosts are looked up. False says nothing.
+int fl_is_plain_host(const uint8_t *host, size_t count);
+
 /// A hash of bytes for tables whose keys come from configuration and whose probes come from peers; seeded by
 /// `fl_hash_seed`, so that peers cannot aim at collisions.
 static inline uint64_t fl_hash(const uint8_t *bytes, size_t count) {
     const uint64_t k = 0x9E3779B97F4A7C15ull;
     uint64_t hash = fl_hash_seed ^ (count * k);
-    while (count >= 8) {
-        hash = (hash ^ fl_load64(bytes)) * k;
-        hash ^= hash >> 32;
-        bytes += 8;
-        count -= 8;
-    }
     uint64_t tail = 0;
-    while (count > 0) {
-        count -= 1;
-        tail = (tail << 8) | bytes[count];
+    if (count >= 8) {
+#pragma clang loop unroll(disable)
+        for (; count > 8; count -= 8, bytes += 8) {
+            hash = (hash ^ fl_load64(bytes)) * k;
+            hash ^= hash >> 32;
+        }
+        // The last bytes, without those that were taken in before.
+        tail = fl_load64(bytes + count - 8) >> (64 - 8 * count);
+    } else if (count >= 4) {
+        tail = (uint64_t)fl_load32(bytes) << 32 | fl_load32(bytes + count - 4);
+    } else if (count > 0) {
+        tail = (uint64_t)bytes[0] << 16 | (uint64_t)bytes[count >> 1] << 8 | bytes[count - 1];
     }
     hash = (hash ^ tail) * k;
     hash ^= hash >> 29;

@@ -91,7 +91,7 @@ package final class HeadReader {
         case .needMore: return .needMore
         case .refused(let why): return .refused(why)
         case .complete(let length):
-            if let why = RequestRules.settleAuthority(&head, headers) { return .refused(why) }
+            if let why = RequestRules.settleAuthority(&head, &headers) { return .refused(why) }
             var read = common(length, head.connection)
             read.method = head.request.method.bytes
             read.target = head.request.target.bytes
