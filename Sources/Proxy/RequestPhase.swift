@@ -36,10 +36,7 @@ extension Worker {
             return 0
         }
         ConnectionRules.removeHopByHop(&requestHeaders.pointee, head.connection)
-        let isSecure = own.pointee.flags.contains(.secure)
-        if head.request.scheme.isEmpty {
-            head.request.scheme = isSecure ? RequestRules.https : RequestRules.http
-        }
+        if head.request.scheme.isEmpty { head.request.scheme = scheme(of: own) }
         let fields = forwardFields(own, role)
         let context = DecisionContext(
             random: random.next(), nowSeconds: Int64((nowNs &+ realtimeOffsetNs) / 1_000_000_000),
@@ -87,6 +84,11 @@ extension Worker {
             explainIfAsked(number, own, received)
         }
         return route(number, &head, fields, body, bodyCount)
+    }
+
+    @inline(__always)
+    private func scheme(of own: UnsafeMutablePointer<Connection>) -> ByteView {
+        own.pointee.flags.contains(.secure) ? RequestRules.https : RequestRules.http
     }
 
     /// A slot for one more exchange, its content still to be written; nil: a limit is reached.

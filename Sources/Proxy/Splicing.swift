@@ -97,7 +97,7 @@ extension Worker {
             switch x.pointee.responseFraming {
             case .length: most = Int(clamping: x.pointee.responseRemaining)
             case .untilClose: break
-            case .chunked, .none: return .copy
+            case .chunked, .stream, .none: return .copy
             }
         case .awaitingResponse, .connecting, .resolving: return .copy
         }

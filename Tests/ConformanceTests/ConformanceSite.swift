@@ -2,6 +2,8 @@
 // loopback that answers with its name, and only the Gateways that the test speaks of are served.
 import TestSupport
 
+@testable import Config
+
 final class ConformanceSite {
     let process: RunningProcess
     let folder: TemporaryDirectory

@@ -166,7 +166,7 @@ struct GatewayEdge: Sendable {
                 [
                     rewrite("/host", "{hostname: new.test}"), rewrite("/full", full),
                     rewrite("/foo", prefix("/xyz")), rewrite("/slash", prefix("/xyz/")),
-                    rewrite("/cut", prefix("")), rewrite("/root", prefix("/")),
+                    rewrite("/cut", prefix("")), rewrite("/base", prefix("/")),
                 ].joined(separator: "\n")),
         ]
     }
