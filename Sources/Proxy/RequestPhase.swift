@@ -358,7 +358,19 @@ extension Worker {
         let downstream = own.pointee.downstream
         let upstream = own.pointee.upstream
         setTimeout(downstream, settings.requestBodyIdleTimeoutMs)
-        if upstream == noSlot { return 0 }
+        if upstream == noSlot, own.pointee.requestFraming == .stream { return 0 }
+        if upstream == noSlot
+            || own.pointee.requestFraming != .stream
+                && connection(upstream).pointee.flags.contains(.connecting)
+        {
+            // It goes behind the head, which leaves when there is a connection.
+            guard let used = retainBody(number, bytes, count) else {
+                badRequestBody(number)
+                return count
+            }
+            own.pointee.requestWireBytes += UInt64(used)
+            return used
+        }
         own.pointee.flags.remove(.replayable)
         var used = count
         var alive = true

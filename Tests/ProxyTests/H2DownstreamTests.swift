@@ -3,7 +3,7 @@ import Telemetry
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(15)))
 struct H2DownstreamTests {
     @Test func aRequestReachesAnH1Upstream() throws {
         let upstream = try EchoUpstream("app")

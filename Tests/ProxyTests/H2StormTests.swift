@@ -5,7 +5,7 @@ import Telemetry
 import TestSupport
 import Testing
 
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.serialized, .timeLimit(.minutes(15)))
 struct H2Storms {
     /// A server that answers as it likes.
     private static func serve(_ connection: RawConnection, _ number: Int, seed: UInt64) {

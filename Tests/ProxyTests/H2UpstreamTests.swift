@@ -82,7 +82,7 @@ final class H2Upstream: Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(15)))
 struct H2UpstreamTests {
     @Test func anH1ClientIsServedOverH2() throws {
         let upstream = try H2Upstream(H2Upstream.echo)

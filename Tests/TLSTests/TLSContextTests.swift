@@ -3,7 +3,7 @@ import TLS
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(15)))
 struct TLSContextTests {
     private static func identity(_ pair: TestCertificates.Pair, staple: [UInt8] = []) throws -> TLSIdentity {
         try TLSIdentity(

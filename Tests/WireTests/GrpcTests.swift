@@ -2,7 +2,7 @@
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(15)))
 struct Grpc {
     @Test func everyKindOfCallPasses() throws {
         let (server, port) = try WireClients.start("grpc_server", ["stable"])

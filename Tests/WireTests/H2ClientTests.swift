@@ -3,7 +3,7 @@
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(15)))
 struct H2Clients {
     @Test func curlSpeaksEveryPairOfVersions() throws {
         let body = [UInt8](repeating: 0x66, count: 3_000_000)

@@ -54,7 +54,7 @@ private func inflated(_ answer: HTTPMessage) throws -> String {
     return String(decoding: bytes, as: UTF8.self)
 }
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(15)))
 struct HttpCompression {
     private static let on = ["compression: {types: [text/*], minBytes: 100}"]
     private static let page = String(repeating: "<p>the same again</p>\n", count: 100)

@@ -3,7 +3,7 @@
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(15)))
 struct HttpFlood {
     private let get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 

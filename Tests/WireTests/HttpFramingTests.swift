@@ -2,7 +2,7 @@
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(15)))
 struct HttpFraming {
     @Test func contentLengthBothWays() throws {
         let upstream = try ScriptedUpstream(.readRequest, .send(okResponse("hello")), .readToEnd)

@@ -2,7 +2,7 @@
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(15)))
 struct HttpLimits {
     @Test func slowHeadIs408() throws {
         let upstream = try EchoUpstream("a")

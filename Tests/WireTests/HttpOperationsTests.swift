@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(15)))
 struct HttpOperations {
     /// Clients that ask without pause, one connection each and a new one now and then, until told to end.
     private final class Load: Sendable {

@@ -202,7 +202,7 @@ private let odd: [(name: String, raw: String)] = [
     ("WebSocket that is declined", get("Host: h", "Connection: upgrade", "Upgrade: websocket")),
 ]
 
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.serialized, .timeLimit(.minutes(15)))
 struct HttpSmuggling {
     /// One proxy for all cases; each looks at a connection of its own.
     private static let shared = Result { try HttpProbe() }

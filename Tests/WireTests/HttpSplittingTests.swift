@@ -3,7 +3,7 @@
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(15)))
 struct HttpSplitting {
     /// An edge with lanes, a pin, redirects and formatters that echo what clients say.
     private static func documents(_ upstream: UInt16, normalization: String = "BASE") -> String {

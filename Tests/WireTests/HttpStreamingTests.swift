@@ -3,7 +3,7 @@
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(15)))
 struct HttpStreaming {
     /// Larger than socket and proxy buffers together.
     private static let large = 24 << 20

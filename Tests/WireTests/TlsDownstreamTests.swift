@@ -3,7 +3,7 @@
 import TestSupport
 import Testing
 
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.serialized, .timeLimit(.minutes(15)))
 struct TlsDownstreamTests {
     private static func simple(_ hosts: String, _ name: String) -> String {
         """

@@ -26,7 +26,7 @@ private func drippingRelay(to port: UInt16) throws -> RawUpstream {
     }
 }
 
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.serialized, .timeLimit(.minutes(15)))
 struct TlsRobustnessTests {
     private static let server = """
         hosts: ["*"]

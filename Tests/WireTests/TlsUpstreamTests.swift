@@ -46,7 +46,7 @@ private final class SecureUpstream: Sendable {
     }
 }
 
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.serialized, .timeLimit(.minutes(15)))
 struct TlsUpstreamTests {
     private static let server = """
         hosts: ["*"]
