@@ -32,9 +32,10 @@ let package = Package(
         library("HTTP", ["Base", "CLinux"], path: "Modules/HTTP"),
         library("Sniff", ["Base", "CLinux"], path: "Modules/Sniff"),
         .systemLibrary(name: "COpenSSL", path: "Modules/COpenSSL", pkgConfig: "openssl"),
+        library("TLS", ["Base", "CLinux", "COpenSSL"], path: "Modules/TLS"),
         .target(name: "CRE2", path: "Modules/CRE2", linkerSettings: [.linkedLibrary("re2")]),
         .target(
-            name: "Lanes", dependencies: ["Base", "HTTP", "CRE2", "COpenSSL"], path: "Modules/Lanes",
+            name: "Lanes", dependencies: ["Base", "HTTP", "TLS", "CRE2", "COpenSSL"], path: "Modules/Lanes",
             swiftSettings: language + [.unsafeFlags(["-sanitize=fuzzer,address", "-enable-testing"])]),
         library("FuzzInvariants", ["Base", "HTTP", "Sniff"], path: "Invariants"),
         .target(
