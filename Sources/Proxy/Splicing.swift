@@ -35,8 +35,24 @@ extension Worker {
             && target.pointee.flags.isDisjoint(with: [.writeFailed, .connecting, .writeShut])
     }
 
-    /// Moves at most `most` bytes.
+    /// Moves at most `most` bytes, and notes on the source what that told.
     private mutating func pass(_ from: UInt32, _ to: UInt32, _ most: Int) -> Pass {
+        let result = move(from, to, most)
+        let source = connection(from)
+        switch result {
+        case .unavailable: source.pointee.flags.remove(.bulk)
+        case .wouldBlock: source.pointee.flags.remove(.mayRead)
+        case .end:
+            source.pointee.flags.remove(.mayRead)
+            source.pointee.flags.insert(.ended)
+        case .moved(let count, _):
+            if count < Limits.spliceLeastBytes { source.pointee.flags.remove(.bulk) }
+        case .failed: break
+        }
+        return result
+    }
+
+    private mutating func move(_ from: UInt32, _ to: UInt32, _ most: Int) -> Pass {
         if splicePipe == nil, !splicePipeRefused {
             splicePipe = SplicePipe(bytes: 4 * Limits.spliceBytes)
             splicePipeRefused = splicePipe == nil
@@ -84,8 +100,7 @@ extension Worker {
 
     /// The next bytes of a tunnel or a response's body.
     mutating func passResponse(_ slot: UInt32) -> PassStep {
-        let own = connection(slot)
-        let number = own.pointee.exchange
+        let number = connection(slot).pointee.exchange
         let x = exchange(number)
         let downstream = x.pointee.downstream
         var most = Limits.spliceBytes
@@ -103,24 +118,13 @@ extension Worker {
         }
         guard most > 0, mayPass(slot, downstream) else { return .copy }
         switch pass(slot, downstream, most) {
-        case .unavailable:
-            own.pointee.flags.remove(.bulk)
-            return .copy
-        case .wouldBlock:
-            own.pointee.flags.remove(.mayRead)
-            return .again
-        case .end:
-            own.pointee.flags.remove(.mayRead)
-            own.pointee.flags.insert(.ended)
-            upstreamEnded(number)
-            return .stop
-        case .failed:
-            upstreamReadFailed(slot)
-            return .stop
-        case .moved(let count, let alive):
-            if count < Limits.spliceLeastBytes { own.pointee.flags.remove(.bulk) }
-            return responsePassed(slot, count, alive)
+        case .unavailable: return .copy
+        case .wouldBlock: return .again
+        case .end: upstreamEnded(number)
+        case .failed: upstreamReadFailed(slot)
+        case .moved(let count, let alive): return responsePassed(slot, count, alive)
         }
+        return .stop
     }
 
     private mutating func responsePassed(_ slot: UInt32, _ count: Int, _ alive: Bool) -> PassStep {
@@ -154,8 +158,7 @@ extension Worker {
 
     /// The next bytes of a tunnel or a request's body. The caller has seen that the upstream wants them.
     mutating func passRequest(_ slot: UInt32) -> PassStep {
-        let own = connection(slot)
-        let number = own.pointee.exchange
+        let number = connection(slot).pointee.exchange
         guard number != noSlot else { return .copy }
         let x = exchange(number)
         let upstream = x.pointee.upstream
@@ -166,24 +169,13 @@ extension Worker {
             most = Int(clamping: x.pointee.requestRemaining)
         }
         switch pass(slot, upstream, most) {
-        case .unavailable:
-            own.pointee.flags.remove(.bulk)
-            return .copy
-        case .wouldBlock:
-            own.pointee.flags.remove(.mayRead)
-            return .again
-        case .end:
-            own.pointee.flags.remove(.mayRead)
-            own.pointee.flags.insert(.ended)
-            downstreamEnded(slot)
-            return .stop
-        case .failed:
-            closeDownstream(slot)
-            return .stop
-        case .moved(let count, let alive):
-            if count < Limits.spliceLeastBytes { own.pointee.flags.remove(.bulk) }
-            return requestPassed(slot, count, alive)
+        case .unavailable: return .copy
+        case .wouldBlock: return .again
+        case .end: downstreamEnded(slot)
+        case .failed: closeDownstream(slot)
+        case .moved(let count, let alive): return requestPassed(slot, count, alive)
         }
+        return .stop
     }
 
     private mutating func requestPassed(_ slot: UInt32, _ count: Int, _ alive: Bool) -> PassStep {

@@ -249,6 +249,7 @@ struct Worker: ~Copyable {
             if nowNs &- clockReadNs > 1_000_000_000 { readClock() }
             meter.add(.loopTurns)
             meter.add(.loopEvents, UInt64(count))
+            if count > 1 { deliverToIdle(count) }
             var index = 0
             while index < count {
                 deliver(poller.event(index))
@@ -290,6 +291,23 @@ struct Worker: ~Copyable {
     }
 
     private var isDrained: Bool { downstreamCount == 0 || nowMs >= drainDeadlineMs }
+
+    /// What idle upstream connections tell, that they are gone or an answer that nobody asked for, comes
+    /// before the requests of the same turn, or one of these would take such a connection and read that
+    /// answer as its own. Events tell no more than what to try: that one is delivered again is no harm.
+    private mutating func deliverToIdle(_ count: Int) {
+        var index = 0
+        while index < count {
+            let event = poller.event(index)
+            index &+= 1
+            let low = event.data & 0xFFFF_FFFF
+            if low < SpecialEvent.firstListener,
+                connections.at(UInt32(truncatingIfNeeded: low)).pointee.flags.contains(.idle)
+            {
+                deliver(event)
+            }
+        }
+    }
 
     private mutating func deliver(_ event: PollEvent) {
         let low = event.data & 0xFFFF_FFFF

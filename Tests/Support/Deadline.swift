@@ -8,7 +8,7 @@ package struct Deadline: Sendable {
     private let atNs: UInt64
 
     /// Long enough for a loaded two-core machine with sanitizers on.
-    package static var usual: Deadline { .seconds(20) }
+    package static var usual: Deadline { .seconds(60) }
 
     package static func seconds(_ seconds: Double) -> Deadline {
         Deadline(atNs: fl_monotonic_ns() + UInt64(seconds * 1_000_000_000))

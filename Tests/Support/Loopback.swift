@@ -3,15 +3,22 @@ internal import CLinux
 internal import Glibc
 internal import Synchronization
 
-private let handedOut = Mutex<Set<UInt16>>([])
+/// Where the next free port is looked for: below the range from which Linux takes ports of outgoing
+/// connections and of sockets that ask for any (32,768 and up, ip_local_port_range), so that nothing of the
+/// thousand tests beside can take a port between its being handed out and its being listened on. From a
+/// random start, for test runs side by side.
+private let nextPort = Mutex<UInt16>(.random(in: 10_000..<32_000))
 
-/// A TCP port on 127.0.0.1 that was free a moment ago and that this process has not handed out before.
+/// A TCP port on 127.0.0.1 that was free a moment ago and that this process has not handed out lately.
 package func freeLoopbackPort() throws -> UInt16 {
-    for _ in 0..<100 {
-        let fd = try listenOnLoopback(port: 0)
-        let port = localPort(fd)
+    for _ in 0..<1_000 {
+        let port = nextPort.withLock { next in
+            next = next == 31_999 ? 10_000 : next + 1
+            return next
+        }
+        guard let fd = try? listenOnLoopback(port: port) else { continue }
         close(fd)
-        if port != 0, handedOut.withLock({ $0.insert(port).inserted }) { return port }
+        return port
     }
     throw TestFailure("no free port on loopback")
 }

@@ -105,7 +105,7 @@ struct HttpOperations {
         #expect(try client.get("/").value("x-upstream") == "first")
         symlink("..2", folder.file("mount/..data_tmp"))
         #expect(rename(folder.file("mount/..data_tmp"), folder.file("mount/..data")) == 0)
-        try waitUntil("the new configuration", .seconds(10)) {
+        try waitUntil("the new configuration") {
             try client.get("/").value("x-upstream") == "second"
         }
         #expect(process.exitCode == nil)
@@ -213,7 +213,7 @@ struct HttpOperations {
         try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         try waitUntil("the request") { !upstream.received().isEmpty }
         #expect(try proxy.admin("POST", "/drain").status == 202)
-        #expect(try proxy.process.waitForExit(.seconds(10)) == 0)
+        #expect(try proxy.process.waitForExit() == 0)
         #expect((try? client.receiveToEnd())?.isEmpty ?? true)
     }
 

@@ -72,7 +72,8 @@ struct HttpUpstream {
     }
 
     /// The proxy is stopped while the client asks and then the upstream goes, so that it sees both at once,
-    /// the request first.
+    /// the request first. It must look at the connection before it hands it to the request: no attempt is
+    /// lost, and what the upstream said unasked answers nobody.
     @Test(arguments: [true, false])
     func connectionThatGoesAtTheMomentOfItsReuse(_ reset: Bool) throws {
         let gate = Gate()
@@ -90,7 +91,7 @@ struct HttpUpstream {
         let answer = try client.response()
         #expect(answer.text == (reset ? "POST / HTTP/1.1 hi on 1" : "GET / HTTP/1.1  on 1"))
         #expect(try client.response().text == "GET /b HTTP/1.1  on 1")
-        try proxy.expectMetric(1, "fairlead_upstream_stale_retries_total")
+        try proxy.expectMetric(0, "fairlead_upstream_stale_retries_total")
     }
 
     @Test func retryIsNotRepeated() throws {

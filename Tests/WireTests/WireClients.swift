@@ -25,7 +25,7 @@ enum WireClients {
             fi
             """
         let made = try RunningProcess(["bash", "-euc", script])
-        guard try made.waitForExit(.seconds(150)) == 0 else {
+        guard try made.waitForExit(.seconds(300)) == 0 else {
             throw TestFailure("cannot install \(libraries) from PyPI: \(made.stderr)")
         }
         return "\(place)/bin/python3"
@@ -43,7 +43,7 @@ enum WireClients {
     @discardableResult
     static func run(_ script: String, _ arguments: [String]) throws -> String {
         let process = try RunningProcess([python(), "\(folder)/\(script).py"] + arguments)
-        let exit = try process.waitForExit(.seconds(100))
+        let exit = try process.waitForExit(.seconds(300))
         guard exit == 0 else { throw TestFailure("\(script): \(process.stdout)\(process.stderr)") }
         return process.stdout
     }

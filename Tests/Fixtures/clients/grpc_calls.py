@@ -44,7 +44,7 @@ def status(body):
 
 @call("unary")
 def _():
-    answer, state = unary("Echo").with_call(b"hello", timeout=20)
+    answer, state = unary("Echo").with_call(b"hello", timeout=60)
     assert answer == b"hello", answer
     assert dict(state.initial_metadata())["x-initial"] == "before"
     assert dict(state.trailing_metadata())["x-trailer"] == "after"
@@ -52,7 +52,7 @@ def _():
 
 @call("empty")
 def _():
-    assert unary("Echo")(b"", timeout=20) == b""
+    assert unary("Echo")(b"", timeout=60) == b""
 
 
 @call("large")
@@ -64,7 +64,7 @@ def _():
 
 @call("error")
 def _():
-    error = status(lambda: unary("Fail")(b"x", timeout=20))
+    error = status(lambda: unary("Fail")(b"x", timeout=60))
     assert error.code() == grpc.StatusCode.FAILED_PRECONDITION, error
     assert error.details() == "not now: 100 % sure", error
     assert dict(error.trailing_metadata())["x-trailer"] == "failed"
@@ -72,7 +72,7 @@ def _():
 
 @call("unimplemented")
 def _():
-    error = status(lambda: unary("Nothing")(b"x", timeout=20))
+    error = status(lambda: unary("Nothing")(b"x", timeout=60))
     assert error.code() == grpc.StatusCode.UNIMPLEMENTED, error
 
 
@@ -84,7 +84,7 @@ def _():
 
 @call("cancel")
 def _():
-    future = unary("Sleep").future(b"x", timeout=20)
+    future = unary("Sleep").future(b"x", timeout=60)
     threading.Timer(0.2, future.cancel).start()
     try:
         future.result()
@@ -97,14 +97,14 @@ def _():
 def _():
     gather = channel.stream_unary(PATH + "Gather")
     assert gather(iter([b"a" * 70_000] * 30), timeout=60) == b"2100000"
-    assert gather(iter([]), timeout=20) == b"0"
+    assert gather(iter([]), timeout=60) == b"0"
 
 
 @call("server-stream")
 def _():
     count = channel.unary_stream(PATH + "Count")
     assert list(count(b"1000", timeout=60)) == [b"%d" % number for number in range(1000)]
-    assert list(count(b"0", timeout=20)) == []
+    assert list(count(b"0", timeout=60)) == []
 
 
 @call("bidirectional")
@@ -114,7 +114,7 @@ def _():
     def questions():
         for number in range(20):
             # The next is asked only when the last is answered: both ways are open at once.
-            assert ready.acquire(timeout=20)
+            assert ready.acquire(timeout=60)
             yield b"ab%d" % number
 
     seen = []
@@ -132,24 +132,24 @@ def _():
 
 @call("unavailable")
 def _():
-    error = status(lambda: channel.unary_unary("/down/Method")(b"x", timeout=20))
+    error = status(lambda: channel.unary_unary("/down/Method")(b"x", timeout=60))
     assert error.code() == grpc.StatusCode.UNAVAILABLE, error
     assert "upstream connect error" in error.details(), error
 
 
 @call("no-route")
 def _():
-    error = status(lambda: channel.unary_unary("/none/Method")(b"x", timeout=20))
+    error = status(lambda: channel.unary_unary("/none/Method")(b"x", timeout=60))
     assert error.code() == grpc.StatusCode.UNIMPLEMENTED, error
 
 
 @call("lane")
 def _():
     metadata = (("x-feat-name", "foo"),)
-    answer, state = unary("Echo").with_call(b"x", metadata=metadata, timeout=20)
+    answer, state = unary("Echo").with_call(b"x", metadata=metadata, timeout=60)
     assert dict(state.initial_metadata())["x-name"] == "feature", state.initial_metadata()
-    assert unary("Lane")(b"x", metadata=metadata, timeout=20) == b"foo"
-    answer, state = unary("Echo").with_call(b"x", timeout=20)
+    assert unary("Lane")(b"x", metadata=metadata, timeout=60) == b"foo"
+    answer, state = unary("Echo").with_call(b"x", timeout=60)
     assert dict(state.initial_metadata())["x-name"] == "stable", state.initial_metadata()
 
 

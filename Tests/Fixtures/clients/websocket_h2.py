@@ -21,7 +21,7 @@ def frame(opcode, payload):
 class Client:
     def __init__(self, port):
         self.sock = socket.create_connection(("127.0.0.1", port))
-        self.sock.settimeout(20)
+        self.sock.settimeout(60)
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
         self.h2.initiate_connection()
         self.flush()

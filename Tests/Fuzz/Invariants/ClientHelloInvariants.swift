@@ -15,20 +15,8 @@ package enum ClientHelloInvariants {
         let expected = reference(bytes)
         let (whole, _) = read(bytes)
         if whole != expected { return "\(whole), expected \(expected)" }
-        // Every shorter prefix either asks for more than it has, and no more than is to come, or is judged as
-        // the whole.
-        for count in stride(from: 0, to: bytes.count, by: max(1, bytes.count / cuts)) {
-            let (verdict, need) = read(Array(bytes[..<count]))
-            if verdict == .more {
-                if need <= count { return "\(count) bytes: asks for \(need)" }
-                if case .hello = whole, need > bytes.count {
-                    return "\(count) of \(bytes.count) bytes: asks for \(need)"
-                }
-            } else if verdict != whole {
-                return "\(count) bytes: \(verdict), whole \(whole)"
-            }
-        }
-        return nil
+        let isHello = if case .hello = whole { true } else { false }
+        return prefixViolation(bytes, cuts: cuts, whole: whole, more: .more, isComplete: isHello, read)
     }
 
     /// Reads from memory of exactly the input's size, so that the address sanitizer sees a byte too many.

@@ -14,18 +14,9 @@ package enum ProxyHeaderInvariants {
         let expected = reference(bytes)
         let (whole, _) = read(bytes)
         if whole != expected { return "\(whole), expected \(expected)" }
-        for count in stride(from: 0, to: bytes.count, by: max(1, bytes.count / cuts)) {
-            let (verdict, need) = read(Array(bytes[..<count]))
-            if verdict == .more {
-                if need <= count { return "\(count) bytes: asks for \(need)" }
-                if case .header = whole, need > bytes.count {
-                    return "\(count) of \(bytes.count) bytes: asks for \(need)"
-                }
-            } else if verdict != whole {
-                return "\(count) bytes: \(verdict), whole \(whole)"
-            }
-        }
-        return rewritten(bytes)
+        let isHeader = if case .header = whole { true } else { false }
+        return prefixViolation(bytes, cuts: cuts, whole: whole, more: .more, isComplete: isHeader, read)
+            ?? rewritten(bytes)
     }
 
     /// Reads from memory of exactly the input's size.
