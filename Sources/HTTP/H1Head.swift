@@ -17,6 +17,8 @@ public enum HeadError: UInt8, Sendable, BitwiseCopyable {
     case badContentLength, contentLengthTooLarge, lengthAndChunked, badTransferEncoding
     case unknownTransferEncoding, badConnection, badTE
     case headTooLarge, tooManyFields, targetTooLong, badStatusLine, connectWithBody
+    /// Neither the target nor the version of the first line is one: whoever wrote it does not speak HTTP/1.
+    case notHTTP
 
     public var status: Int {
         switch self {
@@ -34,6 +36,7 @@ public enum HeadError: UInt8, Sendable, BitwiseCopyable {
         switch self {
         case .badRequestLine: "bad_request_line"
         case .badVersion: "bad_version"
+        case .notHTTP: "not_http"
         case .unsupportedVersion: "unsupported_version"
         case .badFieldLine: "bad_field_line"
         case .bareLineFeed: "bare_line_feed"

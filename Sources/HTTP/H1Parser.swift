@@ -79,7 +79,8 @@ public enum H1Parser {
         } else {
             switch readVersion(at, end) {
             case .needMore: return .needMore
-            case .refused(let why): return .refused(why)
+            case .refused(let why):
+                return .refused(why == .badVersion && !RequestRules.isTarget(head) ? .notHTTP : why)
             case .complete(let minor): head.minorVersion = UInt8(truncatingIfNeeded: minor)
             }
         }

@@ -62,6 +62,13 @@ public enum RequestRules {
         return nil
     }
 
+    /// Whether a target has the beginning of any form there is.
+    static func isTarget(_ head: RequestHead) -> Bool {
+        let target = head.request.target
+        return head.method == .connect || target[0] == 0x2F || target[0] == 0x2A
+            || target.firstIndex(of: 0x3A) != nil
+    }
+
     /// Splits the target into authority, path and query (RFC 9112 3.2).
     private static func readTarget(_ head: inout RequestHead, _ marks: fl_target) -> HeadError? {
         let target = head.request.target

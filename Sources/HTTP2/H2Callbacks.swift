@@ -16,6 +16,7 @@ enum H2Callbacks {
         nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, h2InvalidFrame)
         nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, h2FrameSent)
         nghttp2_session_callbacks_set_send_data_callback(callbacks, h2SendData)
+        nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, h2Extension)
     }
 }
 
@@ -40,7 +41,12 @@ private func h2BeginFrame(
     guard let header else { return 0 }
     let own = state(user)
     switch UInt32(header.pointee.type) {
-    case UInt32(NGHTTP2_DATA.rawValue), UInt32(NGHTTP2_HEADERS.rawValue): break
+    case UInt32(NGHTTP2_DATA.rawValue): break
+    case UInt32(NGHTTP2_HEADERS.rawValue):
+        if own.pointee.isServer {
+            H2Session(state: own).refuseForgotten(header.pointee.stream_id)
+            H2Session(state: own).refuseBeyondLimit(header.pointee.stream_id)
+        }
     case UInt32(NGHTTP2_CONTINUATION.rawValue):
         own.pointee.glitches.note(.continuation)
     case UInt32(NGHTTP2_SETTINGS.rawValue):
@@ -48,16 +54,26 @@ private func h2BeginFrame(
         let isAnswer = header.pointee.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0
         if own.pointee.hasSettings, !isAnswer { own.pointee.glitches.note(.settings) }
     case UInt32(NGHTTP2_PING.rawValue):
+        // A client may measure with it how fast our bytes come, once for what came since the last one.
         if header.pointee.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) == 0 {
-            own.pointee.glitches.note(.ping)
+            if !own.pointee.sentData { own.pointee.glitches.note(.ping) }
+            own.pointee.sentData = false
         }
     case UInt32(NGHTTP2_PRIORITY.rawValue): own.pointee.glitches.note(.priority)
     case UInt32(NGHTTP2_WINDOW_UPDATE.rawValue), UInt32(NGHTTP2_RST_STREAM.rawValue),
         UInt32(NGHTTP2_GOAWAY.rawValue):
         break
-    default: break
+    default: own.pointee.glitches.note(.unknownFrame)
     }
     return 0
+}
+
+/// Frames of unknown types are thrown away, counted by `h2BeginFrame`.
+private func h2Extension(
+    _ session: OpaquePointer?, _ payload: UnsafeMutablePointer<UnsafeMutableRawPointer?>?,
+    _ header: UnsafePointer<nghttp2_frame_hd>?, _ user: UnsafeMutableRawPointer?
+) -> Int32 {
+    NGHTTP2_ERR_CANCEL.rawValue
 }
 
 private func h2BeginHeaders(
@@ -72,6 +88,13 @@ private func h2BeginHeaders(
     own.pointee.blockFirstField = engine.pointee.inbox.fieldCount
     own.pointee.blockFirstByte = engine.pointee.inbox.byteCount
     if frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST {
+        let id = frame.pointee.hd.stream_id
+        if id > own.pointee.lastStream + 2 {
+            own.pointee.firstLeftOut = own.pointee.lastStream + 2
+            own.pointee.lastLeftOut = id - 2
+        }
+        own.pointee.lastStream = id
+        own.pointee.openStreams += 1
         let stream = H2Session(state: own).take()
         stream.pointee.id = frame.pointee.hd.stream_id
         nghttp2_session_set_stream_user_data(session, frame.pointee.hd.stream_id, stream)
@@ -110,6 +133,7 @@ private func h2Header(
         own.pointee.blockOpen = false
         engine.pointee.inbox.cut(fields: own.pointee.blockFirstField, bytes: own.pointee.blockFirstByte)
         own.pointee.glitches.note(.headTooLarge)
+        noteReset(own, frame)
         return temporalFailure
     }
     if kind == .regular, !own.pointee.blockHasLines {
@@ -131,6 +155,7 @@ private func h2InvalidHeader(
     _ user: UnsafeMutableRawPointer?
 ) -> Int32 {
     state(user).pointee.glitches.note(.malformed)
+    noteReset(state(user), frame)
     // The stream ends with PROTOCOL_ERROR: a field that other parsers could split is not just left out.
     return temporalFailure
 }
@@ -150,7 +175,7 @@ private func h2FrameReceived(
             var event = H2Event(kind: .ended)
             event.stream = stream
             own.pointee.engine.pointee.inbox.append(event)
-        } else if header.length == 0 {
+        } else if header.length <= frame.pointee.data.padlen {
             own.pointee.glitches.note(.emptyData)
         }
     } else if isType(header.type, NGHTTP2_RST_STREAM) {
@@ -159,6 +184,8 @@ private func h2FrameReceived(
         if header.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) == 0 {
             own.pointee.hasSettings = true
             own.pointee.engine.pointee.inbox.append(H2Event(kind: .settings))
+        } else {
+            own.pointee.settingsTaken = true
         }
     } else if isType(header.type, NGHTTP2_PING) {
         if header.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0 {
@@ -228,6 +255,7 @@ private func h2StreamClosed(
 ) -> Int32 {
     let own = state(user)
     guard let stream = record(own, id) else { return 0 }
+    if own.pointee.isServer { own.pointee.openStreams -= 1 }
     var event = H2Event(kind: .closed)
     event.stream = stream
     event.code = code
@@ -241,13 +269,23 @@ private func h2InvalidFrame(
 ) -> Int32 {
     // nghttp2 answers with RST_STREAM or GOAWAY; the former costs us, so it costs the peer too.
     state(user).pointee.glitches.note(.madeReset)
+    noteReset(state(user), frame)
     return 0
+}
+
+/// RST_STREAM will go out for a frame that was counted.
+private func noteReset(_ own: StatePointer, _ frame: UnsafePointer<nghttp2_frame>?) {
+    own.pointee.didReset = true
+    guard let frame, frame.pointee.hd.stream_id != 0 else { return }
+    record(own, frame.pointee.hd.stream_id)?.pointee.flags.insert(.resetNoted)
 }
 
 private func h2FrameSent(
     _ session: OpaquePointer?, _ frame: UnsafePointer<nghttp2_frame>?, _ user: UnsafeMutableRawPointer?
 ) -> Int32 {
-    guard let frame, frame.pointee.hd.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0,
+    guard let frame else { return 0 }
+    if isType(frame.pointee.hd.type, NGHTTP2_RST_STREAM) { resetSent(state(user), frame) }
+    guard frame.pointee.hd.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0,
         isType(frame.pointee.hd.type, NGHTTP2_DATA) || isType(frame.pointee.hd.type, NGHTTP2_HEADERS)
     else { return 0 }
     let own = state(user)
@@ -259,6 +297,15 @@ private func h2FrameSent(
         own.pointee.engine.pointee.inbox.append(event)
     }
     return 0
+}
+
+/// nghttp2 tells nothing of some resets that it makes, as for DATA that does not fit the content-length.
+private func resetSent(_ own: StatePointer, _ frame: UnsafePointer<nghttp2_frame>) {
+    guard own.pointee.isServer, frame.pointee.rst_stream.error_code != H2Error.noError,
+        let stream = record(own, frame.pointee.hd.stream_id), !stream.pointee.flags.contains(.resetNoted)
+    else { return }
+    own.pointee.didReset = true
+    own.pointee.glitches.note(.madeReset)
 }
 
 /// Tells nghttp2 how much of a stream's output goes into its next DATA frame; the bytes are copied by
@@ -296,6 +343,7 @@ private func h2SendData(
 ) -> Int32 {
     guard let header, let raw = source?.pointee.ptr else { return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue }
     let stream = raw.assumingMemoryBound(to: H2Stream.self)
+    state(user).pointee.sentData = true
     let engine = state(user).pointee.engine
     if engine.pointee.outbox.capacity - engine.pointee.outbox.used < length + 9 {
         return NGHTTP2_ERR_WOULDBLOCK.rawValue

@@ -94,6 +94,8 @@ public struct H2Engine: BitwiseCopyable {
             nghttp2_option_set_no_auto_window_update(option, 1)
             // Nothing is asked of streams that are over; keeping them would be memory a peer can claim.
             nghttp2_option_set_no_closed_streams(option, 1)
+            // nghttp2 tells of frames of unknown types only if asked to.
+            for type in UInt8(10)...UInt8.max { nghttp2_option_set_user_recv_extension_type(option, type) }
             nghttp2_option_set_max_outbound_ack(option, Limits.h2OutboundAcks)
             nghttp2_option_set_max_settings(option, Limits.h2SettingsEntries)
             nghttp2_option_set_max_continuations(option, Limits.h2Continuations)

@@ -24,6 +24,10 @@ struct H2Glitches: BitwiseCopyable {
         UInt32(0), UInt32(0), UInt32(0)
     )
     fileprivate(set) var hasNew = false
+    /// What the session has ended the connection for by itself.
+    var cut: H2Glitch? {
+        didSet { hasNew = true }
+    }
 
     mutating func note(_ glitch: H2Glitch) {
         hasNew = true
@@ -47,6 +51,12 @@ extension H2Session {
 
     /// Something odd was noted since the counts were taken.
     public var hasGlitches: Bool { state.pointee.glitches.hasNew }
+
+    /// What the session has ended the connection for by itself, told once.
+    public func takeCut() -> H2Glitch? {
+        defer { state.pointee.glitches.cut = nil }
+        return state.pointee.glitches.cut
+    }
 
     /// Calls `body` with each kind that was noted and how often; the counts are zero then.
     public func takeGlitches(_ body: (H2Glitch, Int) -> Void) {

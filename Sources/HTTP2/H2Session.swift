@@ -39,6 +39,20 @@ struct H2State: BitwiseCopyable {
     var isDirty = false
     /// The peer's SETTINGS came.
     var hasSettings = false
+    /// The peer has acknowledged our SETTINGS.
+    var settingsTaken = false
+    /// Servers: streams that nghttp2 counts against the limit.
+    var openStreams: UInt32 = 0
+    /// We reset a stream of the peer's: frames for it may still come.
+    var didReset = false
+    /// We sent DATA since the last PING came.
+    var sentData = false
+    /// Servers only.
+    var scan = H2FrameScan()
+    /// The highest stream the client has begun, and the last ones it left out below that.
+    var lastStream: Int32 = -1
+    var firstLeftOut: Int32 = 0
+    var lastLeftOut: Int32 = -1
     var isTerminated = false
     var keepAliveMs: UInt64 = 0
     var keepAliveTimeoutMs: UInt64 = 0
@@ -159,14 +173,25 @@ public struct H2Session: BitwiseCopyable {
         restoreBlock()
         state.pointee.paused = false
         engine.pointee.inside = true
-        let used = nghttp2_session_mem_recv(state.pointee.session, bytes, count)
+        var limit = count
+        if state.pointee.isServer {
+            let next = state.pointee.scan.beforeData(bytes, count)
+            limit = next.count
+            if next.stream > 0 { refuseForgotten(next.stream) }
+        }
+        let used = nghttp2_session_mem_recv(state.pointee.session, bytes, limit)
+        if state.pointee.isServer, used > 0 { state.pointee.scan.advance(bytes, used) }
         engine.pointee.inside = false
         saveBlock()
         markDirty()
         if used < 0 {
-            let isFlood =
-                used == Int(NGHTTP2_ERR_FLOODED.rawValue) || used == Self.tooManyContinuations
-            terminate(code: isFlood ? H2Error.enhanceYourCalm : H2Error.protocolError)
+            if used == Int(NGHTTP2_ERR_FLOODED.rawValue) {
+                cut(.ping)
+            } else if used == Self.tooManyContinuations {
+                cut(.continuation)
+            } else {
+                terminate(code: H2Error.protocolError)
+            }
             return nil
         }
         return used
@@ -174,6 +199,36 @@ public struct H2Session: BitwiseCopyable {
 
     /// NGHTTP2_ERR_TOO_MANY_CONTINUATIONS, which older headers do not name.
     private static let tooManyContinuations = -905
+
+    /// A new stream beyond the limit is an error of the protocol, which nghttp2 knows. But resets that have
+    /// not left yet count against the limit, too: that many at once are a flood.
+    func refuseBeyondLimit(_ id: Int32) {
+        let own = state.pointee
+        guard own.openStreams >= own.limits.streams, own.settingsTaken, id > own.lastStream,
+            own.didReset || queued >= Int(own.limits.streams) / 2
+        else { return }
+        state.pointee.glitches.note(.madeReset)
+        cut(.madeReset)
+    }
+
+    /// A flood that ends the connection whatever is left of its budget.
+    private func cut(_ glitch: H2Glitch) {
+        if state.pointee.isTerminated { return }
+        state.pointee.glitches.cut = glitch
+        terminate(code: H2Error.enhanceYourCalm)
+    }
+
+    /// A frame on a stream that is over, or was left out and can no more begin (RFC 9113 5.1, 5.1.1), ends
+    /// the connection; nghttp2, which forgets streams, would ignore it. But streams that we reset may have
+    /// frames on their way to us: once there were such, nothing is known.
+    func refuseForgotten(_ id: Int32) {
+        let own = state.pointee
+        if id > own.lastStream || id & 1 == 0 || own.didReset || own.isTerminated { return }
+        if nghttp2_session_find_stream(own.session, id) != nil { return }
+        let wasLeftOut = id >= own.firstLeftOut && id <= own.lastLeftOut
+        state.pointee.glitches.note(.malformed)
+        terminate(code: wasLeftOut ? H2Error.protocolError : H2Error.streamClosed)
+    }
 
     /// Keeps the part of a head that came so far; the inbox is another session's next.
     private func saveBlock() {
@@ -329,6 +384,7 @@ public struct H2Session: BitwiseCopyable {
         if ends, stream.pointee.flags.contains(.hasHead), state.pointee.isServer || hasAll {
             if !hasAll {
                 if stream.pointee.flags.contains(.localEnded) {
+                    state.pointee.didReset = true
                     nghttp2_submit_rst_stream(
                         state.pointee.session, 0, stream.pointee.id, H2Error.noError)
                 } else {
@@ -344,6 +400,8 @@ public struct H2Session: BitwiseCopyable {
     /// RST_STREAM.
     public func reset(_ stream: UnsafeMutablePointer<H2Stream>, code: UInt32) {
         if stream.pointee.flags.contains(.closed) || stream.pointee.id == 0 { return }
+        state.pointee.didReset = true
+        stream.pointee.flags.insert(.resetNoted)
         nghttp2_submit_rst_stream(state.pointee.session, 0, stream.pointee.id, code)
         markDirty()
     }
@@ -414,8 +472,6 @@ public struct H2Session: BitwiseCopyable {
         if state.pointee.isServer {
             add(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.streams)
             add(NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1)
-            // RFC 9218: the tree of RFC 7540 is not looked at.
-            add(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1)
         } else {
             add(NGHTTP2_SETTINGS_ENABLE_PUSH, 0)
             add(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 0)

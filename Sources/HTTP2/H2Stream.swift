@@ -29,6 +29,8 @@ public struct H2StreamFlags: OptionSet, BitwiseCopyable, Sendable {
     public static let headReceived = H2StreamFlags(rawValue: 1 << 9)
     /// Its slot is told when the peer's SETTINGS are known.
     public static let awaitsSettings = H2StreamFlags(rawValue: 1 << 10)
+    /// Why RST_STREAM goes out is noted already, or is ours.
+    static let resetNoted = H2StreamFlags(rawValue: 1 << 11)
 }
 
 /// One stream. Lives until nghttp2 has closed it and its slot was released.
@@ -64,6 +66,7 @@ public enum H2Error {
     public static var noError: UInt32 { 0 }
     public static var protocolError: UInt32 { 1 }
     public static var internalError: UInt32 { 2 }
+    public static var streamClosed: UInt32 { 5 }
     public static var refusedStream: UInt32 { 7 }
     public static var cancel: UInt32 { 8 }
     public static var connectError: UInt32 { 10 }

@@ -53,12 +53,18 @@ extension Worker {
 
     mutating func refuse(_ slot: UInt32, _ why: HeadError, toHead: Bool, _ startNs: UInt64) {
         if why == .bareLineFeed { meter.add(.glitchBareLineFeed) }
-        refuse(
-            slot,
-            Refusal(
-                status: why.status, reason: .badRequest,
-                details: why == .missingHost ? "missing_host_header" : "http1.codec_error",
-                toHead: toHead), startNs)
+        let refusal = Refusal(
+            status: why.status, reason: .badRequest,
+            details: why == .missingHost ? "missing_host_header" : "http1.codec_error", toHead: toHead)
+        let role = listeners[Int(connection(slot).pointee.listener)].role
+        if why == .notHTTP, role != ListenerRole.outbound.rawValue {
+            // An answer in HTTP/1 would be noise to it, as to an HTTP/2 client whose preface is damaged.
+            meter.add(.badRequest400)
+            reportRefusal(slot, refusal, startNs, 0)
+            closeDownstream(slot)
+            return
+        }
+        refuse(slot, refusal, startNs)
     }
 
     /// The head did not come in time.
@@ -237,6 +243,8 @@ extension Worker {
 enum ReasonPhrase {
     static func of(_ status: Int) -> ByteView {
         switch status {
+        case 100: "Continue"
+        case 103: "Early Hints"
         case 200: "OK"
         case 201: "Created"
         case 202: "Accepted"

@@ -60,6 +60,7 @@ extension Worker {
                 return
             }
             if own.pointee.output.isEmpty { own.pointee.session?.markDirty() }
+            settleSessionTimer(slot)
         }
         if own.pointee.flags.contains(.mayRead) { readSession(slot) }
     }
@@ -207,6 +208,12 @@ extension Worker {
     private mutating func settleGlitches(_ slot: UInt32) {
         guard let session = connection(slot).pointee.session else { return }
         var isSpent = false
+        if let kind = session.takeCut(), let glitch = Glitch(rawValue: kind.rawValue),
+            connection(slot).pointee.side == .downstream
+        {
+            meter.add(.cut(glitch))
+            isSpent = true
+        }
         session.takeGlitches { kind, count in
             let cost =
                 switch kind {
@@ -216,9 +223,9 @@ extension Worker {
                 }
             let glitch = Glitch(rawValue: kind.rawValue) ?? .malformed
             // An upstream's connection carries many clients' streams: it is not ours to cut for its habits.
-            if connection(slot).pointee.side == .upstream {
+            if isSpent || connection(slot).pointee.side == .upstream {
                 meter.add(.glitch(glitch), UInt64(count))
-            } else if !isSpent, !charge(slot, glitch, count, cost: cost) {
+            } else if !charge(slot, glitch, count, cost: cost) {
                 isSpent = true
             }
         }
@@ -240,6 +247,11 @@ extension Worker {
             }
             own.pointee.flags.remove(.partialHead)
         } else if inHead {
+            return
+        }
+        if own.pointee.side == .downstream, !own.pointee.output.isEmpty {
+            // A client that does not read has as long as one that does not send.
+            setTimeout(slot, settings.requestBodyIdleTimeoutMs)
             return
         }
         if own.pointee.flags.contains(.retiring) { return }
@@ -270,6 +282,9 @@ extension Worker {
         } else if own.pointee.flags.contains(.partialHead) {
             meter.add(.timeoutRequestHead)
             endSession(slot)
+        } else if own.pointee.side == .downstream, !own.pointee.output.isEmpty {
+            meter.add(.timeoutStreamIdle)
+            closeSession(slot)
         } else if own.pointee.flags.contains(.retiring) {
             noticeAnswered(slot)
         } else if own.pointee.flags.contains(.pinged) {

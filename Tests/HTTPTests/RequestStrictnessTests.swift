@@ -158,6 +158,7 @@ private let startLines: [Strictness] = [
     .init("HTTP/x.1", request("Host: a", start: "GET / HTTP/x.1"), .badVersion),
     .init("HTTP/+1.1", request("Host: a", start: "GET / HTTP/+1.1"), .badVersion),
     .init("http in lower case", request("Host: a", start: "GET / http/1.1"), .badVersion),
+    .init("a line of another protocol", "INVALID CONNECTION PREFACE\r\n\r\n", .notHTTP),
     .init("another protocol", request("Host: a", start: "GET / ICE/1.0"), .badVersion),
     .init("CR without LF after the version", "GET / HTTP/1.1\rHost: a\r\n\r\n", .badVersion),
     .init("blank after the version", request("Host: a", start: "GET / HTTP/1.1 "), .badVersion),
@@ -283,6 +284,6 @@ private let connections: [Strictness] = [
         #expect(byStatus[431] == ["head_too_large", "too_many_fields"])
         #expect(byStatus[501] == ["unknown_transfer_encoding"])
         #expect(byStatus[505] == ["unsupported_version"])
-        #expect(byStatus.values.reduce(0) { $0 + $1.count } == 21, "names are distinct")
+        #expect(byStatus.values.reduce(0) { $0 + $1.count } == 22, "names are distinct")
     }
 }

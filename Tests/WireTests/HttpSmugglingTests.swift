@@ -279,6 +279,15 @@ struct HttpSmuggling {
         try proxy.expectMetric(1, "fairlead_downstream_requests_total")
     }
 
+    /// Who does not speak HTTP/1 gets no HTTP/1 answer.
+    @Test func linesOfOtherProtocols() throws {
+        let probe = try Self.shared.get()
+        for line in ["INVALID CONNECTION PREFACE\r\n\r\n", "HELO mail test\r\n", "a b c"] {
+            #expect(try probe.proxy.exchange(line).isEmpty)
+        }
+        #expect(probe.upstream.take().isEmpty)
+    }
+
     @Test func absoluteFormWinsOverHost() throws {
         let upstream = try EchoUpstream("a")
         let proxy = try HttpProxy(to: [upstream.port])
