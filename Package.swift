@@ -16,9 +16,10 @@ func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
     .testTarget(
-        name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: swiftSettings)
+        name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude,
+        swiftSettings: swiftSettings)
 }
 
 let package = Package(
@@ -97,6 +98,7 @@ let package = Package(
         tests("DemoTests", ["Demo", "Base", "TestSupport"]),
         tests("WireTests", ["Base", "CLinux", "CZlib", "TLS", "TestSupport"]),
         tests("ConformanceTests", ["Config", "TestSupport"]),
+        tests("DifferentialTests", ["TestSupport"], exclude: ["README.md"]),
         tests("TidyTests", ["Base", "TestSupport"]),
     ],
     cxxLanguageStandard: .cxx17

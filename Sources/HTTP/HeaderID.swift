@@ -20,7 +20,8 @@ public enum HeaderID: UInt8, CaseIterable, Sendable {
     case xEnvoyRetriableHeaderNames, xEnvoyUpstreamRqTimeoutMs, xEnvoyUpstreamRqPerTryTimeoutMs
     case xEnvoyUpstreamRqTimeoutAltResponse, xEnvoyExpectedRqTimeoutMs, xEnvoyForceTrace, xEnvoyIPTags
     case xEnvoyOriginalURL, xEnvoyHedgeOnPerTryTimeout, xEnvoyUpstreamAltStatName
-    case xEnvoyDownstreamServiceCluster, xEnvoyDownstreamServiceNode, grpcTimeout, grpcStatus
+    case xEnvoyDownstreamServiceCluster, xEnvoyDownstreamServiceNode, xEnvoyOriginalHost
+    case grpcTimeout, grpcStatus
 
     /// The name in lower case, as it is written on the wire.
     public var name: String {
@@ -93,6 +94,7 @@ public enum HeaderID: UInt8, CaseIterable, Sendable {
         case .xEnvoyUpstreamAltStatName: "x-envoy-upstream-alt-stat-name"
         case .xEnvoyDownstreamServiceCluster: "x-envoy-downstream-service-cluster"
         case .xEnvoyDownstreamServiceNode: "x-envoy-downstream-service-node"
+        case .xEnvoyOriginalHost: "x-envoy-original-host"
         case .grpcTimeout: "grpc-timeout"
         case .grpcStatus: "grpc-status"
         }

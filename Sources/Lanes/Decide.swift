@@ -105,7 +105,11 @@ private func route<Trace: DecisionTrace>(
         decision.reason = .noRoute
     case .forward: forward(route, context, &decision)
     case .forwardWithCORS:
-        if !answersPreflight(route, request, headers, &decision) { forward(route, context, &decision) }
+        if !answersPreflight(route, request, headers, &decision) {
+            forward(route, context, &decision)
+            // The Origin is kept aside with the edits, before the head is gone.
+            if decision.response.cors != .none { decision.editsRequest = true }
+        }
     }
     if inLane, route.pointee.requiresLane { decision.laneDecision = .lane }
 }

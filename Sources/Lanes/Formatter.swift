@@ -45,6 +45,8 @@ public struct FormatContext: BitwiseCopyable {
     public var requestHead = ByteView.empty
     /// For responses made before a request head was written: its lines.
     public var requestHeaders: UnsafePointer<HeaderList>?
+    /// The same response's start line, as it was routed.
+    public var request: Request?
     /// For responses under a CORS policy: the request's Origin, as it came.
     public var origin = ByteView.empty
     var cors: UnsafePointer<CORSPolicy>?
@@ -160,33 +162,33 @@ public struct EditScratch {
         _ request: Request?, _ status: Int
     ) {
         let from = used
-        append(piece.pointee.kind, piece.pointee.name, piece, headers, format, request, status)
-        if used == from, piece.pointee.otherKind != .nothing {
+        let isThere = append(piece.pointee.kind, piece.pointee.name, piece, headers, format, request, status)
+        if !isThere, piece.pointee.otherKind != .nothing {
             append(piece.pointee.otherKind, piece.pointee.otherName, piece, headers, format, request, status)
         }
         if used &- from > piece.pointee.limit { used = from &+ piece.pointee.limit }
     }
 
+    /// False: what was asked for is not there at all, which is not the same as empty.
+    @discardableResult
     private mutating func append(
         _ kind: ValuePiece.Kind, _ name: HeaderName, _ piece: UnsafePointer<ValuePiece>,
         _ headers: HeaderList, _ format: FormatContext, _ request: Request?, _ status: Int
-    ) {
+    ) -> Bool {
+        let asked = request ?? format.request
         switch kind {
         case .literal: append(piece.pointee.text)
         case .requestHeader:
-            if request != nil {
-                append(values: name, headers)
-            } else if let lines = format.requestHeaders {
-                append(values: name, lines.pointee)
-            } else {
-                append(HeadText(format.requestHead).value(name.bytes))
-            }
-        case .responseHeader: if request == nil { append(values: name, headers) }
-        case .queryParameter: appendQuery(piece.pointee.text, format, request)
-        case .method: append(request?.method ?? HeadText(format.requestHead).method)
-        case .path: appendPath(format, request)
-        case .authority: append(request?.authority ?? HeadText(format.requestHead).value(hostName))
-        case .scheme: if let request { append(request.scheme) }
+            if request != nil { return append(first: name, headers) }
+            if let lines = format.requestHeaders { return append(first: name, lines.pointee) }
+            guard let value = HeadText(format.requestHead).value(name.bytes) else { return false }
+            append(value)
+        case .responseHeader: return request == nil && append(first: name, headers)
+        case .queryParameter: appendQuery(piece.pointee.text, format, asked)
+        case .method: append(asked?.method ?? HeadText(format.requestHead).method)
+        case .path: appendPath(format, asked)
+        case .authority: append(asked?.authority ?? HeadText(format.requestHead).value(hostName) ?? .empty)
+        case .scheme: if let asked { append(asked.scheme) }
         case .startTime: append(time: format.startNanoseconds)
         case .networkProtocol: append(format.networkProtocol)
         case .hostname: append(format.hostname)
@@ -201,18 +203,14 @@ public struct EditScratch {
         case .routeName: append(format.routeName)
         case .nothing: break
         }
+        return true
     }
 
-    /// All lines of a header, joined with a comma.
-    private mutating func append(values name: HeaderName, _ headers: HeaderList) {
-        var from = 0
-        var first = true
-        while let line = headers.find(name, from: from) {
-            if !first { append(0x2C) }
-            append(line.pointee.value)
-            first = false
-            from = headers.index(of: line) &+ 1
-        }
+    /// The first line of a header, as Envoy has it where a header is repeated. False: there is none.
+    private mutating func append(first name: HeaderName, _ headers: HeaderList) -> Bool {
+        guard let line = headers.find(name, from: 0) else { return false }
+        append(line.pointee.value)
+        return true
     }
 
     private mutating func appendPath(_ format: FormatContext, _ request: Request?) {
@@ -302,8 +300,8 @@ private struct HeadText {
         return line.slice(from &+ 1, to)
     }
 
-    /// Of the first line with this lower-case name.
-    func value(_ name: ByteView) -> ByteView {
+    /// Of the first line with this lower-case name; nil: there is none.
+    func value(_ name: ByteView) -> ByteView? {
         var from = (head.firstIndex(of: 0x0A) ?? head.count) &+ 1
         while from < head.count, let end = head.firstIndex(of: 0x0D, from: from) {
             let line = head.slice(from, end)
@@ -312,6 +310,6 @@ private struct HeadText {
             }
             from = end &+ 2
         }
-        return .empty
+        return nil
     }
 }

@@ -131,9 +131,9 @@ extension TableBuilder {
         switch id {
         case .contentType, .via, .xRequestID: return true
         case .userAgent, .xForwardedFor, .xForwardedHost, .xForwardedProto, .xForwardedClientCert, .expect,
-            .te, .grpcTimeout:
+            .te, .grpcTimeout, .accept:
             return isRequest
-        case .date, .server: return !isRequest
+        case .date, .server, .location, .vary: return !isRequest
         default: return false
         }
     }

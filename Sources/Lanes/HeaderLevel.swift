@@ -104,6 +104,10 @@ private func append(
     }
     let old = line.pointee.value
     line.pointee.dropped = true
+    if old.isEmpty {
+        headers.append(name, value)
+        return
+    }
     guard let room = headers.reserve(name, old.count &+ 1 &+ value.count) else { return }
     room.update(from: old.start, count: old.count)
     room[old.count] = 0x2C

@@ -256,7 +256,7 @@ public struct RedirectModel: Sendable {
     public var scheme: String?
     public var authority: String?
     public var port: Int?
-    /// FROM_REQUEST_PORT.
+    /// FROM_REQUEST_PORT: `port` is the number that the listener's documents give it.
     public var portFromRequest = false
     public var uri: String?
     public var prefixRewrite: String?

@@ -25,7 +25,7 @@ public func redirectLocation(
     let scheme = redirect.pointee.scheme.isEmpty ? oldScheme : redirect.pointee.scheme
     scratch.append(scheme)
     scratch.append("://")
-    appendAuthority(redirect, decision, scheme, oldScheme, context, &scratch)
+    appendAuthority(redirect, decision, scheme, oldScheme, &scratch)
     if !redirect.pointee.uri.isEmpty {
         let uri = redirect.pointee.uri
         if uri[0] != 0x2F { scratch.append(0x2F) }
@@ -39,9 +39,9 @@ public func redirectLocation(
 
 private func appendAuthority(
     _ redirect: UnsafePointer<Redirect>, _ decision: Decision, _ scheme: ByteView, _ oldScheme: ByteView,
-    _ context: DecisionContext, _ scratch: inout EditScratch
+    _ scratch: inout EditScratch
 ) {
-    if !redirect.pointee.authority.isEmpty, redirect.pointee.port == 0, !redirect.pointee.portFromRequest {
+    if !redirect.pointee.authority.isEmpty, redirect.pointee.port == 0 {
         scratch.append(redirect.pointee.authority)
         return
     }
@@ -49,12 +49,7 @@ private func appendAuthority(
     var host =
         redirect.pointee.authority.isEmpty
         ? authority : redirect.pointee.authority.slice(0, hostLength(redirect.pointee.authority))
-    var port: UInt16 = 0
-    if redirect.pointee.portFromRequest {
-        port = context.localPort
-    } else {
-        port = redirect.pointee.port
-    }
+    let port = redirect.pointee.port
     if port != 0 {
         host = host.slice(0, hostLength(host))
     } else if !scheme.equals(oldScheme), let old = portNumber(authority),

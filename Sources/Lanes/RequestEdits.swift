@@ -23,6 +23,11 @@ public func applyRequestEdits(
         index &+= 1
     }
     if let authority = target?.pointee.authority, !authority.isEmpty {
+        let name = HeaderNames.name(.xEnvoyOriginalHost)
+        headers.remove(name)
+        if let room = headers.reserve(name, request.authority.count) {
+            room.update(from: request.authority.start, count: request.authority.count)
+        }
         request.authority = authority
         request.hasPlainAuthority = false
         headers.set(HeaderNames.name(.host), authority)

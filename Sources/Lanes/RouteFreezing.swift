@@ -152,8 +152,7 @@ extension TableBuilder {
         Redirect(
             scheme: arena.store(redirect.scheme ?? ""), authority: arena.store(redirect.authority ?? ""),
             uri: arena.store(redirect.uri ?? ""), prefixRewrite: arena.store(redirect.prefixRewrite ?? ""),
-            hasPrefixRewrite: redirect.prefixRewrite != nil, port: UInt16(clamping: redirect.port ?? 0),
-            portFromRequest: redirect.portFromRequest)
+            hasPrefixRewrite: redirect.prefixRewrite != nil, port: UInt16(clamping: redirect.port ?? 0))
     }
 
     private mutating func freezeRewrite(

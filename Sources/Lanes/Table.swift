@@ -282,7 +282,6 @@ struct Redirect: BitwiseCopyable {
     var hasPrefixRewrite: Bool
     /// 0: none.
     var port: UInt16
-    var portFromRequest: Bool
 }
 
 struct Rewrite: BitwiseCopyable {

@@ -141,4 +141,11 @@ struct Exchange: BitwiseCopyable {
         self.decision = decision
         self.startNs = startNs
     }
+
+    /// How long an answer may take from the moment the request is complete: the caller's deadline, capped by
+    /// the route's (istio-semantics.md 7). 0: as long as it takes.
+    var timeoutMs: UInt64 {
+        let own = decision.pointee.route?.pointee.timeoutMs ?? 0
+        return grpcTimeoutMs > 0 && (own == 0 || grpcTimeoutMs < own) ? grpcTimeoutMs : own
+    }
 }

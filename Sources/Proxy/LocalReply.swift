@@ -145,15 +145,19 @@ extension Worker {
         if isGRPC {
             appendGRPC(answer.status, text)
             text = .empty
-        } else if !text.isEmpty {
-            headers.pointee.append(HeaderNames.name(.contentType), "text/plain")
         }
         if status != 204, !isGRPC || !isStream(x.pointee.downstream) { appendLength(text.count) }
         let hasRoute = x.pointee.decision.pointee.route != nil || isUpstreams
         applyResponseEdits(
             x.pointee.decision.responsePlan, status, &headers.pointee, &scratch,
             formatContext(number, response: hasRoute))
-        if isGRPC { noteGRPC(number) }
+        if isGRPC {
+            noteGRPC(number)
+        } else if text.isEmpty {
+            headers.pointee.remove(.contentType)
+        } else if headers.pointee.find(.contentType) == nil {
+            headers.pointee.append(HeaderNames.name(.contentType), "text/plain")
+        }
         var at = writeSpace
         writeStatusLine(&at, status, ReasonPhrase.of(status), minorVersion: x.pointee.minorVersion)
         at = headers.pointee.copyLines(to: at)

@@ -39,6 +39,7 @@ extension Worker {
         }
         if x.pointee.head.isEmpty {
             context.requestHeaders = UnsafePointer(requestHeaders)
+            context.request = currentRequest
         } else {
             context.requestHead = ByteView(x.pointee.head.base!, Int(x.pointee.headBytes))
         }

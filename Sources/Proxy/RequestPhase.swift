@@ -190,6 +190,8 @@ extension Worker {
                     status: own.pointee.decision.pointee.status, reason: .noCluster,
                     details: "cluster_not_found", flags: .NC))
         case .noHealthyUpstream:
+            // Operators of the answer's header operations see the request as it would have gone on.
+            edit(number, &head)
             reply(number, LocalReply.noHealthyUpstream)
         case .laneEmpty:
             var answer = LocalReply(
@@ -214,16 +216,22 @@ extension Worker {
 
     // MARK: forwarding
 
-    /// Edits the request, writes it for the upstream and sends it on its way.
-    private mutating func forward(
-        _ number: UInt32, _ head: inout RequestHead, _ body: UnsafeMutablePointer<UInt8>, _ bodyCount: Int
-    ) -> Int {
+    @inline(__always)
+    private mutating func edit(_ number: UInt32, _ head: inout RequestHead) {
         let own = exchange(number)
         if own.pointee.decision.pointee.editsRequest {
             let format = formatContext(number)
             applyRequestEdits(
                 own.pointee.decision, &head.request, &requestHeaders.pointee, &scratch, format)
         }
+    }
+
+    /// Edits the request, writes it for the upstream and sends it on its way.
+    private mutating func forward(
+        _ number: UInt32, _ head: inout RequestHead, _ body: UnsafeMutablePointer<UInt8>, _ bodyCount: Int
+    ) -> Int {
+        let own = exchange(number)
+        edit(number, &head)
         if requestHeaders.pointee.overflowed {
             reply(
                 number,
@@ -290,6 +298,12 @@ extension Worker {
         }
         if head.framing == .chunked || (head.framing == .stream && !head.connection.hasContentLength) {
             put(&at, "transfer-encoding: chunked\r\n")
+        }
+        let timeoutMs = own.pointee.timeoutMs
+        if timeoutMs > 0 {
+            put(&at, "x-envoy-expected-rq-timeout-ms: ")
+            at += writeDecimal(timeoutMs, to: at)
+            put(&at, "\r\n")
         }
         put(&at, "x-envoy-attempt-count: 1\r\n\r\n")
         let count = UInt32(truncatingIfNeeded: at - own.pointee.head.base!)

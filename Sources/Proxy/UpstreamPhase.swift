@@ -154,10 +154,7 @@ extension Worker {
     /// The route's timeout runs from the moment the request is complete (istio-semantics.md 7).
     mutating func armResponseDeadline(_ number: UInt32) {
         let own = exchange(number)
-        var timeoutMs = own.pointee.decision.pointee.route?.pointee.timeoutMs ?? 0
-        // The caller's deadline, capped by the route's.
-        let called = own.pointee.grpcTimeoutMs
-        if called > 0, timeoutMs == 0 || called < timeoutMs { timeoutMs = called }
+        let timeoutMs = own.pointee.timeoutMs
         if timeoutMs > 0, own.pointee.deadlineMs == 0 { own.pointee.deadlineMs = nowMs &+ timeoutMs }
         if own.pointee.upstream != noSlot,
             !connection(own.pointee.upstream).pointee.flags.contains(.connecting)

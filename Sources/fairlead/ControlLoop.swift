@@ -128,6 +128,7 @@ struct ControlLoop {
             throw fail("the system refused threads, descriptors or memory", .refused)
         }
         let control = Control(options: options, paths: paths, fleet: fleet, stopDescriptor: stop)
+        var seen = SeenFiles(paths)
         try start(control)
         fl_drop_code_pages()
         let admin: AdminServer
@@ -142,8 +143,11 @@ struct ControlLoop {
         var watcher = FileWatcher()
         watcher?.watch(control.watched)
         if watcher == nil { Log.warning("no inotify instance left: files are reloaded on SIGHUP only") }
+        // Between the reading and the watching something may have changed already.
+        let isStale = seen.changed(paths)
+        _ = seen.changed(control.watched)
         announce(control, admin)
-        serve(control, signals, stop, &watcher)
+        serve(control, signals, stop, &watcher, seen, isStale)
         fleet.join()
         admin.stop()
         log?.close()
@@ -176,10 +180,12 @@ struct ControlLoop {
     }
 
     private func serve(
-        _ control: Control, _ signals: SignalSource, _ stop: Int32, _ watcher: inout FileWatcher?
+        _ control: Control, _ signals: SignalSource, _ stop: Int32, _ watcher: inout FileWatcher?,
+        _ before: SeenFiles, _ isStale: Bool
     ) {
+        var seen = before
+        if isStale { reload(control, &watcher, "files changed") }
         var dirty = false
-        var fingerprint = FileWatcher.fingerprint(control.watched)
         while true {
             var descriptors = [
                 pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
@@ -191,14 +197,9 @@ struct ControlLoop {
             if control.isDraining, control.fleet.isFinished { return }
             if count == 0, dirty {
                 dirty = false
-                let watched = control.watched
-                let now = FileWatcher.fingerprint(watched)
-                if now != fingerprint {
-                    reload(control, &watcher, "files changed")
-                    // Of before the reload: what changed while it read is news.
-                    let after = control.watched
-                    fingerprint = after == watched ? now : FileWatcher.fingerprint(after)
-                }
+                // Seen before they are read: what changes meanwhile is news.
+                if seen.changed(control.watched) { reload(control, &watcher, "files changed") }
+                seen.add(control.watched)
             }
             if descriptors[1].revents != 0 {
                 var value: UInt64 = 0
@@ -236,6 +237,29 @@ struct ControlLoop {
             tell(result.findings)
             Log.error("configuration refused (\(why)): the one before keeps serving")
         }
+    }
+}
+
+/// What the watched paths held when they were last looked at.
+private struct SeenFiles {
+    private var fingerprints: [String: UInt64] = [:]
+
+    init(_ paths: [String]) { add(paths) }
+
+    /// Notes the paths that are new.
+    mutating func add(_ paths: [String]) {
+        for path in paths where fingerprints[path] == nil {
+            fingerprints[path] = FileWatcher.fingerprint([path])
+        }
+    }
+
+    /// Looks again at the paths; true if what one held before is not what it holds now. New ones are noted,
+    /// others forgotten.
+    mutating func changed(_ paths: [String]) -> Bool {
+        let now = Dictionary(paths.map { ($0, FileWatcher.fingerprint([$0])) }) { first, _ in first }
+        let differs = now.contains { path, value in fingerprints[path].map { $0 != value } ?? false }
+        fingerprints = now
+        return differs
     }
 }
 

@@ -2,7 +2,7 @@
 import TestSupport
 import Testing
 
-@Suite(.serialized, .timeLimit(.minutes(5)))
+@Suite(.serialized, .timeLimit(.minutes(15)))
 struct H2Conformance {
     /// One edge for all cases; each has a connection of its own.
     private struct Edge: Sendable {

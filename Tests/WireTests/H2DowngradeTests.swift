@@ -119,7 +119,7 @@ private let pseudo: [Downgrade] = [
         ":protocol with CR LF", [(":protocol", "websocket\r\nevil: 1")] + H2Peer.request("CONNECT")),
 ]
 
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.serialized, .timeLimit(.minutes(15)))
 struct H2Downgrade {
     private struct Edge: Sendable {
         let upstream: RecordingUpstream

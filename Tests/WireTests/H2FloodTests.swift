@@ -83,7 +83,7 @@ private let attacks: [H2Attack] = [
     },
 ]
 
-@Suite(.timeLimit(.minutes(4)))
+@Suite(.timeLimit(.minutes(15)))
 struct H2Flood {
     @Test(arguments: attacks)
     func isCut(_ attack: H2Attack) throws {

@@ -96,7 +96,7 @@ private let bodies: [H2Lie] = [
     },
 ]
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(15)))
 struct H2UpstreamHostile {
     /// An edge whose upstream answers every request with `lie`.
     private func site(_ lie: H2Lie) throws -> (upstream: RawUpstream, proxy: HttpProxy) {

@@ -54,7 +54,8 @@ extension Compiler {
         }
         route.requestHeaders = entry.requestHeaders
         route.responseHeaders = entry.responseHeaders
-        if let redirect = entry.redirect {
+        if var redirect = entry.redirect {
+            if redirect.portFromRequest { redirect.port = Int(port) }
             route.action = .redirect(redirect)
         } else if let direct = entry.direct {
             route.action = .direct(status: direct.status, body: direct.body)

@@ -1,0 +1,36 @@
+// Fairlead against real Envoy: the same rules, the same requests, the same upstreams, and the same outcome.
+import Glibc
+import TestSupport
+import Testing
+
+@Suite(.serialized, .timeLimit(.minutes(20)))
+struct DifferentialTests {
+    /// How many requests each random site gets.
+    private static let probes = 10
+
+    /// FAIRLEAD_CASES asks for more than the 2,000 of every run.
+    @Test func randomSitesAndRequests() throws {
+        var generator = Generator(random: SeededRandom())
+        var left = getenv("FAIRLEAD_CASES").flatMap { Int(String(cString: $0)) } ?? 2_000
+        var disagreements: [Disagreement] = []
+        while left > 0, disagreements.count < 3 {
+            let count = min(100, (left + Self.probes - 1) / Self.probes)
+            let sites = (0..<count).map { (name: "case\($0).test", site: generator.site()) }
+            let pair = try Pair(sites)
+            for (name, site) in sites {
+                for _ in 0..<Self.probes {
+                    let probe = generator.probe()
+                    left -= 1
+                    let (fairlead, envoy) = try pair.ask(probe, of: name)
+                    if fairlead == envoy { continue }
+                    disagreements.append(
+                        Disagreement(site: site, probe: probe, fairlead: fairlead, envoy: envoy))
+                    break
+                }
+            }
+        }
+        for disagreement in disagreements.prefix(3) {
+            Issue.record("\(try disagreement.shrunk())")
+        }
+    }
+}
