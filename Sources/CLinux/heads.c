@@ -2,6 +2,7 @@
 // is given: the last, shorter piece of a head is looked at through a load that ends where the head ends and
 // begins before it, and what is shorter than a load is read byte by byte.
 #include "CLinux.h"
+#include <stddef.h>
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -31,10 +32,15 @@ static inline unsigned places_of(__m128i bytes, char byte) {
     return bits(_mm_cmpeq_epi8(bytes, all(byte)));
 }
 /// Letters, digits and hyphens of names in lower case: nearly all that names are made of.
-static inline unsigned simple(__m128i low) {
+static inline __m128i is_simple(__m128i low) {
     const __m128i letters = at_most(_mm_sub_epi8(low, all('a')), 25);
     const __m128i digits = at_most(_mm_sub_epi8(low, all('0')), 9);
-    return bits(_mm_or_si128(_mm_or_si128(letters, digits), _mm_cmpeq_epi8(low, all('-'))));
+    return _mm_or_si128(_mm_or_si128(letters, digits), _mm_cmpeq_epi8(low, all('-')));
+}
+static inline unsigned simple(__m128i low) { return bits(is_simple(low)); }
+/// The same and dots.
+static inline __m128i in_host(__m128i low) {
+    return _mm_or_si128(is_simple(low), _mm_cmpeq_epi8(low, all('.')));
 }
 
 /// The control characters among thirty-two bytes: one instruction each where the processor is wide enough.
@@ -73,14 +79,16 @@ void fl_names_add_short(fl_names *names, uint8_t id, uint8_t length, uint64_t fi
     const size_t slot = fl_short_slot(names->multiplier, first, second);
     memcpy(names->short_names[slot], &first, 8);
     memcpy(names->short_names[slot] + 8, &second, 8);
-    names->short_lengths[slot] = length;
-    names->short_ids[slot] = id;
+    names->short_tails[slot] = (uint32_t)id << 16 | length;
 }
 
 // MARK: field lines
 
-/// One line of any kind, or the blank line; `id` is the line's.
-static RARE int take_any_line(fl_head_reader *reader, unsigned *id) {
+/// A line was read; what `fl_read_lines` itself never says.
+enum { ONE_LINE = -1 };
+
+/// One line of any kind, or the blank line.
+static RARE int take_any_line(fl_head_reader *reader) {
     uint8_t *const at = reader->at, *const end = reader->end;
     if (at == end) return FL_HEAD_MORE;
     if (*at == CR) {
@@ -103,29 +111,62 @@ static RARE int take_any_line(fl_head_reader *reader, unsigned *id) {
     // The carriage return at `stop` ends this without a bound.
     while (*value == ' ' || *value == TAB) value += 1;
     while (value_stop > value && (value_stop[-1] == ' ' || value_stop[-1] == TAB)) value_stop -= 1;
-    *id = fl_name_id(reader->names, at, (size_t)(colon - at));
+    const uint8_t id = fl_name_id(reader->names, at, (size_t)(colon - at));
     reader->fields[reader->count] = (fl_field){
         .line = at, .line_length = (uint32_t)(stop + 2 - at), .value_offset = (uint32_t)(value - at),
-        .value_length = (uint32_t)(value_stop - value), .name_length = (uint16_t)(colon - at),
-        .id = (uint8_t)*id};
-    fl_note_line(&reader->marks, at, (size_t)(colon - at), (uint8_t)*id, reader->count);
+        .value_length = (uint32_t)(value_stop - value), .name_length = (uint16_t)(colon - at), .id = id};
+    fl_note_line(reader->marks, at, (size_t)(colon - at), id, reader->count);
     reader->count += 1;
     reader->at = stop + 2;
-    return FL_HEAD_LINE;
+    return ONE_LINE;
 }
 
 #if defined(__SSE2__)
+_Static_assert(offsetof(fl_field, id) == offsetof(fl_field, name_length) + 2, "a tail is one number");
+_Static_assert(offsetof(fl_field, dropped) == offsetof(fl_field, name_length) + 3, "a tail is one number");
+
+/// The first control character from `from` on; 0: none has come. At least sixteen bytes lie before `end`.
+static inline ALWAYS const uint8_t *find_control(const uint8_t *from, const uint8_t *end, int is_wide) {
+    // So many bytes can be loaded from there and before, none from behind it. As numbers, because there need
+    // not be so many bytes.
+    const uintptr_t last = (uintptr_t)end - WIDTH, last_wide = (uintptr_t)end - 2 * WIDTH;
+    unsigned found = 0;
+    if (is_wide) {
+        for (; (uintptr_t)from <= last_wide; from += 2 * WIDTH) {
+            found = controls_of_32(from);
+            if (found != 0) break;
+        }
+    }
+    while (found == 0 && (uintptr_t)from <= last) {
+        found = controls(load(from));
+        if (found != 0) break;
+        from += WIDTH;
+    }
+    if (found == 0) {
+        // The last piece ends where the head ends; behind that, nothing has come.
+        if (from >= end) return 0;
+        found = controls(load((const uint8_t *)last)) >> ((uintptr_t)from - last);
+        if (found == 0) return 0;
+    }
+    return from + __builtin_ctz(found);
+}
+
 /// Reads lines as nearly everybody sends them: a name of at most 15 letters, digits and hyphens, a colon and
 /// a blank, a value that ends with neither blank nor tab. Stops before anything else, of which nothing but
-/// the case of the name has changed, and behind a line that is to be told. True: the latter.
-static inline ALWAYS int take_usual_lines(fl_head_reader *reader, int is_wide) {
+/// the case of the name has changed.
+static inline ALWAYS void take_usual_lines(fl_head_reader *reader, int is_wide) {
     const fl_names *const names = reader->names;
+    fl_line_marks *const marks = reader->marks;
+    uint8_t *const places = marks->places;
     uint8_t *const end = reader->end;
+    // As a number, because there need not be so many bytes.
+    const uintptr_t last = (uintptr_t)end - WIDTH;
     uint8_t *at = reader->at;
     uint32_t count = reader->count;
-    while (end - at >= WIDTH && count < reader->most) {
-        // Sixteen bytes can be loaded from there and before, none from behind it.
-        uint8_t *const last = end - WIDTH;
+    fl_field *field = reader->fields + count;
+    const fl_field *const full = reader->fields + reader->most;
+    uint64_t present = marks->present[0], repeated = marks->repeated[0];
+    while ((uintptr_t)at <= last && field < full) {
         const __m128i bytes = load(at);
         const unsigned colons = places_of(bytes, ':');
         if (colons == 0) break;
@@ -138,68 +179,66 @@ static inline ALWAYS int take_usual_lines(fl_head_reader *reader, int is_wide) {
         const uint64_t first = (uint64_t)_mm_cvtsi128_si64(low);
         const uint64_t second = (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(low, low));
         const size_t slot = fl_short_slot(names->multiplier, first, second);
-        unsigned id = 0;
+        uint32_t tail = names->short_tails[slot];
         const unsigned same = bits(_mm_cmpeq_epi8(load(names->short_names[slot]), low));
-        if (same == 0xffff && names->short_lengths[slot] == length) {
-            id = names->short_ids[slot];
-        } else {
+        // A name that ends with NULs looks like a shorter one.
+        if (same != 0xffff || (uint16_t)tail != length) {
             if (length == 0 || (~simple(low) & ((1u << length) - 1)) != 0) break;
+            tail = length;
         }
         if (bits(_mm_cmpeq_epi8(low, name)) != 0xffff) {
             _mm_storeu_si128((__m128i *)at, _mm_or_si128(_mm_andnot_si128(mine, bytes), low));
         }
-        uint8_t *const colon = at + length;
-        uint8_t *stop = colon + 1;
-        unsigned found = 0;
-        if (is_wide) {
-            for (; end - stop >= 2 * WIDTH; stop += 2 * WIDTH) {
-                found = controls_of_32(stop);
-                if (found != 0) break;
-            }
-        }
-        while (found == 0 && stop <= last) {
-            found = controls(load(stop));
-            if (found != 0) break;
-            stop += WIDTH;
-        }
-        if (found == 0) {
-            // The last piece ends where the head ends; behind that, nothing has come.
-            if (stop >= end) break;
-            found = controls(load(last)) >> (stop - last);
-            if (found == 0) break;
-        }
-        stop += __builtin_ctz(found);
-        if (stop + 1 >= end || fl_load16(stop) != (LF << 8 | CR)) break;
+        const uint8_t *const behind = at + length + 1;
+        const uint8_t *const stop = find_control(behind, end, is_wide);
+        if (stop == 0 || end - stop < 2 || fl_load16(stop) != (LF << 8 | CR)) break;
         // A value begins here, so that `stop` is behind it.
-        if (colon[1] != ' ' || colon[2] <= ' ' || stop[-1] <= ' ') break;
-        reader->fields[count] = (fl_field){
-            .line = at, .line_length = (uint32_t)(stop + 2 - at), .value_offset = length + 2,
-            .value_length = (uint32_t)(stop - colon - 2), .name_length = (uint16_t)length, .id = (uint8_t)id};
-        fl_note_line(&reader->marks, at, length, (uint8_t)id, count);
-        count += 1;
-        at = stop + 2;
-        if (id - reader->first_told < reader->told) {
-            reader->at = at;
-            reader->count = count;
-            return 1;
+        if (behind[0] != ' ' || behind[1] <= ' ' || stop[-1] <= ' ') break;
+        const uint32_t ends = (uint32_t)(stop - at), begins = length + 2;
+        field->line = at;
+        field->line_length = ends + 2;
+        field->value_offset = begins;
+        field->value_length = ends - begins;
+        memcpy(&field->name_length, &tail, sizeof tail);
+        const unsigned id = tail >> 16;
+        const uint64_t bit = 1ull << (id & 63);
+        places[id] = (uint8_t)count;
+        if (id < 64) {
+            repeated |= present & bit;
+            present |= bit;
+            if (id == 0) {
+                marks->other_lengths |= 1ull << length;
+                marks->other_initials |= 1ull << (at[0] & 63);
+            }
+        } else {
+            marks->repeated[1] |= marks->present[1] & bit;
+            marks->present[1] |= bit;
         }
+        field += 1;
+        count += 1;
+        at += ends + 2;
     }
+    marks->present[0] = present;
+    marks->repeated[0] = repeated;
     reader->at = at;
     reader->count = count;
-    return 0;
 }
 #endif
 
 static inline ALWAYS fl_head_state read_lines(fl_head_reader *reader, int is_wide) {
     while (1) {
 #if defined(__SSE2__)
-        if (take_usual_lines(reader, is_wide)) return FL_HEAD_LINE;
+        take_usual_lines(reader, is_wide);
 #else
         (void)is_wide;
 #endif
-        unsigned id = 0;
-        const int state = take_any_line(reader, &id);
-        if (state != FL_HEAD_LINE || id - reader->first_told < reader->told) return state;
+        uint8_t *const at = reader->at;
+        if (reader->end - at >= 2 && at[0] == CR && at[1] == LF) {
+            reader->at = at + 2;
+            return FL_HEAD_END;
+        }
+        const int state = take_any_line(reader);
+        if (state != ONE_LINE) return state;
     }
 }
 
@@ -235,10 +274,10 @@ fl_head_state fl_read_lines(fl_head_reader *reader) {
 static inline void note_target(fl_target *target, __m128i bytes, unsigned mine, uint32_t offset) {
     const unsigned question = places_of(bytes, '?') & mine;
     const unsigned hash = places_of(bytes, '#') & mine;
-    const unsigned slash = places_of(bytes, '/') & mine;
-    const unsigned behind = slash << 1 | (target->ends_with_slash != 0);
-    target->ends_with_slash = slash >> 15;
     if (target->question == UINT32_MAX && target->hash == UINT32_MAX) {
+        const unsigned slash = places_of(bytes, '/') & mine;
+        const unsigned behind = slash << 1 | (target->ends_with_slash != 0);
+        target->ends_with_slash = slash >> 15;
         const unsigned odd = (places_of(bytes, '%') | places_of(bytes, '\\')) & mine;
         const unsigned pairs = behind & (slash | places_of(bytes, '.')) & mine;
         // What comes behind the first mark is no part of the path.
@@ -253,8 +292,10 @@ static inline void note_target(fl_target *target, __m128i bytes, unsigned mine, 
 }
 #endif
 
-uint32_t fl_read_target(const uint8_t *from, const uint8_t *end, fl_target *target) {
-    *target = (fl_target){.question = UINT32_MAX, .hash = UINT32_MAX, .is_plain = 1};
+uint32_t fl_read_target(const uint8_t *from, const uint8_t *end, fl_target *seen) {
+    // The bytes could be those of `seen`, for all the compiler knows.
+    fl_target place = {.question = UINT32_MAX, .hash = UINT32_MAX, .is_plain = 1};
+    fl_target *const target = &place;
     uint32_t at = 0;
     const uint32_t count = (uint32_t)(end - from);
 #if defined(__SSE2__)
@@ -276,7 +317,10 @@ uint32_t fl_read_target(const uint8_t *from, const uint8_t *end, fl_target *targ
         }
         if (ends != 0) mine &= (ends & (0u - ends)) - 1;
         note_target(target, bytes, mine, at);
-        if (ends != 0) return at + (uint32_t)__builtin_ctz(ends);
+        if (ends != 0) {
+            *seen = place;
+            return at + (uint32_t)__builtin_ctz(ends);
+        }
         at += count - at >= WIDTH ? WIDTH : count - at;
     }
 #endif
@@ -293,6 +337,7 @@ uint32_t fl_read_target(const uint8_t *from, const uint8_t *end, fl_target *targ
         }
         target->ends_with_slash = byte == '/';
     }
+    *seen = place;
     return at;
 }
 
@@ -300,13 +345,12 @@ int fl_is_plain_host(const uint8_t *host, size_t count) {
     if (count == 0 || count > 255) return 0;
 #if defined(__SSE2__)
     if (count >= WIDTH) {
-        for (size_t at = 0;; at += WIDTH) {
-            // The last sixteen overlap with those before.
-            const size_t from = at + WIDTH <= count ? at : count - WIDTH;
-            const __m128i bytes = load(host + from);
-            if ((simple(bytes) | places_of(bytes, '.')) != 0xffff) return 0;
-            if (from + WIDTH == count) return 1;
+        // The last sixteen overlap with those before.
+        __m128i fit = in_host(load(host + count - WIDTH));
+        for (size_t at = 0; at + WIDTH < count; at += WIDTH) {
+            fit = _mm_and_si128(fit, in_host(load(host + at)));
         }
+        return bits(fit) == 0xffff;
     }
 #endif
     for (size_t at = 0; at < count; at++) {

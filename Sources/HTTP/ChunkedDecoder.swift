@@ -5,7 +5,7 @@ internal import Base
 internal import CLinux
 
 public struct ChunkedDecoder: BitwiseCopyable {
-    private enum State: UInt8 {
+    @usableFromInline enum State: UInt8, BitwiseCopyable {
         case size, `extension`, sizeLineFeed, data, dataCarriageReturn, dataLineFeed
         case trailerStart, trailerName, trailerValue, trailerLineFeed, lastLineFeed, done
         /// Something was malformed: nothing that follows is believed.
@@ -23,16 +23,17 @@ public struct ChunkedDecoder: BitwiseCopyable {
         public var status: Status
     }
 
-    private var remaining: UInt64 = 0
-    private var state = State.size
-    private var digits: UInt8 = 0
-    private var lineBytes: UInt16 = 0
+    @usableFromInline var remaining: UInt64 = 0
+    @usableFromInline var state = State.size
+    @usableFromInline var digits: UInt8 = 0
+    @usableFromInline var lineBytes: UInt16 = 0
 
+    @inlinable
     public init() {}
 
     public var isDone: Bool { state == .done }
     /// A trailer section with a line in it came.
-    public private(set) var hasTrailers = false
+    public internal(set) var hasTrailers = false
 
     /// Decodes `count` bytes at `bytes`; body bytes move to the front. After `done`, bytes past `consumed`
     /// belong to the next message.

@@ -8,25 +8,67 @@ public enum ConnectionRules {
     private static let connectionNamesMax = 10
     private static var keepAlive: ByteView { "keep-alive" }
 
-    /// Notes one line whose id is from `connection` to `expect`; an error refuses the head.
+    /// Notes the lines that were read; an error refuses the head.
+    @inline(__always)
+    static func note(_ headers: inout HeaderList, _ fields: inout ConnectionFields) -> HeadError? {
+        fields.hostCount =
+            headers.mayHave(HeaderID.host.rawValue)
+            ? headers.isRepeated(HeaderID.host.rawValue) ? 2 : 1 : 0
+        var there = headers.present.low & noted
+        if headers.repeatedLow & there != 0 { return noteAll(&headers, &fields) }
+        while there != 0 {
+            let id = UInt8(truncatingIfNeeded: there.trailingZeroBitCount)
+            there &= there &- 1
+            if note(headers.fields + headers.place(id), &fields) != nil { return firstError(&headers) }
+        }
+        return nil
+    }
+
+    /// Of several, the first one in the head is told: it is told as well when no more of the head has come.
+    private static func firstError(_ headers: inout HeaderList) -> HeadError? {
+        var fields = ConnectionFields()
+        return noteAll(&headers, &fields)
+    }
+
+    /// In the order of the lines, which counts where a name is there twice.
+    private static func noteAll(_ headers: inout HeaderList, _ fields: inout ConnectionFields) -> HeadError? {
+        var index = 0
+        while index < headers.count {
+            let field = headers.fields + index
+            index &+= 1
+            if let why = note(field, &fields) { return why }
+        }
+        return nil
+    }
+
+    /// The names that `note` knows.
+    @inline(__always)
+    private static var noted: UInt64 {
+        1 << UInt64(HeaderID.contentLength.rawValue) | 1 << UInt64(HeaderID.transferEncoding.rawValue)
+            | 1 << UInt64(HeaderID.connection.rawValue) | 1 << UInt64(HeaderID.upgrade.rawValue)
+            | 1 << UInt64(HeaderID.te.rawValue) | 1 << UInt64(HeaderID.expect.rawValue)
+    }
+
+    /// Notes one line, of whatever name; an error refuses the head.
     public static func note(
         _ field: UnsafeMutablePointer<HeaderField>, _ fields: inout ConnectionFields
     ) -> HeadError? {
-        switch HeaderID(rawValue: field.pointee.id) {
-        case .contentLength:
+        // By number: making a case of it is a call.
+        switch field.pointee.id {
+        case HeaderID.contentLength.rawValue:
             return noteContentLength(field, &fields)
-        case .transferEncoding:
+        case HeaderID.transferEncoding.rawValue:
             return noteTransferEncoding(field.pointee.value, &fields)
-        case .connection:
+        case HeaderID.connection.rawValue:
             return noteConnection(field.pointee.value, &fields)
-        case .upgrade:
+        case HeaderID.upgrade.rawValue:
             fields.upgradesToWebSocket =
                 !fields.hasUpgrade && field.pointee.value.equalsIgnoringCase("websocket")
             fields.upgradesToH2C = !fields.hasUpgrade && field.pointee.value.equalsIgnoringCase("h2c")
             fields.hasUpgrade = true
-        case .te:
+        case HeaderID.te.rawValue:
             if field.pointee.valueLength > 256 { return .badTE }
-        case .expect:
+        case HeaderID.expect.rawValue:
             fields.expectsContinue = field.pointee.value.equalsIgnoringCase("100-continue")
         default:
             break
@@ -116,9 +158,11 @@ public enum ConnectionRules {
 
     /// Marks what belongs to one hop only as not going on: `connection` and what it names, `keep-alive`,
     /// `proxy-connection`, `transfer-encoding`, `te` but `trailers`, `upgrade` (RFC 9110 7.6.1). Whoever
-    /// writes the head adds its own framing and, for an upgrade, the two fields again.
-    public static func removeHopByHop(_ headers: inout HeaderList, _ fields: ConnectionFields) {
-        if fields.namesFields { removeNamed(&headers) }
+    /// writes the head adds its own framing and, for an upgrade, the two fields again. `namesFields` is that
+    /// of the head's `ConnectionFields`: a struct of so many flags is dear to hand over.
+    @inlinable @inline(__always)
+    public static func removeHopByHop(_ headers: inout HeaderList, namesFields: Bool) {
+        if namesFields { removeNamed(&headers) }
         let there = headers.present.intersection(hopByHop)
         if there.isEmpty { return }
         // What most responses have, and nothing else of it.
@@ -130,7 +174,7 @@ public enum ConnectionRules {
     }
 
     /// `connection`, `te`, `upgrade`, `keep-alive`, `proxy-connection`, `transfer-encoding`, `trailer`.
-    @inlinable
+    @inlinable @inline(__always)
     static var hopByHop: HeaderIDSet {
         HeaderIDSet(
             low: 1 << UInt64(HeaderID.connection.rawValue) | 1 << UInt64(HeaderID.te.rawValue)
@@ -156,7 +200,8 @@ public enum ConnectionRules {
         }
     }
 
-    private static func removeNamed(_ headers: inout HeaderList) {
+    @usableFromInline
+    static func removeNamed(_ headers: inout HeaderList) {
         var index = 0
         let count = headers.count
         while index < count {

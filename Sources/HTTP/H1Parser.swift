@@ -41,6 +41,7 @@ public enum H1Parser {
         return result
     }
 
+    @inline(__always)
     private static func readRequest(
         _ bytes: UnsafeMutablePointer<UInt8>, _ end: UnsafeMutablePointer<UInt8>, _ head: inout RequestHead,
         _ headers: inout HeaderList, maxFields: Int
@@ -161,6 +162,7 @@ public enum H1Parser {
         return result
     }
 
+    @inline(__always)
     private static func readResponse(
         _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int, _ head: inout ResponseHead,
         _ headers: inout HeaderList, maxFields: Int
@@ -208,31 +210,29 @@ public enum H1Parser {
         _ base: UnsafeMutablePointer<UInt8>, _ headers: inout HeaderList,
         _ connection: inout ConnectionFields, maxFields: Int
     ) -> HeadResult {
-        let fields = headers.fields
-        var reader = fl_head_reader(
-            at: start, end: end, names: HeaderNames.ids,
-            fields: UnsafeMutableRawPointer(fields).assumingMemoryBound(to: fl_field.self), count: 0,
-            most: UInt32(truncatingIfNeeded: min(maxFields, Limits.headFields)),
-            first_told: UInt32(HeaderID.connection.rawValue),
-            told: UInt32(HeaderID.expect.rawValue - HeaderID.connection.rawValue + 1), marks: headers.marks)
-        while true {
-            switch Int(fl_read_lines(&reader)) {
-            case FL_HEAD_LINE:
-                let line = fields + Int(reader.count &- 1)
-                if let why = ConnectionRules.note(line, &connection) { return .refused(why) }
-            case FL_HEAD_END:
-                headers.count = Int(reader.count)
-                headers.marks = reader.marks
-                connection.hostCount =
-                    headers.mayHave(HeaderID.host.rawValue)
-                    ? headers.isRepeated(HeaderID.host.rawValue) ? 2 : 1 : 0
-                return .complete(reader.at - base)
-            case FL_HEAD_MORE: return .needMore
-            case FL_HEAD_BARE_LINE_FEED: return .refused(.bareLineFeed)
-            case FL_HEAD_TOO_MANY: return .refused(.tooManyFields)
-            case FL_HEAD_NAME_TOO_LONG: return .refused(.headTooLarge)
-            default: return .refused(.badFieldLine)
-            }
+        let lines = UnsafeMutableRawPointer(headers.fields).assumingMemoryBound(to: fl_field.self)
+        let most = UInt32(truncatingIfNeeded: min(maxFields, Limits.headFields))
+        var at = start
+        var count: UInt32 = 0
+        let state = withUnsafeMutablePointer(to: &headers.marks) { marks in
+            var reader = fl_head_reader(
+                at: start, end: end, names: HeaderNames.ids, fields: lines, count: 0, most: most,
+                marks: marks)
+            let state = fl_read_lines(&reader)
+            at = reader.at
+            count = reader.count
+            return state
+        }
+        headers.count = Int(count)
+        // Whatever came of the head: a line that refuses it does so as soon as it is there.
+        if let why = ConnectionRules.note(&headers, &connection) { return .refused(why) }
+        switch Int(state) {
+        case FL_HEAD_END: return .complete(at - base)
+        case FL_HEAD_MORE: return .needMore
+        case FL_HEAD_BARE_LINE_FEED: return .refused(.bareLineFeed)
+        case FL_HEAD_TOO_MANY: return .refused(.tooManyFields)
+        case FL_HEAD_NAME_TOO_LONG: return .refused(.headTooLarge)
+        default: return .refused(.badFieldLine)
         }
     }
 }

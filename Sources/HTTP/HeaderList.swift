@@ -105,6 +105,9 @@ public struct HeaderList {
         marks.other_initials = 0
     }
 
+    @usableFromInline @inline(never)
+    mutating func overflow() { overflowed = true }
+
     /// Bits of the known names of which there was a line, dropped or not.
     @inlinable public var present: HeaderIDSet {
         HeaderIDSet(low: marks.present.0, high: marks.present.1)
@@ -119,6 +122,13 @@ public struct HeaderList {
     /// Whether there was more than one line with this known name.
     @inlinable @inline(__always)
     public func isRepeated(_ id: HeaderID) -> Bool { isRepeated(id.rawValue) }
+
+    /// The known names below 64 of which there is more than one line.
+    @inline(__always) var repeatedLow: UInt64 { marks.repeated.0 }
+
+    /// Index of the last line with a known name that is present.
+    @inline(__always)
+    func place(_ id: UInt8) -> Int { Int(marks.places[Int(id)]) }
 
     @inlinable @inline(__always)
     static func bit(_ id: UInt8, _ words: (UInt64, UInt64)) -> Bool {
@@ -194,6 +204,15 @@ public struct HeaderList {
     @inlinable @inline(__always)
     public func last(_ id: HeaderID) -> UnsafeMutablePointer<HeaderField>? {
         mayHave(id.rawValue) ? fields + Int(marks.places[Int(id.rawValue)]) : nil
+    }
+
+    /// Index of the first line with this known name that still goes on; -1: none.
+    @inlinable @inline(__always)
+    public func position(_ id: HeaderID) -> Int {
+        if !mayHave(id.rawValue) { return -1 }
+        if isRepeated(id) { return findRepeated(id.rawValue, 0).map { index(of: $0) } ?? -1 }
+        let place = Int(marks.places[Int(id.rawValue)])
+        return fields[place].dropped ? -1 : place
     }
 
     /// Whether there can be a line without a number whose name begins with this byte.
@@ -274,9 +293,10 @@ public struct HeaderList {
     }
 
     /// Adds a whole line that somebody else owns; it must hold as long as the head.
+    @inlinable
     public mutating func append(_ field: HeaderField) {
         guard count < capacity else {
-            overflowed = true
+            overflow()
             return
         }
         (fields + count).initialize(to: field)
@@ -311,6 +331,48 @@ public struct HeaderList {
         return value
     }
 
+    /// The same where the name is known when the program is compiled: `start` is the name in lower case, a
+    /// colon and a blank, and costs a store or two.
+    @inlinable @inline(__always)
+    public mutating func reserve(
+        _ id: HeaderID, _ start: StaticString, _ count: Int
+    ) -> UnsafeMutablePointer<UInt8>? {
+        let startLength = start.utf8CodeUnitCount
+        let length = startLength &+ count &+ 2
+        let position = self.count
+        guard position < capacity, length <= editCapacity &- editUsed else {
+            overflow()
+            return nil
+        }
+        let line = editBytes + editUsed
+        editUsed &+= length
+        fl_copy_short(line, start.utf8Start, startLength)
+        fl_store16(line + (length &- 2), 0x0A0D)
+        (fields + position).initialize(
+            to: HeaderField(
+                line: UnsafePointer(line), lineLength: UInt32(truncatingIfNeeded: length),
+                nameLength: UInt16(truncatingIfNeeded: startLength &- 2),
+                valueOffset: UInt32(truncatingIfNeeded: startLength),
+                valueLength: UInt32(truncatingIfNeeded: count), id: id.rawValue))
+        note(known: id.rawValue, position)
+        self.count = position &+ 1
+        return line + startLength
+    }
+
+    @inlinable @inline(__always)
+    mutating func note(known id: UInt8, _ position: Int) {
+        if id < 64 {
+            let bit: UInt64 = 1 &<< UInt64(id)
+            marks.repeated.0 |= marks.present.0 & bit
+            marks.present.0 |= bit
+        } else {
+            let bit: UInt64 = 1 &<< UInt64(id &- 64)
+            marks.repeated.1 |= marks.present.1 & bit
+            marks.present.1 |= bit
+        }
+        marks.places[Int(id)] = UInt8(truncatingIfNeeded: position)
+    }
+
     /// Room for `count` bytes that belong to no line and hold as long as the head's edits; nil when they do
     /// not fit (`overflowed` is set).
     public mutating func scratch(_ count: Int) -> UnsafeMutablePointer<UInt8>? {
@@ -341,6 +403,7 @@ public struct HeaderList {
 
     /// Copies the lines that go on to `out`, neighbours in one piece; returns the end of what was written.
     /// `out` must have room for `lineBytes`.
+    @inlinable @inline(__always)
     public func copyLines(to out: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<UInt8> {
         let lines = UnsafeRawPointer(fields).assumingMemoryBound(to: fl_field.self)
         return fl_copy_lines(lines, UInt32(truncatingIfNeeded: count), out)

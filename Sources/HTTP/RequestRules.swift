@@ -5,6 +5,7 @@ internal import CLinux
 
 public enum RequestRules {
     /// Settles framing and target; an error refuses the request.
+    @inline(__always)
     static func frame(_ head: inout RequestHead, _ marks: fl_target) -> HeadError? {
         if head.connection.hasTransferEncoding {
             if head.connection.hasContentLength { return .lengthAndChunked }
@@ -70,6 +71,7 @@ public enum RequestRules {
     }
 
     /// Splits the target into authority, path and query (RFC 9112 3.2).
+    @inline(__always)
     private static func readTarget(_ head: inout RequestHead, _ marks: fl_target) -> HeadError? {
         let target = head.request.target
         if target[0] == 0x2F, head.method != .connect {

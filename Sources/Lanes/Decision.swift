@@ -80,10 +80,17 @@ public struct ResponsePlan: BitwiseCopyable {
     var lines: UnsafePointer<LaneLines>?
     var isTLS = false
     var pinSeconds: Int64 = 0
-    var levels: Frozen<HeaderLevel>
+    @usableFromInline var levels: Frozen<HeaderLevel>
     var policy: UnsafePointer<LanePolicy>?
 
     init() { levels = .empty }
+
+    /// `applyResponseEdits` has something to do; of most responses that belong to no lane it has not.
+    @inlinable @inline(__always)
+    public var editsHead: Bool {
+        levels.count > 0 || pin != .none || isLaneResponse || cors != .none || preflightAsksForKey
+            || reason != .none
+    }
 }
 
 public struct Decision: BitwiseCopyable {

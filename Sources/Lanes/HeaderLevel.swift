@@ -3,6 +3,7 @@
 internal import Base
 internal import HTTP
 
+@usableFromInline
 struct HeaderLevel: BitwiseCopyable {
     var remove: Frozen<HeaderName>
     var set: Frozen<HeaderOperation>

@@ -26,7 +26,8 @@ struct LaneEntry<Trace: DecisionTrace> {
         let cookies = isEdge ? reader.cookies(scan.firstCookie, &headers) : OurMembers()
         if isSilent(scan, cookies, request) { return }
         decision.isLaneSilent = false
-        let reading = read(scan, cookies, &request, &headers)
+        var reading = CarrierReading()
+        read(scan, cookies, &request, &headers, &reading)
         if Trace.isRecording { tell(reading, &trace) }
         choose(reading, &decision.lane)
         if decision.lane.known || (decision.lane.carrier == .proxy && !decision.lane.expired) {
@@ -54,6 +55,7 @@ struct LaneEntry<Trace: DecisionTrace> {
         }
     }
 
+    @inline(__always)
     private func finishEdge(
         _ scan: LineScan, _ reading: CarrierReading, _ headers: inout HeaderList, _ decision: inout Decision
     ) {
@@ -92,10 +94,11 @@ struct LaneEntry<Trace: DecisionTrace> {
     }
 
     /// Every carrier that this side reads; at the edge, those not accepted are taken away.
+    @inline(__always)
     private func read(
-        _ scan: LineScan, _ cookies: OurMembers, _ request: inout Request, _ headers: inout HeaderList
-    ) -> CarrierReading {
-        var reading = CarrierReading()
+        _ scan: LineScan, _ cookies: OurMembers, _ request: inout Request, _ headers: inout HeaderList,
+        _ reading: inout CarrierReading
+    ) {
         let accept = policy.pointee.accept
         let key = policy.pointee.key
         if isEdge {
@@ -133,7 +136,6 @@ struct LaneEntry<Trace: DecisionTrace> {
                 reader.readTracestate(scan.firstTracestate, headers, &reading)
             }
         }
-        return reading
     }
 
     private func enterPreviewHost(
@@ -154,6 +156,7 @@ struct LaneEntry<Trace: DecisionTrace> {
     }
 
     /// The first carrier that speaks, in the order of lanes.md 2; the others are compared with it.
+    @inline(__always)
     private func choose(_ reading: CarrierReading, _ lane: inout LaneReading) {
         lane.invalidCarriers = reading.invalid
         lane.refusedCarriers = reading.refused
@@ -178,6 +181,7 @@ struct LaneEntry<Trace: DecisionTrace> {
         if lane.carrier != .none { resolve(&lane, reading.found) }
     }
 
+    @inline(__always)
     private func take(_ carrier: Carrier, _ name: ByteView?, _ lane: inout LaneReading) {
         guard let name else { return }
         if lane.carrier == .none {
@@ -255,6 +259,7 @@ struct LaneEntry<Trace: DecisionTrace> {
 
     /// What must not go past the edge: carriers of lanes that are over, left or unwanted, and values that are
     /// no lane names.
+    @inline(__always)
     private func cleanEdge(
         _ scan: LineScan, _ reading: CarrierReading, _ headers: inout HeaderList, _ lane: LaneReading
     ) {

@@ -55,15 +55,16 @@ struct FoundLane: BitwiseCopyable {
 
 /// Finds the carriers; at the edge drops what only Fairlead itself may say. Looks at lines only where the
 /// list knows that there are some.
+@inline(__always)
 func scanLines(
     _ policy: UnsafePointer<LanePolicy>?, _ isEdge: Bool, _ headers: inout HeaderList
 ) -> LineScan {
     var scan = LineScan()
     let there = headers.present.intersection(policy?.pointee.watched ?? fairleadWatched)
     if !there.isEmpty {
-        if there.contains(.cookie) { scan.firstCookie = first(.cookie, headers) }
-        if there.contains(.baggage) { scan.firstBaggage = first(.baggage, headers) }
-        if there.contains(.tracestate) { scan.firstTracestate = first(.tracestate, headers) }
+        if there.contains(.cookie) { scan.firstCookie = headers.position(.cookie) }
+        if there.contains(.baggage) { scan.firstBaggage = headers.position(.baggage) }
+        if there.contains(.tracestate) { scan.firstTracestate = headers.position(.tracestate) }
         if let policy, policy.pointee.header.id != 0, let line = headers.find(policy.pointee.header) {
             scan.firstKey = headers.index(of: line)
         }
@@ -76,11 +77,6 @@ func scanLines(
     }
     if isEdge, headers.mayHaveOther(initial: 0x78) { removeFairlead(policy, &headers) }
     return scan
-}
-
-@inline(__always)
-private func first(_ id: HeaderID, _ headers: HeaderList) -> Int {
-    headers.find(id).map { headers.index(of: $0) } ?? -1
 }
 
 /// Names that only Fairlead itself may say.
@@ -284,7 +280,7 @@ struct LaneReader {
 
     private func note(_ line: ByteView, _ kind: ListKind, _ key: ByteView, _ members: inout OurMembers) {
         var from = 0
-        while let value = nextOurs(line, kind, key, from: &from) {
+        while from < line.count, let value = nextOurs(line, kind, key, from: &from) {
             if members.count == 0 { members.value = value }
             members.count &+= 1
         }

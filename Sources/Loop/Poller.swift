@@ -1,11 +1,18 @@
 // epoll, edge-triggered. A descriptor is registered once for everything; a round of events is read into
 // memory that the poller owns.
-internal import CLinux
+public import CLinux
 
 /// One event: what is ready, and the 64 bits given at registration.
+@frozen
 public struct PollEvent {
     public var bits: UInt32
     public var data: UInt64
+
+    @inlinable
+    init(bits: UInt32, data: UInt64) {
+        self.bits = bits
+        self.data = data
+    }
 
     public var readable: Bool { bits & EPOLLIN.rawValue != 0 }
     public var writable: Bool { bits & EPOLLOUT.rawValue != 0 }
@@ -19,7 +26,7 @@ public struct PollEvent {
 
 public struct Poller: ~Copyable {
     private let descriptor: Int32
-    private let events: UnsafeMutablePointer<epoll_event>
+    @usableFromInline let events: UnsafeMutablePointer<epoll_event>
     private let capacity: Int
 
     /// nil: the system refused (descriptor limit).
@@ -56,6 +63,7 @@ public struct Poller: ~Copyable {
         return count > 0 ? Int(count) : 0
     }
 
+    @inlinable
     public func event(_ index: Int) -> PollEvent {
         PollEvent(bits: fl_event_bits(events + index), data: fl_event_data(events + index))
     }

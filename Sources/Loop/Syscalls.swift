@@ -1,6 +1,6 @@
 // Each system call of the data path once: interrupted calls are repeated, would-block is a value, every other
 // error closes the connection it happened on. The one seam where a test can put a scripted kernel.
-internal import CLinux
+public import CLinux
 internal import Glibc
 
 /// What a read or write came to.
@@ -14,24 +14,42 @@ public enum IOResult {
 }
 
 public enum Syscalls {
+    @inlinable @inline(__always)
     public static func receive(_ fd: Int32, _ buffer: UnsafeMutablePointer<UInt8>, _ count: Int) -> IOResult {
-        while true {
-            let result = fl_receive(fd, buffer, count)
-            if result > 0 { return .bytes(result) }
-            if result == 0 { return .end }
-            let code = errno
-            if code == EAGAIN { return .wouldBlock }
-            if code != EINTR { return .failed(code) }
-        }
+        let result = fl_receive(fd, buffer, count)
+        return result > 0 ? .bytes(result) : received(result, fd, buffer, count)
     }
 
-    public static func send(_ fd: Int32, _ bytes: UnsafePointer<UInt8>, _ count: Int) -> IOResult {
-        while true {
-            let result = fl_send(fd, bytes, count)
-            if result >= 0 { return .bytes(result) }
+    /// What a read came to that gave no bytes.
+    @usableFromInline @inline(never)
+    static func received(
+        _ first: Int, _ fd: Int32, _ buffer: UnsafeMutablePointer<UInt8>, _ count: Int
+    ) -> IOResult {
+        var result = first
+        while result < 0 {
             let code = errno
             if code == EAGAIN { return .wouldBlock }
             if code != EINTR { return .failed(code) }
+            result = fl_receive(fd, buffer, count)
+        }
+        return result > 0 ? .bytes(result) : .end
+    }
+
+    @inlinable @inline(__always)
+    public static func send(_ fd: Int32, _ bytes: UnsafePointer<UInt8>, _ count: Int) -> IOResult {
+        let result = fl_send(fd, bytes, count)
+        return result >= 0 ? .bytes(result) : sendAgain(fd, bytes, count)
+    }
+
+    /// What to make of a send that failed.
+    @usableFromInline @inline(never)
+    static func sendAgain(_ fd: Int32, _ bytes: UnsafePointer<UInt8>, _ count: Int) -> IOResult {
+        while true {
+            let code = errno
+            if code == EAGAIN { return .wouldBlock }
+            if code != EINTR { return .failed(code) }
+            let result = fl_send(fd, bytes, count)
+            if result >= 0 { return .bytes(result) }
         }
     }
 
@@ -59,6 +77,7 @@ public enum Syscalls {
     public static func resetOnClose(_ fd: Int32) { _ = fl_linger_zero(fd) }
 
     /// Nanoseconds of the monotonic clock.
+    @inlinable
     public static func monotonicNs() -> UInt64 { fl_monotonic_ns() }
     /// Nanoseconds since 1970.
     public static func realtimeNs() -> UInt64 { fl_realtime_ns() }

@@ -26,9 +26,13 @@ struct RandomSource: BitwiseCopyable {
 
 extension Worker {
     /// Picks an index into `cluster.endpoints` out of `set`; nil when the set is empty.
+    @inline(__always)
     mutating func pickEndpoint(_ cluster: UnsafePointer<Cluster>, _ set: Frozen<UInt32>) -> Int? {
         if set.count == 0 { return nil }
-        if set.count == 1 { return Int(set[0].pointee) }
+        return set.count == 1 ? Int(set[0].pointee) : draw(cluster, set)
+    }
+
+    private mutating func draw(_ cluster: UnsafePointer<Cluster>, _ set: Frozen<UInt32>) -> Int {
         if cluster.pointee.hasWeights { return pickWeighted(cluster, set) }
         switch cluster.pointee.loadBalancing {
         case .random:

@@ -226,6 +226,7 @@ extension Worker {
 
     /// Reads one head and starts its exchange; returns the bytes used, with whatever of the body was at hand.
     /// 0: more is needed, or the connection is ending.
+    @inline(__always)
     private mutating func readHead(_ slot: UInt32, _ at: UnsafeMutablePointer<UInt8>, _ count: Int) -> Int {
         let own = connection(slot)
         let startNs = Syscalls.monotonicNs()

@@ -16,18 +16,6 @@ struct FieldRules {
         .xEnvoyDecoratorOperation, .xEnvoyDownstreamServiceCluster, .xEnvoyDownstreamServiceNode,
         .xEnvoyOriginalPath, .xEnvoyInternal, .xEnvoyExternalAddress, .xEnvoyAttemptCount,
         .xForwardedClientCert)
-    /// The line that says that the client spoke plain HTTP.
-    let plainProto = line("x-forwarded-proto: http\r\n", .xForwardedProto)
-    /// And that it spoke HTTPS.
-    let secureProto = line("x-forwarded-proto: https\r\n", .xForwardedProto)
-
-    private static func line(_ text: StaticString, _ id: HeaderID) -> HeaderField {
-        let name = id.name.utf8.count
-        return HeaderField(
-            line: text.utf8Start, lineLength: UInt32(text.utf8CodeUnitCount), nameLength: UInt16(name),
-            valueOffset: UInt32(name + 2), valueLength: UInt32(text.utf8CodeUnitCount - name - 4),
-            id: id.rawValue)
-    }
 }
 
 /// What later steps need to know of the fields that were read.
@@ -44,7 +32,7 @@ extension Worker {
         let headers = requestHeaders
         var result = ForwardedFields()
         let isEdge = role == .edge
-        let trusted = isEdge && isTrusted(own.pointee.peer)
+        let trusted = isEdge && isTrusted(own)
         // The last of repeated lines counts.
         let forwardedFor = headers.pointee.last(.xForwardedFor).map { $0 - headers.pointee.fields } ?? -1
         if let field = headers.pointee.last(.referer) {
@@ -58,10 +46,10 @@ extension Worker {
             headers.pointee.remove(rules.edgeRemoves)
             appendForwardedFor(own, forwardedFor)
             setExternalAddress(own, trusted, forwardedFor)
+            if own.pointee.flags.contains(.secure) { setClientCertificate(own) }
         } else {
             headers.pointee.remove(.xEnvoyInternal)
         }
-        if isEdge, own.pointee.flags.contains(.secure) { setClientCertificate(own) }
         setProto(own, keep: !isEdge || trusted, &result)
         setRequestID(keep: !isEdge || trusted)
         return result
@@ -69,8 +57,11 @@ extension Worker {
 
     /// A proxy in front whose word is taken: any, where a number of hops is configured, else those in
     /// `cidrs`.
-    private func isTrusted(_ peer: SocketAddress) -> Bool {
-        settings.trustedHops > 0 || settings.trusts(peer)
+    @inline(__always)
+    private func isTrusted(_ own: UnsafeMutablePointer<Connection>) -> Bool {
+        // The call copies all settings.
+        settings.trustedHops > 0
+            || (!settings.trustedCIDRs.isEmpty && settings.trusts(own.pointee.peer))
     }
 
     private mutating func checkReferers() {
@@ -98,13 +89,20 @@ extension Worker {
         return false
     }
 
+    @inline(__always)
     private mutating func appendForwardedFor(_ own: UnsafeMutablePointer<Connection>, _ index: Int) {
+        if index < 0 {
+            let address = own.peerAddressText
+            let room = requestHeaders.pointee.reserve(.xForwardedFor, "x-forwarded-for: ", address.count)
+            if let room { fl_copy_short(room, address.start, address.count) }
+        } else {
+            extendForwardedFor(own, index)
+        }
+    }
+
+    private mutating func extendForwardedFor(_ own: UnsafeMutablePointer<Connection>, _ index: Int) {
         let address = own.peerAddressText
         let name = HeaderNames.name(.xForwardedFor)
-        if index < 0 {
-            requestHeaders.pointee.append(name, address)
-            return
-        }
         // Repeated lines are one list: the last is extended, the others stay.
         let field = requestHeaders.pointee.fields + index
         let old = field.pointee.value
@@ -116,15 +114,15 @@ extension Worker {
     }
 
     /// `x-envoy-external-address`: the client's address as far as it can be trusted.
+    @inline(__always)
     private mutating func setExternalAddress(
         _ own: UnsafeMutablePointer<Connection>, _ trusted: Bool, _ index: Int
     ) {
-        let name = HeaderNames.name(.xEnvoyExternalAddress)
-        if trusted, index >= 0, let address = trustedAddress(index) {
-            requestHeaders.pointee.append(name, address)
-        } else {
-            requestHeaders.pointee.append(name, own.peerAddressText)
-        }
+        var address = own.peerAddressText
+        if trusted, index >= 0, let told = trustedAddress(index) { address = told }
+        let room = requestHeaders.pointee.reserve(
+            .xEnvoyExternalAddress, "x-envoy-external-address: ", address.count)
+        if let room { fl_copy_short(room, address.start, address.count) }
     }
 
     /// With N trusted hops the N-th entry from the right, before ours was appended; with trusted ranges the
@@ -154,6 +152,7 @@ extension Worker {
             HeaderNames.name(.xForwardedClientCert), ByteView(certificate.bytes, certificate.count))
     }
 
+    @inline(__always)
     private mutating func setProto(
         _ own: UnsafeMutablePointer<Connection>, keep: Bool, _ result: inout ForwardedFields
     ) {
@@ -163,18 +162,25 @@ extension Worker {
         }
         requestHeaders.pointee.remove(.xForwardedProto)
         result.isTLS = own.pointee.flags.contains(.secure)
-        requestHeaders.pointee.append(result.isTLS ? rules.secureProto : rules.plainProto)
+        if result.isTLS {
+            if let room = requestHeaders.pointee.reserve(.xForwardedProto, "x-forwarded-proto: ", 5) {
+                fl_copy_short(room, RequestRules.https.start, 5)
+            }
+        } else if let room = requestHeaders.pointee.reserve(.xForwardedProto, "x-forwarded-proto: ", 4) {
+            fl_copy_short(room, RequestRules.http.start, 4)
+        }
     }
 
+    @inline(__always)
     private mutating func setRequestID(keep: Bool) {
         let headers = requestHeaders
         if keep, let field = headers.pointee.last(.xRequestID), field.pointee.valueLength > 0 { return }
         headers.pointee.remove(.xRequestID)
-        guard let room = headers.pointee.reserve(HeaderNames.name(.xRequestID), 36) else { return }
-        writeUUID(room)
+        if let room = headers.pointee.reserve(.xRequestID, "x-request-id: ", 36) { writeUUID(room) }
     }
 
     /// A version 4 UUID (RFC 9562 5.4) in text.
+    @inline(__always)
     private mutating func writeUUID(_ out: UnsafeMutablePointer<UInt8>) {
         let high = random.next() & 0xFFFF_FFFF_FFFF_0FFF | 0x4000
         let low = random.next() & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000

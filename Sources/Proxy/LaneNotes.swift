@@ -88,14 +88,20 @@ struct LossLog {
 
 extension Worker {
     /// Counts what the decision found out about the request's lane.
+    @inline(__always)
     mutating func noteLane(_ number: UInt32) {
+        let x = exchange(number)
+        if !x.pointee.decision.pointee.isLaneSilent {
+            noteReading(number)
+        } else if x.pointee.role == .outbound, laneRequestsInFlight > 0, table?.pointee.policy != nil {
+            noteLoss(number, .suspect)
+        }
+    }
+
+    private mutating func noteReading(_ number: UInt32) {
         guard let table, table.pointee.policy != nil else { return }
         let x = exchange(number)
         let decision = x.pointee.decision
-        if decision.pointee.isLaneSilent {
-            if x.pointee.role == .outbound, laneRequestsInFlight > 0 { noteLoss(number, .suspect) }
-            return
-        }
         let reading = decision.pointee.lane
         if reading.conflict { noteLoss(number, .conflict) }
         if reading.invalid { noteLoss(number, .invalid) }

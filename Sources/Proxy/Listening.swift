@@ -105,6 +105,8 @@ extension Worker {
         let free = held.firstIndex { $0.snapshot == nil }
         let next = HeldSnapshot(snapshot: snapshot, exchanges: 0)
         let previous = current
+        if !held.isEmpty { held[Int(previous)].exchanges = currentExchanges }
+        currentExchanges = 0
         if let free { held[free] = next } else { held.append(next) }
         current = UInt32(free ?? held.count - 1)
         table = snapshot.table

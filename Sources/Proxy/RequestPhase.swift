@@ -35,7 +35,7 @@ extension Worker {
                     toHead: head.method == .head), startNs)
             return 0
         }
-        ConnectionRules.removeHopByHop(&requestHeaders.pointee, head.connection)
+        ConnectionRules.removeHopByHop(&requestHeaders.pointee, namesFields: head.connection.namesFields)
         if head.request.scheme.isEmpty { head.request.scheme = scheme(of: own) }
         let fields = forwardFields(own, role)
         let context = DecisionContext(
@@ -92,6 +92,7 @@ extension Worker {
     }
 
     /// A slot for one more exchange, its content still to be written; nil: a limit is reached.
+    @inline(__always)
     mutating func admitExchange() -> UInt32? {
         if settings.requests > 0, fleet.total(.requestsActive) >= Int(settings.requests) {
             meter.add(.requestOverload)
@@ -103,12 +104,13 @@ extension Worker {
         }
         guard let number = exchanges.take() else { return nil }
         serial &+= 1
-        held[Int(current)].exchanges &+= 1
+        currentExchanges &+= 1
         meter.add(.requestsActive)
         return number
     }
 
     /// Refusals that need no route.
+    @inline(__always)
     private mutating func refusalBeforeRouting(
         _ head: inout RequestHead, _ role: ListenerRole, _ isSecure: Bool
     ) -> Refusal? {
@@ -136,6 +138,7 @@ extension Worker {
         return nil
     }
 
+    @inline(__always)
     private mutating func normalizePath(_ head: inout RequestHead) -> Bool {
         if head.pathIsPlain || head.request.isConnect { return true }
         let mode = PathNormalizer.Mode(rawValue: settings.pathNormalization.rawValue) ?? .base
@@ -227,6 +230,7 @@ extension Worker {
     }
 
     /// Edits the request, writes it for the upstream and sends it on its way.
+    @inline(__always)
     private mutating func forward(
         _ number: UInt32, _ head: inout RequestHead, _ body: UnsafeMutablePointer<UInt8>, _ bodyCount: Int
     ) -> Int {
@@ -268,6 +272,7 @@ extension Worker {
     }
 
     /// `METHOD target HTTP/1.1`, the field lines that go on, our own framing.
+    @inline(__always)
     private mutating func writeRequestHead(_ number: UInt32, _ head: inout RequestHead) {
         let own = exchange(number)
         let lines = requestHeaders.pointee.lineBytesMax(

@@ -212,7 +212,7 @@ extension Worker {
             return true
         }
         if x.pointee.minorVersion == 0 { return true }
-        ConnectionRules.removeHopByHop(&responseHeaders.pointee, head.connection)
+        ConnectionRules.removeHopByHop(&responseHeaders.pointee, namesFields: head.connection.namesFields)
         responseHeaders.pointee.remove(.contentLength)
         var at = writeSpace
         writeStatusLine(&at, head.status, head.reasonPhrase, minorVersion: 1)
@@ -244,15 +244,17 @@ extension Worker {
         let x = exchange(number)
         let headers = responseHeaders
         settleConnection(number, &head)
-        ConnectionRules.removeHopByHop(&headers.pointee, head.connection)
+        ConnectionRules.removeHopByHop(&headers.pointee, namesFields: head.connection.namesFields)
         removeOurs()
         // RFC 9110 8.6: a length where there can be no content.
         if head.status == 204 { headers.pointee.remove(.contentLength) }
         if x.pointee.flags.contains(.isGRPC) { noteGRPC(number) }
         x.pointee.decision.pointee.response.reason = x.pointee.reason
-        applyResponseEdits(
-            x.pointee.decision.responsePlan, head.status, &headers.pointee, &scratch,
-            formatContext(number, response: true))
+        if x.pointee.decision.pointee.response.editsHead {
+            applyResponseEdits(
+                x.pointee.decision.responsePlan, head.status, &headers.pointee, &scratch,
+                formatContext(number, response: true))
+        }
         if settings.compression != nil { prepareCompression(number, head) }
         if headers.pointee.overflowed {
             protocolError(number, .headTooLarge)
@@ -281,6 +283,7 @@ extension Worker {
     }
 
     /// Whether both connections live on after this response.
+    @inline(__always)
     private mutating func settleConnection(_ number: UInt32, _ head: inout ResponseHead) {
         let x = exchange(number)
         if head.keepsAlive { x.pointee.flags.insert(.upstreamKeepsAlive) }
@@ -294,6 +297,7 @@ extension Worker {
     }
 
     /// How the client will find the end of the body (RFC 9112 6.3).
+    @inline(__always)
     private mutating func frameForClient(_ number: UInt32, _ framing: BodyFraming, hasLength: Bool) {
         let x = exchange(number)
         switch x.pointee.compressor == noSlot ? framing : .chunked {
@@ -316,6 +320,7 @@ extension Worker {
     }
 
     /// The fields that are ours, and the blank line.
+    @inline(__always)
     mutating func finishResponseHead(
         _ number: UInt32, _ at: inout UnsafeMutablePointer<UInt8>, needsDate: Bool
     ) {
@@ -342,6 +347,7 @@ extension Worker {
     }
 
     /// The head and the body's start, in one call if they fit.
+    @inline(__always)
     private mutating func sendResponseStart(
         _ number: UInt32, _ headEnd: UnsafeMutablePointer<UInt8>, _ body: UnsafeMutablePointer<UInt8>,
         _ count: Int, _ readNs: UInt64
@@ -384,6 +390,7 @@ extension Worker {
     }
 
     /// Returns the time that it read.
+    @inline(__always)
     private mutating func observeOverhead(_ number: UInt32, _ readNs: UInt64) -> UInt64 {
         let x = exchange(number)
         let nowNs = Syscalls.monotonicNs()
@@ -545,14 +552,19 @@ extension Worker {
         freeExchange(number)
     }
 
+    @inline(__always)
     private mutating func freeExchange(_ number: UInt32) {
         let x = exchange(number)
         buffers.release(&x.pointee.head)
         buffers.release(&x.pointee.explanation)
         endCompression(number)
         let snapshot = x.pointee.snapshot
-        held[Int(snapshot)].exchanges &-= 1
-        if snapshot != current { dropIfUnused(snapshot) }
+        if snapshot == current {
+            currentExchanges &-= 1
+        } else {
+            held[Int(snapshot)].exchanges &-= 1
+            dropIfUnused(snapshot)
+        }
         x.pointee.serial = 0
         if x.pointee.step == .tunnel { meter.add(.tunnelsClosed) }
         meter.sub(.requestsActive)

@@ -21,6 +21,13 @@ extension Worker {
     mutating func receive(
         _ own: UnsafeMutablePointer<Connection>, _ bytes: UnsafeMutablePointer<UInt8>, _ room: Int
     ) -> IOResult {
+        if own.pointee.transport == .plain { return Syscalls.receive(own.pointee.fd, bytes, room) }
+        return receiveThrough(own, bytes, room)
+    }
+
+    private mutating func receiveThrough(
+        _ own: UnsafeMutablePointer<Connection>, _ bytes: UnsafeMutablePointer<UInt8>, _ room: Int
+    ) -> IOResult {
         switch own.pointee.transport {
         case .plain: Syscalls.receive(own.pointee.fd, bytes, room)
         case .stream: receiveFromStream(own, bytes, room)
@@ -32,6 +39,13 @@ extension Worker {
     /// Hands over as much as is taken now. Fewer bytes than given mean that a writable event will follow.
     @inline(__always)
     mutating func transmit(
+        _ own: UnsafeMutablePointer<Connection>, _ bytes: UnsafePointer<UInt8>, _ count: Int
+    ) -> IOResult {
+        if own.pointee.transport == .plain { return Syscalls.send(own.pointee.fd, bytes, count) }
+        return transmitThrough(own, bytes, count)
+    }
+
+    private mutating func transmitThrough(
         _ own: UnsafeMutablePointer<Connection>, _ bytes: UnsafePointer<UInt8>, _ count: Int
     ) -> IOResult {
         switch own.pointee.transport {

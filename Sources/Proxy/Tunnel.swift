@@ -13,7 +13,7 @@ extension Worker {
     mutating func switchProtocols(_ number: UInt32, _ head: ResponseHead) {
         let x = exchange(number)
         let headers = responseHeaders
-        ConnectionRules.removeHopByHop(&headers.pointee, head.connection)
+        ConnectionRules.removeHopByHop(&headers.pointee, namesFields: head.connection.namesFields)
         removeOurs()
         headers.pointee.remove(.contentLength)
         x.pointee.status = 101

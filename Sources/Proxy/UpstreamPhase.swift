@@ -76,6 +76,7 @@ extension Worker {
     }
 
     /// Ties a connection and an exchange together.
+    @inline(__always)
     mutating func use(_ slot: UInt32, for number: UInt32) {
         let own = exchange(number)
         own.pointee.upstream = slot
@@ -377,6 +378,7 @@ extension Worker {
     }
 
     /// The endpoint no longer has this request.
+    @inline(__always)
     mutating func uncount(_ number: UInt32) {
         let own = exchange(number)
         guard own.pointee.flags.contains(.countedActive) else { return }
@@ -390,6 +392,7 @@ extension Worker {
     }
 
     /// Keeps a connection for the endpoint's next request.
+    @inline(__always)
     mutating func keepUpstream(_ slot: UInt32) {
         let own = connection(slot)
         own.pointee.exchange = noSlot

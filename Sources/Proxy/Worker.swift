@@ -117,14 +117,17 @@ struct Worker: ~Copyable {
     /// Of the request that is being started; valid in that call only.
     var currentRequest = Request()
 
-    var nowNs: UInt64
-    var nowMs: UInt64 { nowNs / 1_000_000 }
+    /// When this turn began; in milliseconds too, because every deadline is set from them.
+    private(set) var nowNs: UInt64
+    private(set) var nowMs: UInt64
     /// CLOCK_REALTIME minus the monotonic clock, taken once a turn that needs it.
     var realtimeOffsetNs: UInt64
     private var clockReadNs: UInt64 = 0
 
     var held: [HeldSnapshot] = []
     var current: UInt32 = 0
+    /// Of the current snapshot, whose own count is not looked at: an array's element costs more to change.
+    var currentExchanges = 0
     /// Of the current snapshot.
     var table: UnsafePointer<Table>?
     /// Of the current snapshot; nothing listens before there is one.
@@ -179,6 +182,7 @@ struct Worker: ~Copyable {
         meter = setup.memory.meter
         fleet = FleetMeters(setup.memories)
         nowNs = Syscalls.monotonicNs()
+        nowMs = nowNs / 1_000_000
         realtimeOffsetNs = Syscalls.realtimeNs() &- nowNs
         wheel = TimerWheel(nowMs: nowNs / 1_000_000)
         random = RandomSource(seed: UInt64.random(in: 0...UInt64.max))
@@ -246,6 +250,7 @@ struct Worker: ~Copyable {
             let sleepMs: Int32 = isIdle ? wheel.sleepMs(nowMs: nowMs, most: sleepMostMs) : 0
             let count = poller.wait(timeoutMs: sleepMs)
             nowNs = Syscalls.monotonicNs()
+            nowMs = nowNs / 1_000_000
             if nowNs &- clockReadNs > 1_000_000_000 { readClock() }
             meter.add(.loopTurns)
             meter.add(.loopEvents, UInt64(count))

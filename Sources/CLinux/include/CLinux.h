@@ -473,8 +473,8 @@ typedef struct {
     uint64_t multiplier;
     /// Filled up with NUL; free slots with 0xff, which no name is made of.
     uint8_t short_names[FL_SHORT_SLOTS][16];
-    uint8_t short_lengths[FL_SHORT_SLOTS];
-    uint8_t short_ids[FL_SHORT_SLOTS];
+    /// Length and number, as the last bytes of `fl_field` have them.
+    uint32_t short_tails[FL_SHORT_SLOTS];
     /// All names by open addressing: most look-ups of unknown ones end at a free slot.
     uint8_t slots[FL_NAME_SLOTS];
     fl_name names[256];
@@ -542,19 +542,15 @@ typedef struct {
     /// Room for `most` lines, and how many were read.
     fl_field *fields;
     uint32_t count, most;
-    /// Reading pauses behind each line with one of `told` numbers from `first_told` on.
-    uint32_t first_told, told;
-    fl_line_marks marks;
+    fl_line_marks *marks;
 } fl_head_reader;
 
-/// Why reading paused or ended.
+/// Why reading ended.
 typedef int fl_head_state;
 enum {
     FL_HEAD_MORE,
     /// The blank line was read.
     FL_HEAD_END,
-    /// The last line is one of those to be told.
-    FL_HEAD_LINE,
     FL_HEAD_BARE_LINE_FEED,
     FL_HEAD_BAD_LINE,
     FL_HEAD_TOO_MANY,
