@@ -29,7 +29,7 @@ enum TLSJSON {
         json.object("tls") {
             $0.member("mode", tls.mode)
             $0.member("sni", tls.serverName)
-            if let identity = tls.context.identity { certificates([identity], &$0) }
+            if let identity = tls.context?.identity { certificates([identity], &$0) }
         }
     }
 

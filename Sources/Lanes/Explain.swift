@@ -5,35 +5,75 @@ internal import Glibc
 internal import HTTP
 
 /// The decision for one request and why. `listener`: a listener's name; nil: the first that fits the URL.
-/// `nowSeconds` nil: now.
+/// `serverName`: what the client's handshake names (SNI); nil: the host of an https URL. `nowSeconds` nil:
+/// now.
 public func explain(
     _ snapshot: Snapshot, method: String, url: String, headers: [(String, String)],
-    listener: String? = nil, nowSeconds: Int64? = nil
+    listener: String? = nil, serverName: String? = nil, nowSeconds: Int64? = nil
 ) -> Explanation {
     var random = SystemRandomNumberGenerator()
     return explain(
-        snapshot, method: method, url: url, headers: headers, listener: listener,
+        snapshot, method: method, url: url, headers: headers, listener: listener, serverName: serverName,
         nowSeconds: nowSeconds ?? Int64(time(nil)), random: random.next())
 }
 
 func explain(
     _ snapshot: Snapshot, method: String, url: String, headers: [(String, String)], listener: String?,
-    nowSeconds: Int64, random: UInt64
+    serverName: String? = nil, nowSeconds: Int64, random: UInt64
 ) -> Explanation {
     var explanation = Explanation()
     explanation.method = method
     explanation.url = url
-    let table = snapshot.table
-    guard let place = chooseListener(table, URLParts(url), listener) else {
+    let entry = ExplainEntry(snapshot, URLParts(url), listener: listener, serverName: serverName)
+    guard let entry else {
         explanation.problem = listener.map { "no listener \($0)" } ?? "no listener"
         explanation.outcome = "none"
         return explanation
     }
+    explanation.listener = entry.listener.pointee.name.string
+    explanation.server = entry.server
+    explanation.problem = entry.remark
+    switch entry.next {
+    case .requests:
+        explainRequest(snapshot, entry.listener, headers, nowSeconds, random, &explanation)
+    case .relay(let server): explainRelay(snapshot, server, entry.listener, random, &explanation)
+    case .refused(let problem, let status):
+        explanation.problem = problem
+        explanation.outcome = "none"
+        explanation.status = status
+        if status != nil { explanation.reason = .badRequest }
+    }
+    return explanation
+}
+
+/// A connection that is passed on: TLS with its server name, or TCP.
+private func explainRelay(
+    _ snapshot: Snapshot, _ server: UnsafePointer<ConnectionServer>, _ place: UnsafePointer<Listener>,
+    _ random: UInt64, _ explanation: inout Explanation
+) {
+    let context = DecisionContext(
+        random: random, nowSeconds: 0, isTLS: false, localPort: place.pointee.address.port)
+    let decision = decideConnection(server, place, place.pointee.address, context)
+    fill(&explanation, snapshot, decision, RecordingTrace())
+    if decision.outcome == .forward { explanation.outcome = "relay" }
+    guard let route = decision.route else { return }
+    explanation.rules = [
+        Explanation.Rule(
+            document: route.pointee.document.string, name: route.pointee.name.string, matched: true,
+            failed: [])
+    ]
+}
+
+private func explainRequest(
+    _ snapshot: Snapshot, _ place: UnsafePointer<Listener>, _ headers: [(String, String)],
+    _ nowSeconds: Int64, _ random: UInt64, _ explanation: inout Explanation
+) {
+    let table = snapshot.table
     let head = ExplainHead(
-        method: method, url: url, headers: headers, normalization: table.pointee.proxy.pathNormalization)
+        method: explanation.method, url: explanation.url, headers: headers,
+        normalization: table.pointee.proxy.pathNormalization)
     defer { head.deallocate() }
-    explanation.problem = head.problem
-    explanation.listener = place.pointee.name.string
+    if let problem = head.problem { explanation.problem = problem }
     var request = head.request
     var list = head.headers
     // Seen before any header operation takes it away.
@@ -44,7 +84,7 @@ func explain(
     var trace = RecordingTrace()
     var decision = Decision(place)
     decide(table, place, &request, &list, context, &decision, &trace)
-    fill(&explanation, decision, trace)
+    fill(&explanation, snapshot, decision, trace)
     var scratch = EditScratch()
     defer { scratch.deallocate() }
     if decision.outcome == .forward || decision.outcome == .passthrough {
@@ -57,22 +97,11 @@ func explain(
         explanation.edits.append("response: add location: \(location.string)")
     }
     explanation.edits += responseEdits(decision, origin, list, &scratch)
-    return explanation
 }
 
-/// By name; else an edge listener on the URL's port, any edge listener, the outbound one, whatever there is.
-private func chooseListener(
-    _ table: UnsafePointer<Table>, _ url: URLParts, _ name: String?
-) -> UnsafePointer<Listener>? {
-    let all = (0..<table.pointee.listeners.count).map { table.pointee.listeners[$0] }
-    if let name { return all.first { $0.pointee.name.string == name } }
-    let port = url.authority.withView { portNumber($0) } ?? (url.scheme == "https" ? 443 : 80)
-    let edge = all.filter { $0.pointee.role == .edge }
-    return edge.first { $0.pointee.address.port == port || $0.pointee.name.string.hasSuffix("/\(port)") }
-        ?? edge.first ?? all.first { $0.pointee.role == .outbound } ?? all.first
-}
-
-private func fill(_ explanation: inout Explanation, _ decision: Decision, _ trace: RecordingTrace) {
+private func fill(
+    _ explanation: inout Explanation, _ snapshot: Snapshot, _ decision: Decision, _ trace: RecordingTrace
+) {
     let lane = decision.lane
     explanation.laneName = lane.left ? "" : lane.name.string
     explanation.laneKnown = lane.known
@@ -98,7 +127,8 @@ private func fill(_ explanation: inout Explanation, _ decision: Decision, _ trac
         }
         explanation.destination = Explanation.Destination(
             service: cluster.pointee.service.string, subset: cluster.pointee.subset.string,
-            port: cluster.pointee.port, cluster: cluster.pointee.name.string, endpoints: endpoints)
+            port: cluster.pointee.port, cluster: cluster.pointee.name.string, endpoints: endpoints,
+            tls: snapshot.model.clusters[cluster.pointee.index].tls?.words)
     }
 }
 

@@ -17,6 +17,8 @@ public struct Explanation: Sendable {
         public var port: UInt16
         public var cluster: String
         public var endpoints: [String]
+        /// How connections to it are encrypted, in words; nil: they are not.
+        public var tls: String?
     }
 
     public struct Found: Sendable, Equatable {
@@ -39,6 +41,8 @@ public struct Explanation: Sendable {
     public var refused: [String] = []
     public var stripped: [String] = []
     public var listener = ""
+    /// The server of a TLS listener that the server name leads to; empty: none.
+    public var server = ""
     public var virtualHost = ""
     public var rules: [Rule] = []
     public var decision = LaneDecision.none
@@ -78,6 +82,7 @@ public struct Explanation: Sendable {
                 lane.member("stripped", stripped)
             }
             json.member("listener", listener.isEmpty ? nil : listener)
+            if !server.isEmpty { json.member("server", server) }
             json.member("virtualHost", virtualHost.isEmpty ? nil : virtualHost)
             write(rules: &json)
             json.member("decision", decision.name)
@@ -115,6 +120,7 @@ public struct Explanation: Sendable {
             entry.member("port", destination.port)
             entry.member("cluster", destination.cluster)
             entry.member("endpoints", destination.endpoints)
+            if let tls = destination.tls { entry.member("tls", tls) }
         }
     }
 
@@ -133,6 +139,7 @@ public struct Explanation: Sendable {
         for carrier in refused { lines.append("  refused    \(carrier)") }
         for carrier in stripped { lines.append("  stripped   \(carrier)") }
         lines.append("listener     \(listener.isEmpty ? "none" : listener)")
+        if !server.isEmpty { lines.append("server       \(server)") }
         lines.append("virtual host \(virtualHost.isEmpty ? "none" : virtualHost)")
         for rule in rules {
             let name = rule.name.isEmpty ? rule.document : "\(rule.document) \(rule.name)"
@@ -147,6 +154,7 @@ public struct Explanation: Sendable {
             lines.append("destination  \(destination.service):\(destination.port)\(subset)")
             for endpoint in destination.endpoints { lines.append("  endpoint   \(endpoint)") }
             if destination.endpoints.isEmpty { lines.append("  endpoint   none") }
+            if let tls = destination.tls { lines.append("  tls        \(tls)") }
         }
         for edit in edits { lines.append("edit         \(edit)") }
         return lines.joined(separator: "\n") + "\n"

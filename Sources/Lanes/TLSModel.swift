@@ -39,17 +39,25 @@ public struct TLSServerModel: Sendable {
 public struct ClusterTLSModel: Sendable {
     /// SIMPLE, MUTUAL, ISTIO_MUTUAL.
     public var mode: String
-    public var context: TLSClientContext
+    /// nil: ISTIO_MUTUAL, and the proxy has no identity. Each connection fails: plain text is not what was
+    /// asked for.
+    public var context: TLSClientContext?
     /// SNI; nil: the request's host.
     public var serverName: String?
     /// Equal for clusters that can share connections, and for none else; not 0.
     public var key: UInt64
 
-    public init(mode: String, context: TLSClientContext, serverName: String?, key: UInt64) {
+    public init(mode: String, context: TLSClientContext?, serverName: String?, key: UInt64) {
         self.mode = mode
         self.context = context
         self.serverName = serverName
         self.key = key
+    }
+
+    /// For people.
+    var words: String {
+        if context == nil { return "\(mode) without an identity of this proxy: connections fail" }
+        return "\(mode), server name \(serverName ?? "of the request's host")"
     }
 }
 
@@ -71,7 +79,8 @@ public struct TLSServer: BitwiseCopyable {
 }
 
 public struct ClusterTLS: BitwiseCopyable {
-    public var context: TLSClientHandle
+    /// nil: no connection can be made.
+    public var context: TLSClientHandle?
     /// SNI; empty: the request's host.
     public var serverName: ByteView
     /// The certificate must be for the request's host.
@@ -117,7 +126,7 @@ extension TableBuilder {
         return UnsafePointer(
             arena.store(
                 ClusterTLS(
-                    context: tls.context.handle, serverName: arena.store(tls.serverName ?? ""),
-                    verifiesHost: tls.context.verifiesHost)))
+                    context: tls.context?.handle, serverName: arena.store(tls.serverName ?? ""),
+                    verifiesHost: tls.context?.verifiesHost ?? false)))
     }
 }

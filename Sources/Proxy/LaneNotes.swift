@@ -5,6 +5,7 @@ internal import CLinux
 internal import HTTP
 internal import Lanes
 internal import Loop
+internal import TLS
 internal import Telemetry
 
 /// Events of lanes.md 8. Raw values are what the meter stores; `LossNames` in Telemetry's rendering has the
@@ -215,7 +216,10 @@ extension Worker {
             maxFields: Int(settings.headerCount))
         if RequestRules.settleAuthority(&head, &list) != nil { return }
         let target = head.request
-        let scheme = target.scheme.isEmpty ? RequestRules.http : target.scheme
+        // What the client asked for inside TLS is https, whatever its request line says.
+        let serverName = own.pointee.flags.contains(.secure) ? tls(of: own)?.pointee.stream.serverName : nil
+        let plain = target.scheme.isEmpty ? RequestRules.http : target.scheme
+        let scheme: ByteView = serverName == nil ? plain : "https"
         let fields = (0..<list.count).map { index in
             (list.fields[index].name.string, list.fields[index].value.string)
         }
@@ -223,7 +227,8 @@ extension Worker {
         if target.hasQuery { url += "?\(target.query.string)" }
         let json = explain(
             snapshot, method: target.method.string, url: url, headers: fields,
-            listener: x.pointee.decision.pointee.listener.pointee.name.string
+            listener: x.pointee.decision.pointee.listener.pointee.name.string,
+            serverName: serverName?.string
         ).json()
         // A field value cannot hold more than a head does.
         if json.count <= Limits.explanationBytes {

@@ -84,9 +84,13 @@ extension Worker {
 
     private mutating func useClientHello(_ slot: UInt32, _ bytes: ByteView) {
         let own = connection(slot)
-        let table = listeners[Int(own.pointee.listener)].listener.pointee.connections
+        let place = listeners[Int(own.pointee.listener)].listener
+        let table = place.pointee.connections
         switch ClientHello.read(bytes, pathSpace) {
         case .needMore(let need): keepOpening(slot, bytes, need)
+        case .notTLS where place.pointee.tls != nil && bytes[0] &- 0x41 < 26:
+            own.pointee.stage = .requests
+            if case .failed = refusePlainHTTP(own) { closeDownstream(slot) }
         case .notTLS, .refused: refuseConnection(slot, .refusedClientHello)
         case .complete(let hello):
             guard let server = table?.pointee.server(hello.serverName) else {

@@ -105,7 +105,7 @@ extension Worker {
     }
 
     /// Somebody typed http:// for https://.
-    private mutating func refusePlainHTTP(_ own: UnsafeMutablePointer<Connection>) -> IOResult {
+    mutating func refusePlainHTTP(_ own: UnsafeMutablePointer<Connection>) -> IOResult {
         meter.add(Counter.tlsFailure(TLSFailure.plainHTTP.rawValue, upstream: false))
         own.pointee.transport = .plain
         own.pointee.flags.insert(.moreAtHand)
@@ -204,7 +204,11 @@ extension Worker {
         let own = connection(slot)
         let number = own.pointee.exchange
         guard let tls = exchange(number).pointee.decision.pointee.cluster?.pointee.tls else {
-            upstreamHandshakeFailed(slot, .other)
+            upstreamHandshakeFailed(slot, .other, "the destination is gone")
+            return
+        }
+        guard let context = tls.pointee.context else {
+            upstreamHandshakeFailed(slot, .noCertificate, "ISTIO_MUTUAL without Proxy.spec.identity")
             return
         }
         let host = upstreamHost(number)
@@ -218,10 +222,10 @@ extension Worker {
                 && state.pointee.sessionNameHash == hash ? state.pointee.session : nil
         guard
             let stream = TLSStream(
-                connecting: tls.pointee.context, pipe, serverName: name,
+                connecting: context, pipe, serverName: name,
                 host: tls.pointee.verifiesHost ? (isConfigured ? name : host) : .empty, session: session)
         else {
-            upstreamHandshakeFailed(slot, .other)
+            upstreamHandshakeFailed(slot, .other, "the host cannot be a server name")
             return
         }
         attach(own, stream)
@@ -245,10 +249,11 @@ extension Worker {
         }
     }
 
-    mutating func upstreamHandshakeFailed(_ slot: UInt32, _ why: TLSFailure) {
+    /// `text`: of a handshake that did not begin.
+    mutating func upstreamHandshakeFailed(_ slot: UInt32, _ why: TLSFailure, _ text: String = "") {
         let own = connection(slot)
         let number = own.pointee.exchange
-        noteTransportFailure(own, why)
+        noteTransportFailure(own, why, text)
         // A session that the server no longer likes must not spoil the next try too.
         dropSession(own.pointee.endpoint)
         abandonUpstream(number)
@@ -259,9 +264,12 @@ extension Worker {
     static var tlsFailed: Int32 { -1 }
 
     /// Counts and remembers why an upstream's TLS failed, for the answer and the access log.
-    mutating func noteTransportFailure(_ own: UnsafeMutablePointer<Connection>, _ why: TLSFailure) {
+    mutating func noteTransportFailure(
+        _ own: UnsafeMutablePointer<Connection>, _ why: TLSFailure, _ text: String = ""
+    ) {
         meter.add(Counter.tlsFailure(why.rawValue, upstream: true))
-        let said = why == .closed ? "the upstream closed the connection" : pipe.failureText.string
+        let heard = why == .closed ? "the upstream closed the connection" : pipe.failureText.string
+        let said = text.isEmpty ? heard : text
         transportFailure.write("TLS error: \(said.isEmpty ? why.name : said)")
         if nowMs >= transportFailureLogMs {
             transportFailureLogMs = nowMs + Limits.failureLogMs

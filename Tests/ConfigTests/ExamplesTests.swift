@@ -1,4 +1,5 @@
 // The examples under config/ load without a finding, and config/README.md tells the truth.
+import TestSupport
 import Testing
 
 @testable import Config
@@ -54,6 +55,25 @@ private func rows(_ file: String) throws -> [[String]] {
     #expect(shop.routes.map(\.name) == ["api", "frontend"])
     let api = try #require(model.cluster("outbound|8080||api.shop.svc.cluster.local"))
     #expect(api.stableAddresses == ["10.1.0.2:8080"] && api.laneAddresses(0) == ["10.1.0.3:8080"])
+}
+
+/// Its certificates are the reader's own (TlsExampleTests serves it with some).
+@Test func theTLSExample() {
+    let result = load(paths: ["\(root)/config/tls"], options: LoadOptions(purpose: .check))
+    let missing = result.findings.filter { $0.text.contains("warning [FL0050]") }
+    #expect(result.findings.map(\.text) == missing.map(\.text))
+    for name in ["edge.crt", "upstream-ca.crt"] {
+        let words = "cannot read \(root)/config/tls/../\(name): "
+        #expect(missing.contains { $0.text.contains(words) }, "\(name)")
+    }
+}
+
+/// A new example comes with a test here.
+@Test func everyExampleHasATest() {
+    #expect(
+        listFolder("\(root)/config") == [
+            "README.md", "connections", "demo", "edge", "gateway-api", "sidecar", "tls",
+        ])
 }
 
 @Test func theDemoExampleHasNoErrors() {

@@ -26,7 +26,11 @@ package final class TemporaryDirectory: Sendable {
 
     /// Writes a file under another name first and renames it, as editors and ConfigMap mounts do.
     package func replace(_ name: String, _ text: String) throws {
-        try writeFile(file(name + ".new"), Array(text.utf8))
+        try replace(name, bytes: Array(text.utf8))
+    }
+
+    package func replace(_ name: String, bytes: [UInt8]) throws {
+        try writeFile(file(name + ".new"), bytes)
         guard rename(file(name + ".new"), file(name)) == 0 else {
             throw TestFailure("rename to \(name): errno \(errno)")
         }

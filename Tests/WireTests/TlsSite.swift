@@ -15,13 +15,14 @@ final class TlsSite: Sendable {
     /// documents. `/tls` goes to `secure` (an endpoint's port 8443), all else to `upstream`.
     init(
         upstream: UInt16, secure: UInt16 = 1, servers: [String], documents: String = "",
-        spec: [String] = [], arguments: [String] = [], certificates: TestCertificates? = nil
+        spec: [String] = [], annotations: String = "", arguments: [String] = [],
+        certificates: TestCertificates? = nil
     ) throws {
         let made = try certificates ?? TestCertificates()
         self.certificates = made
         folder = made.folder
         try folder.write(
-            "conf/edge.yaml", Self.documents(upstream, secure, servers, spec) + documents)
+            "conf/edge.yaml", Self.documents(upstream, secure, servers, spec, annotations) + documents)
         port = try freeLoopbackPort()
         plainPort = try freeLoopbackPort()
         process = try RunningProcess(
@@ -35,17 +36,19 @@ final class TlsSite: Sendable {
     }
 
     static func documents(
-        _ upstream: UInt16, _ secure: UInt16, _ servers: [String], _ spec: [String] = []
+        _ upstream: UInt16, _ secure: UInt16, _ servers: [String], _ spec: [String] = [],
+        _ annotations: String = ""
     ) -> String {
         let items = servers.enumerated().map { index, server in
             "  - port: {number: 443, name: https-\(index), protocol: HTTPS}\n    bind: 127.0.0.1\n"
                 + server.split(separator: "\n").map { "    \($0)\n" }.joined()
         }
+        let annotated = annotations.isEmpty ? "" : ", annotations: \(annotations)"
         let lines = spec.map { "  \($0)\n" }.joined()
         return """
             apiVersion: fairlead.dev/v1alpha1
             kind: Proxy
-            metadata: {name: edge, namespace: shop, labels: {istio: ingressgateway}}
+            metadata: {name: edge, namespace: shop, labels: {istio: ingressgateway}\(annotated)}
             spec:
               role: edge
             \(lines)---

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// An upstream behind TLS that answers each request with a fixed body and keeps what it was asked.
-private final class SecureUpstream: Sendable {
+final class SecureUpstream: Sendable {
     let listener: RawUpstream
     var port: UInt16 { listener.port }
     private let acceptor: TLSAcceptor
@@ -202,13 +202,60 @@ struct TlsUpstreamTests {
             certificates, to: upstream.port, "{mode: ISTIO_MUTUAL}",
             spec: ["identity: {certificate: ../own.crt, privateKey: ../own.key, ca: ../ca.crt}"])
         #expect(try site.curl("edge.test", "/tls").hasPrefix("sni=outbound_.8443_._.app.test "))
-        let checked = try Programs.result([
-            Programs.fairlead(), "check",
-            try certificates.folder.write(
-                "other.yaml",
-                TlsSite.documents(1, 2, [Self.server]) + TlsSite.rule("{mode: ISTIO_MUTUAL}")),
+    }
+
+    /// Without an identity nothing is said in plain text that was to be encrypted.
+    @Test func withoutAMeshIdentityConnectionsFail() throws {
+        let certificates = try TestCertificates()
+        let upstream = try EchoUpstream("app")
+        let site = try Self.site(certificates, to: upstream.port, "{mode: ISTIO_MUTUAL}")
+        let answer = try site.curl("edge.test", "/tls", ["-i"])
+        #expect(answer.hasPrefix("HTTP/1.1 503"), "\(answer)")
+        #expect(answer.contains("x-fairlead-reason: upstream-connect"), "\(answer)")
+        #expect(answer.contains("TLS error: ISTIO_MUTUAL without Proxy.spec.identity"), "\(answer)")
+        #expect(upstream.requests.isEmpty)
+        #expect(site.process.stderr.contains("warning [FL0053]"))
+        try site.waitForLog("\"TLS error: ISTIO_MUTUAL without Proxy.spec.identity\"")
+        let explained = try Programs.result([
+            Programs.fairlead(), "explain", site.folder.file("conf"), "https://edge.test/tls",
         ])
-        #expect(checked.stdout.contains("warning [FL0053]"), "\(checked.stdout)")
+        #expect(
+            explained.stdout.contains("ISTIO_MUTUAL without an identity of this proxy: connections fail"),
+            "\(explained)")
+        try site.expectMetric("fairlead_tls_upstream_failures_total{reason=\"no_certificate\"}", atLeast: 1)
+    }
+
+    @Test func revokedUpstreamsAreRefused() throws {
+        let certificates = try TestCertificates()
+        let pair = try certificates.make("app", ["DNS:app.test"])
+        let upstream = try SecureUpstream(pair)
+        _ = try certificates.revocations("apps")
+        let site = try Self.site(
+            certificates, to: upstream.port,
+            "{mode: SIMPLE, caCertificates: ../ca.crt, caCrl: ../apps.crl, sni: app.test}")
+        #expect(try site.curl("edge.test", "/tls").hasPrefix("sni=app.test"))
+        _ = try certificates.revocations("apps", revoking: [pair.certificate])
+        try site.waitForReloads(2)
+        let answer = try site.curl("edge.test", "/tls", ["-i"])
+        #expect(answer.contains("TLS error: certificate verify failed: certificate revoked"), "\(answer)")
+    }
+
+    /// The authorities of an upstream from a Secret.
+    @Test func credentialsForUpstreams() throws {
+        let certificates = try TestCertificates()
+        let pair = try certificates.make("app", ["DNS:app.test"])
+        let client = try certificates.make("client", ["DNS:client.test"])
+        try certificates.make("edge", ["DNS:edge.test"])
+        let upstream = try SecureUpstream(pair, clients: certificates.authority)
+        let secrets = try [
+            secretDocument("app", [("tls.crt", client.certificate), ("tls.key", client.key)]),
+            secretDocument("app-cacert", [("ca.crt", certificates.authority)]),
+        ]
+        let site = try TlsSite(
+            upstream: 1, secure: upstream.port, servers: [Self.server],
+            documents: TlsSite.rule("{mode: MUTUAL, credentialName: app, sni: app.test}") + "---\n"
+                + secrets.joined(separator: "---\n"), certificates: certificates)
+        #expect(try site.curl("edge.test", "/tls").hasPrefix("sni=app.test"))
     }
 
     /// A body that ends with its connection is whole only if the upstream said goodbye.

@@ -31,6 +31,17 @@ struct Material {
     var authorities: [UInt8] = []
     var authoritiesRef: SourceRef?
     var revocations: [UInt8] = []
+    var revocationsRef: SourceRef?
+
+    /// Where what OpenSSL refuses was asked for; `ref`: the settings as a whole.
+    func ref(of problem: TLSProblem, _ ref: SourceRef) -> SourceRef {
+        switch problem.part {
+        case .authority: authoritiesRef ?? ref
+        case .revocations: revocationsRef ?? ref
+        case .certificate, .key, .staple: certificates.first?.ref ?? ref
+        case .ciphers, .versions, .context: ref
+        }
+    }
 }
 
 extension Compiler {
@@ -64,7 +75,7 @@ extension Compiler {
             do throws(TLSProblem) {
                 context = try TLSServerContext(settings)
             } catch {
-                refuse(error, material.authoritiesRef ?? ref)
+                refuse(error, material.ref(of: error, ref))
             }
         }
         guard let context else { return nil }
@@ -133,6 +144,10 @@ extension Compiler {
         _ tls: ClientTLSFields?, _ cluster: ClusterModel, serviceNames: [String]
     ) -> ClusterTLSModel? {
         guard let tls, tls.mode != .disable else { return nil }
+        if tls.mode == .istioMutual, proxy.identity == nil {
+            noteMissingIdentity(tls.ref)
+            return ClusterTLSModel(mode: tls.mode.rawValue, context: nil, serverName: nil, key: 1)
+        }
         var settings = TLSClientContext.Settings()
         settings.tls.protocols = TLSOffers.client
         settings.skipsVerification = tls.skipsVerification
@@ -154,7 +169,7 @@ extension Compiler {
             do throws(TLSProblem) {
                 context = try TLSClientContext(settings)
             } catch {
-                refuse(error, material.authoritiesRef ?? tls.ref)
+                refuse(error, material.ref(of: error, tls.ref))
             }
         }
         guard let context else { return nil }
@@ -177,7 +192,10 @@ extension Compiler {
             var at = ref
             at.line = name.line
             guard let secret = secret(name.value, at), add(secret, to: &material, at) else { return nil }
-            if tls.mode != .simple, !addAuthorities(name.value, secret, &material, at) { return nil }
+            let hasOthers = tls.authorityCredential != nil || tls.authorities != nil
+            if tls.mode != .simple, !hasOthers, !addAuthorities(name.value, secret, &material, at) {
+                return nil
+            }
         }
         for files in tls.files {
             guard let pair = readPair(files, ref) else { return nil }
@@ -199,10 +217,14 @@ extension Compiler {
             }
             material.authorities = value.value
             material.authoritiesRef = secret.meta.ref
+            material.authoritiesRef?.line = value.line
+            addRevocations(secret, &material)
         }
         if let file = tls.revocations {
             guard let bytes = readCertificateFile(file, ref) else { return nil }
             material.revocations = bytes
+            material.revocationsRef = ref
+            material.revocationsRef?.line = file.line
         }
         return material
     }
@@ -216,8 +238,13 @@ extension Compiler {
             // Without it the connection would be plain text, or trust anybody.
             guard let secret = secret(name.value, at, isNeeded: true) else { return nil }
             if tls.mode == .mutual, !add(secret, to: &material, at) { return nil }
-            if let value = secret.value("cacert", "ca.crt") ?? authority(beside: name.value, at) {
+            addRevocations(secret, &material)
+            if let value = secret.value("cacert", "ca.crt") {
                 material.authorities = value.value
+                material.authoritiesRef = secret.meta.ref
+                material.authoritiesRef?.line = value.line
+            } else {
+                _ = addAuthorities(beside: name.value, &material)
             }
         }
         if tls.mode == .mutual, let files = tls.files {
@@ -233,6 +260,8 @@ extension Compiler {
         if let file = tls.revocations {
             guard let bytes = readCertificateFile(file, tls.ref) else { return nil }
             material.revocations = bytes
+            material.revocationsRef = tls.ref
+            material.revocationsRef?.line = file.line
         }
         return material
     }
@@ -240,11 +269,7 @@ extension Compiler {
     /// `Proxy.spec.identity`: the certificates of ISTIO_MUTUAL.
     private func identity(_ ref: SourceRef) -> Material? {
         guard let identity = proxy.identity else {
-            note(
-                .warning, Code.identityMissing,
-                "ISTIO_MUTUAL without an identity of \(proxy.meta.resource): connections are plain text, and"
-                    + " no server is opened",
-                ref, suggestion: "give Proxy.spec.identity {certificate, privateKey, ca}")
+            noteMissingIdentity(ref)
             return nil
         }
         guard let pair = readPair(identity.files, proxy.meta.ref),
@@ -257,15 +282,21 @@ extension Compiler {
         return material
     }
 
+    private func noteMissingIdentity(_ ref: SourceRef) {
+        note(
+            .warning, Code.identityMissing,
+            "ISTIO_MUTUAL without an identity of \(proxy.meta.resource): connections to its hosts fail with"
+                + " 503, and no server is opened",
+            ref,
+            suggestion: "give Proxy.spec.identity {certificate, privateKey, ca}, or mode: DISABLE where plain"
+                + " text is meant")
+    }
+
     // MARK: Secrets
 
     /// A Secret of the proxy's namespace, or of the one that the name gives.
     private func secret(_ name: String, _ ref: SourceRef, isNeeded: Bool = false) -> SecretDocument? {
-        var full = "\(proxy.model.namespace)/\(name)"
-        for prefix in ["kubernetes-gateway://", "kubernetes://"] where name.hasPrefix(prefix) {
-            let rest = String(name.dropFirst(prefix.count))
-            full = rest.contains("/") ? rest : "\(proxy.model.namespace)/\(rest)"
-        }
+        let full = secretName(name)
         if let found = secretsByName[full] { return found }
         let near = nearest(to: full, among: secretsByName.keys)
         note(
@@ -273,6 +304,15 @@ extension Compiler {
             suggestion: near.map { "did you mean \($0)?" } ?? "its namespace is that of the proxy",
             refused: isNeeded && options.purpose == .run)
         return nil
+    }
+
+    /// `namespace/name`.
+    private func secretName(_ name: String) -> String {
+        for prefix in ["kubernetes-gateway://", "kubernetes://"] where name.hasPrefix(prefix) {
+            let rest = String(name.dropFirst(prefix.count))
+            return rest.contains("/") ? rest : "\(proxy.model.namespace)/\(rest)"
+        }
+        return "\(proxy.model.namespace)/\(name)"
     }
 
     private func add(_ secret: SecretDocument, to material: inout Material, _ ref: SourceRef) -> Bool {
@@ -288,15 +328,22 @@ extension Compiler {
         at.line = certificate.line
         material.certificates.append(
             (certificate.value, key.value, secret.value("tls.ocsp-staple")?.value ?? [], at))
-        if let value = secret.value("crl", "ca.crl") { material.revocations = value.value }
+        addRevocations(secret, &material)
         return true
+    }
+
+    private func addRevocations(_ secret: SecretDocument, _ material: inout Material) {
+        guard let value = secret.value("crl", "ca.crl") else { return }
+        material.revocations = value.value
+        material.revocationsRef = secret.meta.ref
+        material.revocationsRef?.line = value.line
     }
 
     private func addAuthorities(
         _ name: String, _ secret: SecretDocument, _ material: inout Material, _ ref: SourceRef
     ) -> Bool {
-        let beside = authority(beside: name, ref)
-        guard let value = beside ?? secret.value("cacert", "ca.crt") else {
+        if addAuthorities(beside: name, &material) { return true }
+        guard let value = secret.value("cacert", "ca.crt") else {
             lacks(secret, "ca.crt", ref)
             return false
         }
@@ -306,9 +353,16 @@ extension Compiler {
         return true
     }
 
-    /// The authorities' own Secret, `NAME-cacert`.
-    private func authority(beside name: String, _ ref: SourceRef) -> Located<[UInt8]>? {
-        secretsByName["\(proxy.model.namespace)/\(name)-cacert"]?.value("cacert", "ca.crt")
+    /// The authorities' own Secret, `NAME-cacert`; false: there is none.
+    private func addAuthorities(beside name: String, _ material: inout Material) -> Bool {
+        guard let secret = secretsByName[secretName("\(name)-cacert")],
+            let value = secret.value("cacert", "ca.crt")
+        else { return false }
+        material.authorities = value.value
+        material.authoritiesRef = secret.meta.ref
+        material.authoritiesRef?.line = value.line
+        addRevocations(secret, &material)
+        return true
     }
 
     private func lacks(_ secret: SecretDocument, _ key: String, _ ref: SourceRef) {
