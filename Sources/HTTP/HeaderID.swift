@@ -124,6 +124,14 @@ public struct HeaderIDSet: BitwiseCopyable, Sendable {
         if id.rawValue < 64 { low |= 1 << UInt64(id.rawValue) } else { high |= 1 << UInt64(id.rawValue - 64) }
     }
 
+    public mutating func remove(_ id: HeaderID) {
+        if id.rawValue < 64 {
+            low &= ~(1 << UInt64(id.rawValue))
+        } else {
+            high &= ~(1 << UInt64(id.rawValue - 64))
+        }
+    }
+
     @inlinable
     public func contains(_ id: HeaderID) -> Bool {
         (id.rawValue < 64 ? low &>> UInt64(id.rawValue) : high &>> UInt64(id.rawValue)) & 1 != 0

@@ -11,6 +11,8 @@ struct ValuePiece: BitwiseCopyable {
         case startTime, networkProtocol, hostname, responseCode
         case downstreamAddress, downstreamIP, downstreamLocalAddress, downstreamLocalIP, downstreamLocalPort
         case upstreamHost, upstreamCluster, routeName
+        case serverName, tlsVersion, tlsCipher
+        case peerSubject, peerIssuer, peerURIs, peerNames, peerFingerprint, peerSerial
         /// Known to Envoy, never known here.
         case nothing
     }
@@ -40,6 +42,8 @@ public struct FormatContext: BitwiseCopyable {
     public var upstreamHost = ByteView.empty
     public var upstreamCluster = ByteView.empty
     public var routeName = ByteView.empty
+    /// Of the client's TLS; nil: it speaks plain text.
+    public var tls: TLSFacts?
     /// For responses: the request head as it was written upstream (start line, lines, lower-case names),
     /// which `%REQ(x)%` reads. Empty: unknown.
     public var requestHead = ByteView.empty
@@ -52,6 +56,41 @@ public struct FormatContext: BitwiseCopyable {
     var cors: UnsafePointer<CORSPolicy>?
 
     public init() {}
+}
+
+/// What formatters say of a client's TLS connection; what its certificate says is empty where it showed none.
+public struct TLSFacts: BitwiseCopyable {
+    /// SNI.
+    public var serverName = ByteView.empty
+    /// `TLSv1.3`.
+    public var version = ByteView.empty
+    /// OpenSSL's name.
+    public var cipher = ByteView.empty
+    public var peerSubject = ByteView.empty
+    public var peerIssuer = ByteView.empty
+    /// Alternative names, joined with commas.
+    public var peerURIs = ByteView.empty
+    public var peerNames = ByteView.empty
+    /// SHA-256 of the certificate, and its serial number, in hex.
+    public var peerFingerprint = ByteView.empty
+    public var peerSerial = ByteView.empty
+
+    public init() {}
+
+    fileprivate func value(_ kind: ValuePiece.Kind) -> ByteView {
+        switch kind {
+        case .serverName: serverName
+        case .tlsVersion: version
+        case .tlsCipher: cipher
+        case .peerSubject: peerSubject
+        case .peerIssuer: peerIssuer
+        case .peerURIs: peerURIs
+        case .peerNames: peerNames
+        case .peerFingerprint: peerFingerprint
+        case .peerSerial: peerSerial
+        default: .empty
+        }
+    }
 }
 
 /// Room for bytes that edits make and that are no header lines: rewritten paths, locations, formatted
@@ -201,6 +240,9 @@ public struct EditScratch {
         case .upstreamHost: append(format.upstreamHost)
         case .upstreamCluster: append(format.upstreamCluster)
         case .routeName: append(format.routeName)
+        case .serverName, .tlsVersion, .tlsCipher, .peerSubject, .peerIssuer, .peerURIs, .peerNames,
+            .peerFingerprint, .peerSerial:
+            if let tls = format.tls { append(tls.value(kind)) }
         case .nothing: break
         }
         return true

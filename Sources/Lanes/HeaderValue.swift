@@ -129,8 +129,11 @@ public enum HeaderValue {
         "UPSTREAM_HOST": .upstreamHost, "UPSTREAM_REMOTE_ADDRESS": .upstreamHost,
         "UPSTREAM_CLUSTER": .upstreamCluster, "UPSTREAM_CLUSTER_RAW": .upstreamCluster,
         "ROUTE_NAME": .routeName,
-        "REQUESTED_SERVER_NAME": .nothing, "DOWNSTREAM_PEER_SUBJECT": .nothing,
-        "DOWNSTREAM_PEER_URI_SAN": .nothing, "DOWNSTREAM_TLS_VERSION": .nothing,
+        "REQUESTED_SERVER_NAME": .serverName, "DOWNSTREAM_TLS_VERSION": .tlsVersion,
+        "DOWNSTREAM_TLS_CIPHER": .tlsCipher, "DOWNSTREAM_PEER_SUBJECT": .peerSubject,
+        "DOWNSTREAM_PEER_ISSUER": .peerIssuer, "DOWNSTREAM_PEER_URI_SAN": .peerURIs,
+        "DOWNSTREAM_PEER_DNS_SAN": .peerNames, "DOWNSTREAM_PEER_FINGERPRINT_256": .peerFingerprint,
+        "DOWNSTREAM_PEER_SERIAL": .peerSerial,
         "RESPONSE_FLAGS": .nothing, "RESPONSE_CODE_DETAILS": .nothing,
         "UPSTREAM_LOCAL_ADDRESS": .nothing, "UPSTREAM_TRANSPORT_FAILURE_REASON": .nothing,
     ]

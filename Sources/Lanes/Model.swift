@@ -54,6 +54,8 @@ public struct ProxyModel: Sendable {
     public var trustedHops = 0
     public var trustedCIDRs: [CIDR] = []
     public var debugCIDRs: [CIDR] = []
+    /// What an edge does with x-forwarded-client-cert.
+    public var clientCertificates = ClientCertificateForwarding.sanitizeSet
     /// True: ALLOW_ANY; false: REGISTRY_ONLY.
     public var allowAnyOutbound = true
     /// `Proxy.spec.lane`: egress with no lane gets it.
@@ -64,6 +66,21 @@ public struct ProxyModel: Sendable {
     public var injected = HeaderOperations()
 
     public init() {}
+}
+
+/// Istio's `forwardClientCertDetails`: what becomes of the x-forwarded-client-cert that a request has, and
+/// whether that of its connection is added.
+public enum ClientCertificateForwarding: UInt8, Sendable, BitwiseCopyable {
+    /// Replaced by the connection's, a gateway's default.
+    case sanitizeSet
+    /// Removed.
+    case sanitize
+    /// Kept where the client showed a certificate, else removed.
+    case forwardOnly
+    /// The same, and the connection's behind it.
+    case appendForward
+    /// Kept.
+    case alwaysForwardOnly
 }
 
 /// `Proxy.spec.compression`.

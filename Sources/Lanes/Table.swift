@@ -50,6 +50,7 @@ public struct ProxySettings: BitwiseCopyable {
     public var trustedCIDRs: Frozen<CIDR>
     public var debugCIDRs: Frozen<CIDR>
     public var allowAnyOutbound: Bool
+    public var clientCertificates: ClientCertificateForwarding
     /// `Proxy.spec.lane`; empty: none.
     public var memberLane: ByteView
     public var memberLaneID: UInt32

@@ -81,7 +81,8 @@ struct TableBuilder {
             headerCount: proxy.headerCount, connections: proxy.connections, requests: proxy.requests,
             memoryBytes: proxy.memoryBytes, trustedHops: proxy.trustedHops,
             trustedCIDRs: arena.store(proxy.trustedCIDRs), debugCIDRs: arena.store(proxy.debugCIDRs),
-            allowAnyOutbound: proxy.allowAnyOutbound, memberLane: arena.store(proxy.memberOfLane ?? ""),
+            allowAnyOutbound: proxy.allowAnyOutbound, clientCertificates: proxy.clientCertificates,
+            memberLane: arena.store(proxy.memberOfLane ?? ""),
             memberLaneID: registry.laneID(proxy.memberOfLane ?? ""),
             compression: proxy.compression.map { UnsafePointer(arena.store(CompressionRules($0, arena))) })
     }

@@ -8,7 +8,7 @@ internal import Lanes
 /// What a listener's role does with known fields of a request.
 struct FieldRules {
     /// What the edge removes.
-    let edgeRemoves = HeaderIDSet(
+    private(set) var edgeRemoves = HeaderIDSet(
         .xEnvoyRetryOn, .xEnvoyRetryGrpcOn, .xEnvoyMaxRetries, .xEnvoyRetriableStatusCodes,
         .xEnvoyRetriableHeaderNames, .xEnvoyUpstreamRqTimeoutMs, .xEnvoyUpstreamRqPerTryTimeoutMs,
         .xEnvoyUpstreamRqTimeoutAltResponse, .xEnvoyExpectedRqTimeoutMs, .xEnvoyForceTrace,
@@ -16,6 +16,20 @@ struct FieldRules {
         .xEnvoyDecoratorOperation, .xEnvoyDownstreamServiceCluster, .xEnvoyDownstreamServiceNode,
         .xEnvoyOriginalPath, .xEnvoyInternal, .xEnvoyExternalAddress, .xEnvoyAttemptCount,
         .xForwardedClientCert)
+    private(set) var clientCertificates = ClientCertificateForwarding.sanitizeSet
+    /// What requests say of client certificates is looked at on plain connections too.
+    private(set) var keepsCertificates = false
+
+    /// Follows a new configuration.
+    mutating func settle(_ mode: ClientCertificateForwarding) {
+        clientCertificates = mode
+        keepsCertificates = mode != .sanitize && mode != .sanitizeSet
+        if keepsCertificates {
+            edgeRemoves.remove(.xForwardedClientCert)
+        } else {
+            edgeRemoves.insert(.xForwardedClientCert)
+        }
+    }
 }
 
 /// What later steps need to know of the fields that were read.
@@ -46,7 +60,7 @@ extension Worker {
             headers.pointee.remove(rules.edgeRemoves)
             appendForwardedFor(own, forwardedFor)
             setExternalAddress(own, trusted, forwardedFor)
-            if own.pointee.flags.contains(.secure) { setClientCertificate(own) }
+            if own.pointee.flags.contains(.secure) || rules.keepsCertificates { settleClientCertificate(own) }
         } else {
             headers.pointee.remove(.xEnvoyInternal)
         }
@@ -103,14 +117,19 @@ extension Worker {
     private mutating func extendForwardedFor(_ own: UnsafeMutablePointer<Connection>, _ index: Int) {
         let address = own.peerAddressText
         let name = HeaderNames.name(.xForwardedFor)
-        // Repeated lines are one list: the last is extended, the others stay.
-        let field = requestHeaders.pointee.fields + index
+        extend(name, requestHeaders.pointee.fields + index, address)
+    }
+
+    /// Repeated lines are one list: the last is extended, the others stay.
+    private mutating func extend(
+        _ name: HeaderName, _ field: UnsafeMutablePointer<HeaderField>, _ value: ByteView
+    ) {
         let old = field.pointee.value
         field.pointee.dropped = true
-        guard let room = requestHeaders.pointee.reserve(name, old.count + 1 + address.count) else { return }
+        guard let room = requestHeaders.pointee.reserve(name, old.count + 1 + value.count) else { return }
         memcpy(room, old.start, old.count)
         room[old.count] = 0x2C
-        memcpy(room + old.count + 1, address.start, address.count)
+        memcpy(room + old.count + 1, value.start, value.count)
     }
 
     /// `x-envoy-external-address`: the client's address as far as it can be trusted.
@@ -144,12 +163,24 @@ extension Worker {
         return nil
     }
 
-    /// What came under this name was removed: only we say whose certificate was shown here.
-    private mutating func setClientCertificate(_ own: UnsafeMutablePointer<Connection>) {
-        guard let state = tls(of: own), !state.pointee.certificate.isEmpty else { return }
-        let certificate = state.pointee.certificate
-        requestHeaders.pointee.append(
-            HeaderNames.name(.xForwardedClientCert), ByteView(certificate.bytes, certificate.count))
+    /// `x-forwarded-client-cert`: whose certificate was shown. Unless asked for otherwise only we say so, and
+    /// what came under this name is removed already.
+    private mutating func settleClientCertificate(_ own: UnsafeMutablePointer<Connection>) {
+        let name = HeaderNames.name(.xForwardedClientCert)
+        let shown = tls(of: own)?.pointee.client(.forwarded) ?? .empty
+        switch rules.clientCertificates {
+        case .sanitize, .alwaysForwardOnly: return
+        case .forwardOnly: if shown.isEmpty { requestHeaders.pointee.remove(.xForwardedClientCert) }
+        case .sanitizeSet: if !shown.isEmpty { requestHeaders.pointee.append(name, shown) }
+        case .appendForward:
+            if shown.isEmpty {
+                requestHeaders.pointee.remove(.xForwardedClientCert)
+            } else if let field = requestHeaders.pointee.last(.xForwardedClientCert) {
+                extend(name, field, shown)
+            } else {
+                requestHeaders.pointee.append(name, shown)
+            }
+        }
     }
 
     @inline(__always)

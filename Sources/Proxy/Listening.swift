@@ -110,6 +110,7 @@ extension Worker {
         if let free { held[free] = next } else { held.append(next) }
         current = UInt32(free ?? held.count - 1)
         table = snapshot.table
+        rules.settle(snapshot.table.pointee.proxy.clientCertificates)
         if previous != current { dropIfUnused(previous) }
         replaceListeners(sockets, snapshot.table)
         settleServers()

@@ -5,6 +5,7 @@ internal import CLinux
 internal import HTTP
 internal import Lanes
 internal import Loop
+internal import TLS
 internal import Telemetry
 
 extension Worker {
@@ -30,6 +31,7 @@ extension Worker {
         context.hostname = hostname
         context.startNanoseconds = x.pointee.startNs &+ realtimeOffsetNs
         if let route = x.pointee.decision.pointee.route { context.routeName = route.pointee.name }
+        if let tls = tls(of: own) { context.tls = Self.facts(tls) }
         if let cluster = x.pointee.decision.pointee.cluster {
             context.upstreamCluster = cluster.pointee.name
             if response, x.pointee.endpointIndex >= 0 {
@@ -50,6 +52,20 @@ extension Worker {
         }
         format.pointee = context
         return UnsafePointer(format)
+    }
+
+    private static func facts(_ tls: UnsafeMutablePointer<TLSState>) -> TLSFacts {
+        var facts = TLSFacts()
+        facts.serverName = tls.pointee.stream.serverName
+        facts.version = tls.pointee.stream.version.name
+        facts.cipher = tls.pointee.stream.cipher
+        facts.peerSubject = tls.pointee.client(.subject)
+        facts.peerIssuer = tls.pointee.client(.issuer)
+        facts.peerURIs = tls.pointee.client(.uris)
+        facts.peerNames = tls.pointee.client(.names)
+        facts.peerFingerprint = tls.pointee.client(.fingerprint)
+        facts.peerSerial = tls.pointee.client(.serial)
+        return facts
     }
 
     private static func protocolName(_ minorVersion: UInt8) -> ByteView {
@@ -115,7 +131,7 @@ extension Worker {
         }
         let own = connection(x.pointee.downstream)
         record.downstreamRemote = own.pointee.peer
-        if let tls = tls(of: own) { record.serverName = tls.pointee.stream.serverName }
+        noteTLS(own, &record)
         if x.pointee.transportFailed { record.transportFailure = transportFailure.reason }
         record.downstreamLocal = listeners[Int(own.pointee.listener)].address
         record.startNs = x.pointee.startNs &+ realtimeOffsetNs
@@ -131,6 +147,15 @@ extension Worker {
             record.lane = name
             if let ring { withUnsafePointer(to: &record) { _ = ring.push($0) } }
         }
+    }
+
+    @inline(__always)
+    private mutating func noteTLS(_ own: UnsafeMutablePointer<Connection>, _ record: inout AccessRecord) {
+        guard let tls = tls(of: own) else { return }
+        record.serverName = tls.pointee.stream.serverName
+        record.tlsVersion = tls.pointee.stream.version.name
+        record.tlsCipher = tls.pointee.stream.cipher
+        record.peerSubject = tls.pointee.client(.subject)
     }
 
     func view(_ text: StaticString) -> ByteView {
@@ -191,6 +216,7 @@ extension Worker {
         record.details = refusal.details
         record.reason = view(refusal.reason.text)
         record.downstreamRemote = own.pointee.peer
+        noteTLS(own, &record)
         record.downstreamLocal = listeners[Int(own.pointee.listener)].address
         record.startNs = startNs &+ realtimeOffsetNs
         record.durationNs = endNs &- startNs

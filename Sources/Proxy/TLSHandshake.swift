@@ -126,8 +126,10 @@ extension Worker {
         meter.add(stream.isResumed ? .tlsResumed : .tlsFull)
         meter.add(Counter.tlsVersion(stream.version.rawValue))
         if !settleServer(own) { return false }
-        let certificate = stream.forwardedCertificate()
-        if !certificate.isEmpty { buffers.append(&state.pointee.certificate, certificate, certificate.count) }
+        if let certificate = stream.clientCertificate() {
+            buffers.append(&state.pointee.certificate, certificate.text, certificate.text.count)
+            state.pointee.certificateEnds = certificate.ends
+        }
         return true
     }
 

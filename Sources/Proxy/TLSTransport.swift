@@ -17,8 +17,9 @@ struct TLSState: BitwiseCopyable {
     var listener: UnsafePointer<Listener>?
     /// Downstream: what was asked of the client (`TLSServer.clientPolicy`).
     var clientPolicy: UInt64 = 0
-    /// Downstream: the value of x-forwarded-client-cert; empty: the client showed no certificate.
+    /// Downstream: what the client's certificate says; empty: it showed none.
     var certificate = Buffer()
+    var certificateEnds = ClientCertificate.Ends()
     /// What both sides agreed to speak.
     var agreed = TLSProtocol.none
     /// Upstream: of the name that was asked for, where requests decide it; 0: the configuration does.
@@ -33,6 +34,12 @@ struct TLSState: BitwiseCopyable {
     var failure = TLSFailure.other
 
     init(_ stream: TLSStream) { self.stream = stream }
+
+    /// A part of what the client's certificate says; empty also without one.
+    func client(_ part: ClientCertificate.Part) -> ByteView {
+        certificate.isEmpty
+            ? .empty : certificateEnds.part(part, of: ByteView(certificate.bytes, certificate.count))
+    }
 }
 
 extension Worker {

@@ -78,7 +78,7 @@ struct Worker: ~Copyable {
     var date = DateText()
     var scratch = EditScratch()
     var compressors = Compressors()
-    let rules = FieldRules()
+    var rules = FieldRules()
 
     /// Made when the first bulk comes; nil also where the system refused it.
     var splicePipe: SplicePipe?

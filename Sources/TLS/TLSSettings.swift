@@ -5,8 +5,8 @@ internal import COpenSSL
 public enum TLSVersion: UInt8, Sendable, Comparable, BitwiseCopyable, CaseIterable {
     case v1_0, v1_1, v1_2, v1_3
 
-    /// As Envoy's formatters have it.
-    public var text: String {
+    /// As Envoy's formatters have it; holds for ever.
+    public var name: ByteView {
         switch self {
         case .v1_0: "TLSv1"
         case .v1_1: "TLSv1.1"
@@ -14,6 +14,8 @@ public enum TLSVersion: UInt8, Sendable, Comparable, BitwiseCopyable, CaseIterab
         case .v1_3: "TLSv1.3"
         }
     }
+
+    public var text: String { name.string }
 
     var number: Int32 {
         switch self {

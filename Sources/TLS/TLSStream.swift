@@ -274,13 +274,12 @@ public struct TLSStream: BitwiseCopyable {
         return nil
     }
 
-    /// The value of `x-forwarded-client-cert` for the client's certificate, as Envoy writes it; empty: it
-    /// showed none.
-    public func forwardedCertificate() -> [UInt8] {
-        guard let certificate = SSL_get1_peer_certificate(ssl) else { return [] }
+    /// What the client's certificate says; nil: it showed none.
+    public func clientCertificate() -> ClientCertificate? {
+        guard let certificate = SSL_get1_peer_certificate(ssl) else { return nil }
         defer { X509_free(certificate) }
         let own = SSL_get_certificate(ssl).map(AlternativeNames.read) ?? []
-        return Array(ForwardedCertificate.text(certificate, own: own).utf8)
+        return ClientCertificate(certificate, own: own)
     }
 }
 

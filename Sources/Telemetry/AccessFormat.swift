@@ -1,6 +1,6 @@
 // An access log line from a record: Istio's default text or its JSON keys (istio-semantics.md 25), each
-// with our four lane fields. Bytes that came from peers are escaped, so that no request can forge a line or
-// a field.
+// with our four lane fields and, of connections with TLS, what was agreed. Bytes that came from peers are
+// escaped, so that no request can forge a line or a field.
 internal import Base
 
 /// Formats records one after the other into `out`, each ending in a newline.
@@ -75,6 +75,14 @@ struct AccessFormat {
         word(record.laneCarrier)
         literal(" reason=")
         word(record.reason)
+        if record.tlsVersion.isEmpty { return }
+        literal(" downstream_tls_version=")
+        word(record.tlsVersion)
+        literal(" downstream_tls_cipher=")
+        word(record.tlsCipher)
+        literal(" downstream_peer_subject=\"")
+        quoted(record.peerSubject)
+        literal("\"")
     }
 
     /// Between double quotes: blanks stay.
@@ -111,7 +119,12 @@ struct AccessFormat {
         number("bytes_sent", record.bytesSent)
         string("connection_termination_details", record.terminationDetails)
         string("downstream_local_address", record.downstreamLocal.logText)
+        if !record.tlsVersion.isEmpty { string("downstream_peer_subject", record.peerSubject) }
         string("downstream_remote_address", record.downstreamRemote.logText)
+        if !record.tlsVersion.isEmpty {
+            string("downstream_tls_cipher", record.tlsCipher)
+            string("downstream_tls_version", record.tlsVersion)
+        }
         number("duration", record.durationNs / 1_000_000)
         string("lane", record.lane)
         string("lane_carrier", record.laneCarrier)

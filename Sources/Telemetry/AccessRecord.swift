@@ -10,7 +10,7 @@ public enum LogProtocol: UInt8, BitwiseCopyable, Sendable {
 /// Empty views, `unspecified` addresses and negative numbers are missing values: `-` in text, null in JSON.
 /// Views need to hold only for the call of `AccessRing.push`.
 public struct AccessRecord: BitwiseCopyable {
-    // The views come first and adjoin: the ring walks them as an array of `viewCount` views.
+    // The views come first and adjoin: the ring walks them as an array.
 
     public var method: ByteView = .empty
     /// As it went upstream, query included.
@@ -34,7 +34,17 @@ public struct AccessRecord: BitwiseCopyable {
     public var laneCarrier: ByteView = .empty
     /// The `x-fairlead-reason`.
     public var reason: ByteView = .empty
-    static var viewCount: Int { 17 }
+    /// Of the client's certificate.
+    public var peerSubject: ByteView = .empty
+
+    // These hold for ever and are not copied.
+
+    /// `TLSv1.3`; empty: the client spoke plain text, and `peerSubject` is empty too.
+    public var tlsVersion: ByteView = .empty
+    public var tlsCipher: ByteView = .empty
+    /// Views to copy, at most.
+    static var viewsMax: Int { 18 }
+    var viewCount: Int { tlsVersion.isEmpty ? Self.viewsMax &- 1 : Self.viewsMax }
 
     public var upstream: SocketAddress = .unspecified
     public var upstreamLocal: SocketAddress = .unspecified

@@ -43,9 +43,10 @@ public struct AccessRing: BitwiseCopyable {
     public func push(_ record: UnsafePointer<AccessRecord>) -> Bool {
         let views = UnsafeRawPointer(record).assumingMemoryBound(to: ByteView.self)
         let fixed = RingLayout.headerBytes &+ MemoryLayout<AccessRecord>.stride
+        let viewCount = record.pointee.viewCount
         var need = fixed
         var index = 0
-        while index < AccessRecord.viewCount {
+        while index < viewCount {
             need &+= min(views[index].count, Limits.accessFieldBytes)
             index &+= 1
         }
@@ -57,7 +58,7 @@ public struct AccessRing: BitwiseCopyable {
         let copiedViews = copy.assumingMemoryBound(to: ByteView.self)
         var text = place + fixed
         index = 0
-        while index < AccessRecord.viewCount {
+        while index < viewCount {
             let count = min(views[index].count, Limits.accessFieldBytes)
             copiedViews[index].count = count
             if count > 0 { memcpy(text, views[index].start, count) }
@@ -134,9 +135,10 @@ public struct AccessRing: BitwiseCopyable {
             }
             var record = (place + RingLayout.headerBytes).load(as: AccessRecord.self)
             var text = place + RingLayout.headerBytes + MemoryLayout<AccessRecord>.stride
+            let viewCount = record.viewCount
             withUnsafeMutableBytes(of: &record) { bytes in
                 let views = bytes.baseAddress!.assumingMemoryBound(to: ByteView.self)
-                for index in 0..<AccessRecord.viewCount {
+                for index in 0..<viewCount {
                     views[index] = ByteView(
                         UnsafePointer(text.assumingMemoryBound(to: UInt8.self)), views[index].count)
                     text += views[index].count

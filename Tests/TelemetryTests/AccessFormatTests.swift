@@ -75,6 +75,26 @@ private func fullRecord(_ texts: RecordTexts) -> AccessRecord {
             + "lane=auth-refactor lane_decision=lane lane_carrier=cookie reason=upstream-connect\n")
 }
 
+@Test func whatWasAgreedInsideTLSFollows() {
+    let texts = RecordTexts()
+    var record = fullRecord(texts)
+    record.tlsVersion = texts.view("TLSv1.3")
+    record.tlsCipher = texts.view("TLS_AES_128_GCM_SHA256")
+    let bare = line(record, .text)
+    #expect(
+        bare.hasSuffix(
+            " reason=upstream-connect downstream_tls_version=TLSv1.3 "
+                + #"downstream_tls_cipher=TLS_AES_128_GCM_SHA256 downstream_peer_subject="-""# + "\n"))
+    #expect(line(record, .json).contains(#""downstream_peer_subject":null,"downstream_remote_address":"#))
+    record.peerSubject = texts.view(#"O="A B",CN=web"#)
+    #expect(line(record, .text).hasSuffix(#" downstream_peer_subject="O=\"A B\",CN=web""# + "\n"))
+    #expect(
+        line(record, .json).contains(
+            #""downstream_peer_subject":"O=\"A B\",CN=web","downstream_remote_address":"192.168.0.1:51000","#
+                + #""downstream_tls_cipher":"TLS_AES_128_GCM_SHA256","downstream_tls_version":"TLSv1.3","#
+                + #""duration":4"#))
+}
+
 @Test func missingValuesAreDashes() {
     var record = AccessRecord()
     record.startNs = startNs

@@ -58,11 +58,11 @@ private let fixedBytes = RingLayout.headerBytes + MemoryLayout<AccessRecord>.str
 @Test func theViewsOfARecordAdjoinAtItsStart() {
     #expect(MemoryLayout<AccessRecord>.offset(of: \.method) == 0)
     #expect(
-        MemoryLayout<AccessRecord>.offset(of: \.reason)
-            == (AccessRecord.viewCount - 1) * MemoryLayout<ByteView>.stride)
+        MemoryLayout<AccessRecord>.offset(of: \.peerSubject)
+            == (AccessRecord.viewsMax - 1) * MemoryLayout<ByteView>.stride)
     #expect(
-        MemoryLayout<AccessRecord>.offset(of: \.upstream)
-            == AccessRecord.viewCount * MemoryLayout<ByteView>.stride)
+        MemoryLayout<AccessRecord>.offset(of: \.tlsVersion)
+            == AccessRecord.viewsMax * MemoryLayout<ByteView>.stride)
     #expect(MemoryLayout<AccessRecord>.alignment == 8)
 }
 
@@ -116,11 +116,15 @@ private let fixedBytes = RingLayout.headerBytes + MemoryLayout<AccessRecord>.str
         var record = AccessRecord()
         withUnsafeMutableBytes(of: &record) { bytes in
             let views = bytes.baseAddress!.assumingMemoryBound(to: ByteView.self)
-            for index in 0..<AccessRecord.viewCount { views[index] = ByteView(text.baseAddress!, text.count) }
+            for index in 0..<AccessRecord.viewsMax { views[index] = ByteView(text.baseAddress!, text.count) }
         }
+        record.tlsVersion = "TLSv1.3"
         for _ in 0..<100 {
             #expect(fixture.ring.push(&record))
-            let found = fixture.ring.pop { #expect($0.reason.count == Limits.accessFieldBytes) }
+            let found = fixture.ring.pop {
+                #expect($0.reason.count == Limits.accessFieldBytes)
+                #expect($0.peerSubject.count == Limits.accessFieldBytes && $0.tlsVersion.string == "TLSv1.3")
+            }
             #expect(found)
         }
     }

@@ -1,4 +1,5 @@
-// What is told of TLS: by `explain`, and to clients who speak plain HTTP where both kinds of TLS servers are.
+// What is told of TLS: to upstreams in x-forwarded-client-cert, in header operations, in the access log, by
+// `explain`, and to clients who speak plain HTTP where both kinds of TLS servers are.
 import Foundation
 import TestSupport
 import Testing
@@ -10,6 +11,112 @@ struct TlsTellingTests {
         hosts: [\(host)]
         tls: {mode: SIMPLE, serverCertificate: ../edge.crt, privateKey: ../edge.key}
         """
+    }
+
+    private static let optional = """
+        hosts: [may.test]
+        tls:
+          mode: OPTIONAL_MUTUAL
+          serverCertificate: ../edge.crt
+          privateKey: ../edge.key
+          caCertificates: ../ca.crt
+        """
+
+    // MARK: x-forwarded-client-cert
+
+    /// Istio's `forwardClientCertDetails`: what came, what was shown, on connections with and without a
+    /// client certificate.
+    @Test(
+        arguments: [
+            ("SANITIZE", [], []), ("SANITIZE_SET", ["Hash"], []), ("UNDEFINED", ["Hash"], []),
+            ("FORWARD_ONLY", ["By=a", "By=b"], []), ("APPEND_FORWARD", ["By=a", "By=b,Hash"], []),
+            ("ALWAYS_FORWARD_ONLY", ["By=a", "By=b"], ["By=a", "By=b"]),
+        ] as [(String, [String], [String])])
+    func clientCertificatesAreForwarded(_ mode: String, _ shown: [String], _ bare: [String]) throws {
+        let upstream = try EchoUpstream("app")
+        let certificates = try TestCertificates()
+        try certificates.make("edge", ["DNS:may.test"])
+        let client = try certificates.make("client", ["DNS:client.test"])
+        let site = try TlsSite(
+            upstream: upstream.port, servers: [Self.optional],
+            annotations:
+                #"{proxy.istio.io/config: "gatewayTopology: {forwardClientCertDetails: \#(mode)}"}"#,
+            certificates: certificates)
+        let given = ["-k", "-H", "x-forwarded-client-cert: By=a", "-H", "x-forwarded-client-cert: By=b"]
+        func forwarded(_ more: [String]) throws -> [String] {
+            let answer = try site.curl("may.test", "/", given + more)
+            return answer.split(separator: "\r\n").filter { $0.hasPrefix("x-forwarded-client-cert:") }
+                .map { String($0.dropFirst("x-forwarded-client-cert: ".count)) }
+        }
+        let told = try forwarded(["--cert", client.certificate, "--key", client.key])
+        let hashes = told.map { $0.split(separator: "Hash=", omittingEmptySubsequences: false) }
+        #expect(hashes.map { "\($0[0])\($0.count > 1 ? "Hash" : "")" } == shown, "\(told)")
+        for line in told where line.contains("Hash=") { #expect(line.contains("Subject=\"CN=client\"")) }
+        #expect(try forwarded([]) == bare)
+    }
+
+    // MARK: header operations and the access log
+
+    private static let operations = """
+        apiVersion: networking.istio.io/v1
+        kind: VirtualService
+        metadata: {name: a, namespace: shop}
+        spec:
+          hosts: [may.test]
+          gateways: [public]
+          http:
+          - headers:
+              request:
+                set:
+                  x-tls: "%DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_TLS_CIPHER% %REQUESTED_SERVER_NAME%"
+                  x-peer: "%DOWNSTREAM_PEER_SUBJECT%"
+                  x-issuer: "%DOWNSTREAM_PEER_ISSUER%"
+                  x-names: "%DOWNSTREAM_PEER_URI_SAN%|%DOWNSTREAM_PEER_DNS_SAN%"
+                  x-print: "%DOWNSTREAM_PEER_FINGERPRINT_256%"
+              response: {set: {x-said: "%DOWNSTREAM_TLS_VERSION%"}}
+            route: [{destination: {host: app.test, port: {number: 8080}}}]
+
+        """
+
+    @Test func headersAndLogsSayWhatWasAgreed() throws {
+        let upstream = try EchoUpstream("app")
+        let certificates = try TestCertificates()
+        try certificates.make("edge", ["DNS:may.test"])
+        let client = try certificates.make("client", ["URI:spiffe://mesh/a", "DNS:a.test", "DNS:b.test"])
+        let site = try TlsSite(
+            upstream: upstream.port, servers: [Self.optional], documents: Self.operations,
+            arguments: ["--log-format", "json"], certificates: certificates)
+        let only = ["--tlsv1.3", "--tls13-ciphers", "TLS_AES_128_GCM_SHA256", "-i"]
+        let answer = try site.curl(
+            "may.test", "/", only + ["--cert", client.certificate, "--key", client.key])
+        for line in [
+            "x-tls: TLSv1.3 TLS_AES_128_GCM_SHA256 may.test", "x-peer: CN=client", "x-issuer: CN=Test CA",
+            "x-names: spiffe://mesh/a|a.test,b.test", "x-said: TLSv1.3",
+        ] {
+            #expect(answer.contains("\r\n\(line)\r\n"), "\(line): \(answer)")
+        }
+        let print = answer.split(separator: "\r\n").first { $0.hasPrefix("x-print: ") }
+        #expect(print?.count == "x-print: ".count + 64)
+        try site.waitForLog("\"downstream_peer_subject\":\"CN=client\"")
+        // Who shows nothing has no subject, and an empty value is no header.
+        let bare = try site.curl("may.test", "/", only)
+        #expect(!bare.contains("x-peer:") && bare.contains("x-names: |\r\n"), "\(bare)")
+        try site.waitForLog("\"downstream_peer_subject\":null")
+        let lines = site.accessLog.split(separator: "\n").map(String.init)
+        #expect(lines.count == 2)
+        for line in lines {
+            let entry = try jsonObject(line)
+            #expect(entry["downstream_tls_version"] as? String == "TLSv1.3")
+            #expect(entry["downstream_tls_cipher"] as? String == "TLS_AES_128_GCM_SHA256")
+            #expect(entry["requested_server_name"] as? String == "may.test")
+        }
+        // Plain text says nothing of TLS.
+        let plain = try RawConnection(port: site.plainPort)
+        try plain.send("GET / HTTP/1.1\r\nhost: may.test\r\nconnection: close\r\n\r\n")
+        #expect(try plain.response().status == 301)
+        try site.waitForLog("\"response_code\":301")
+        let last = site.accessLog.split(separator: "\n").last { $0.contains("\"response_code\":301") } ?? ""
+        #expect(!last.contains("_tls_"))
     }
 
     // MARK: explain

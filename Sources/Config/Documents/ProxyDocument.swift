@@ -78,7 +78,7 @@ struct ProxyDocument: Document {
     }
 
     /// `spec.proxyProtocol`, or Istio's way to say it: `gatewayTopology` in the annotation
-    /// `proxy.istio.io/config`, for every port.
+    /// `proxy.istio.io/config`, for every port. There Istio also says what becomes of client certificates.
     private mutating func readProxyHeader(_ spec: Fields) {
         if let fields = spec.object("proxyProtocol") {
             proxyHeaderPorts = fields.list("ports").compactMap { element in
@@ -103,6 +103,19 @@ struct ProxyDocument: Document {
             if topology.has("proxyProtocol"), proxyHeaderPorts == nil { proxyHeaderPorts = [] }
             if let hops = topology.integer("numTrustedProxies", in: 0...1_000), model.trustedHops == 0 {
                 model.trustedHops = hops
+            }
+            switch topology.word(
+                "forwardClientCertDetails",
+                of: [
+                    "UNDEFINED", "SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET",
+                    "ALWAYS_FORWARD_ONLY",
+                ])
+            {
+            case "SANITIZE"?: model.clientCertificates = .sanitize
+            case "FORWARD_ONLY"?: model.clientCertificates = .forwardOnly
+            case "APPEND_FORWARD"?: model.clientCertificates = .appendForward
+            case "ALWAYS_FORWARD_ONLY"?: model.clientCertificates = .alwaysForwardOnly
+            default: model.clientCertificates = .sanitizeSet
             }
         } catch {
             context.invalid(meta.ref.line, "proxy.istio.io/config: \(error.message)")
