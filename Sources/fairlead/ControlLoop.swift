@@ -20,6 +20,8 @@ final class Control: Sendable {
         var contexts = TLSContexts()
         /// Certificate files of the last load, refused or not.
         var certificateFiles: [String] = []
+        /// Findings of the last load, as told.
+        var told: Set<String> = []
     }
 
     let options: RunOptions
@@ -82,6 +84,16 @@ final class Control: Sendable {
             }
             meter.configurationRefused()
             return (false, loaded.findings, listen, loaded.unreadable)
+        }
+    }
+
+    /// Those of a load's findings that the load before did not have: what has stood there for long is not
+    /// said again with each change of a file.
+    func news(_ findings: [Finding]) -> [Finding] {
+        state.withLock { state in
+            let before = state.told
+            state.told = Set(findings.map(\.text))
+            return findings.filter { !before.contains($0.text) }
         }
     }
 
@@ -160,7 +172,7 @@ struct ControlLoop {
 
     private func start(_ control: Control) throws(ExitStatus) {
         let result = control.reload()
-        tell(result.findings)
+        tell(control.news(result.findings))
         if let listen = result.listen { throw fail(listen.message, .cannotBind) }
         if !result.ok { throw fail("the configuration was refused", .refused) }
     }
@@ -185,7 +197,9 @@ struct ControlLoop {
     ) {
         var seen = before
         if isStale { reload(control, &watcher, "files changed") }
-        var dirty = false
+        // After each reload too: what changes between the end of the old watches and the start of the new
+        // ones is reported by neither.
+        var dirty = isStale
         while true {
             var descriptors = [
                 pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
@@ -198,7 +212,10 @@ struct ControlLoop {
             if count == 0, dirty {
                 dirty = false
                 // Seen before they are read: what changes meanwhile is news.
-                if seen.changed(control.watched) { reload(control, &watcher, "files changed") }
+                if seen.changed(control.watched) {
+                    reload(control, &watcher, "files changed")
+                    dirty = true
+                }
                 seen.add(control.watched)
             }
             if descriptors[1].revents != 0 {
@@ -207,7 +224,10 @@ struct ControlLoop {
             }
             if descriptors[2].revents != 0, watcher?.drain() == true { dirty = true }
             if descriptors[0].revents != 0 {
-                for signal in signals.take() { handle(signal, control, &watcher) }
+                for signal in signals.take() {
+                    handle(signal, control, &watcher)
+                    dirty = true
+                }
             }
         }
     }
@@ -230,7 +250,9 @@ struct ControlLoop {
         let result = control.reload()
         // What the paths name may have moved with the change.
         watcher?.watch(control.watched)
+        let news = control.news(result.findings)
         if result.ok {
+            tell(news)
             Log.info("configuration reloaded (\(why))")
         } else {
             // The findings first, as at the start: who waits for the verdict then has them all.

@@ -124,7 +124,7 @@ struct TlsCertificateTests {
         #expect(try subject() == "second")
         try expectKept()
         try certificates.folder.replace("conf/secret.yaml", "# Gone.\n")
-        try site.waitForReloads(3)
+        try waitUntil("the finding") { site.process.stderr.contains("there is no Secret shop/edge") }
         #expect(try subject() == "second")
         try expectKept()
     }
