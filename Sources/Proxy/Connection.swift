@@ -61,6 +61,8 @@ struct ConnectionFlags: OptionSet, BitwiseCopyable {
     static let retired = ConnectionFlags(rawValue: 1 << 22)
     /// Its close must tell the peer that what it has is not whole.
     static let aborted = ConnectionFlags(rawValue: 1 << 23)
+    /// HTTP/2 to an upstream: it is over, and responses that came whole are still handed on.
+    static let outlived = ConnectionFlags(rawValue: 1 << 25)
 
     /// A short read proves nothing while one of these is set.
     static let readOn: ConnectionFlags = [.peerClosing, .moreAtHand]

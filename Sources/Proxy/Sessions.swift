@@ -7,6 +7,7 @@ internal import Glibc
 internal import HTTP
 internal import HTTP2
 internal import Loop
+internal import TLS
 internal import Telemetry
 
 extension Worker {
@@ -46,17 +47,30 @@ extension Worker {
 
     mutating func sessionEvent(_ slot: UInt32, _ event: PollEvent) {
         let own = connection(slot)
+        if own.pointee.flags.contains(.outlived) { return }
         if own.pointee.flags.contains(.connecting) {
             sessionConnectEvent(slot, event)
             return
         }
+        if event.failed, own.pointee.side == .upstream {
+            // What it said before is read: responses, or the alert that refuses us.
+            let generation = own.pointee.generation
+            own.pointee.flags.insert([.mayRead, .peerClosing])
+            readSession(slot)
+            if own.pointee.generation == generation,
+                own.pointee.flags.isDisjoint(with: [.queued, .outlived])
+            {
+                loseSession(slot)
+            }
+            return
+        }
         if event.failed || (event.broken && !event.readable) {
-            closeSession(slot)
+            loseSession(slot)
             return
         }
         if event.writable, !own.pointee.output.isEmpty {
             if !flush(slot) {
-                closeSession(slot)
+                loseSession(slot)
                 return
             }
             if own.pointee.output.isEmpty { own.pointee.session?.markDirty() }
@@ -67,6 +81,7 @@ extension Worker {
 
     mutating func readSession(_ slot: UInt32) {
         let own = connection(slot)
+        if own.pointee.flags.contains(.outlived) { return }
         var reads = 0
         while own.pointee.flags.contains(.mayRead), let session = own.pointee.session {
             // A peer that asks and asks and does not read the answers waits until it does.
@@ -90,11 +105,11 @@ extension Worker {
             case .end:
                 own.pointee.flags.remove(.mayRead)
                 own.pointee.flags.insert(.ended)
-                closeSession(slot)
+                loseSession(slot)
                 return
             case .failed:
                 own.pointee.flags.remove(.mayRead)
-                closeSession(slot)
+                sessionFailed(slot)
                 return
             }
         }
@@ -146,7 +161,12 @@ extension Worker {
             case .pingAck:
                 own.pointee.flags.remove(.pinged)
                 noticeAnswered(slot)
-            case .settings: if own.pointee.side == .upstream { settingsCame(session) }
+            case .settings:
+                if own.pointee.side == .upstream {
+                    keepSession(own)
+                    keepLimit(own, session)
+                    settingsCame(session)
+                }
             case .goaway: break
             }
         }
@@ -177,6 +197,10 @@ extension Worker {
     private mutating func flushSession(_ slot: UInt32) {
         let own = connection(slot)
         let generation = own.pointee.generation
+        if own.pointee.flags.contains(.outlived) {
+            if let session = own.pointee.session, !hasSlots(session) { closeSession(slot) }
+            return
+        }
         guard let engine, let session = own.pointee.session, own.pointee.output.isEmpty,
             !own.pointee.flags.contains(.connecting)
         else { return }
@@ -191,7 +215,7 @@ extension Worker {
         while let stream = engine.takeDrained() { streamDrained(stream) }
         if own.pointee.generation != generation { return }
         if !alive {
-            closeSession(slot)
+            loseSession(slot)
         } else if session.isOver {
             endSession(slot)
         } else {
@@ -278,6 +302,9 @@ extension Worker {
         let own = connection(slot)
         guard let session = own.pointee.session else { return }
         if own.pointee.flags.contains(.connecting) {
+            if own.pointee.tls != nil {
+                meter.add(Counter.tlsFailure(TLSFailure.timeout.rawValue, upstream: true))
+            }
             sessionConnectFailed(slot, ETIMEDOUT)
         } else if own.pointee.flags.contains(.partialHead) {
             meter.add(.timeoutRequestHead)
@@ -288,7 +315,7 @@ extension Worker {
         } else if own.pointee.flags.contains(.retiring) {
             noticeAnswered(slot)
         } else if own.pointee.flags.contains(.pinged) {
-            closeSession(slot)
+            loseSession(slot)
         } else if session.streamCount > 0 {
             own.pointee.flags.insert(.pinged)
             session.ping()
@@ -331,6 +358,7 @@ extension Worker {
         if own.pointee.output.isEmpty, let frames = session.gather(), !frames.isEmpty {
             _ = send(slot, frames.start, frames.count)
         }
+        if outlives(slot, session) { return }
         endStreams(session)
         own.pointee.session = nil
         own.pointee.flags.remove([.session, .partialHead])
@@ -344,7 +372,13 @@ extension Worker {
         }
     }
 
-    /// The connection is lost, and every stream with it.
+    /// The connection is lost, and every stream that has not all it needs.
+    mutating func loseSession(_ slot: UInt32) {
+        guard let session = connection(slot).pointee.session else { return }
+        if !outlives(slot, session) { closeSession(slot) }
+    }
+
+    /// Ends the connection, and every stream with it.
     mutating func closeSession(_ slot: UInt32) {
         let own = connection(slot)
         guard let session = own.pointee.session else { return }
@@ -360,8 +394,31 @@ extension Worker {
         }
     }
 
-    /// Cuts every stream off: nothing can be sent on any more.
-    private mutating func endStreams(_ session: H2Session) {
+    /// Of a connection to an upstream that is over: responses that came whole, and wait for their clients,
+    /// are handed on all the same. False: there are none.
+    private mutating func outlives(_ slot: UInt32, _ session: H2Session) -> Bool {
+        let own = connection(slot)
+        if own.pointee.side == .downstream || own.pointee.flags.contains(.connecting) { return false }
+        leavePool(slot)
+        endStreams(session, butWhole: true)
+        if !hasSlots(session) { return false }
+        own.pointee.flags.insert(.outlived)
+        buffers.release(&own.pointee.output)
+        setDeadline(slot, 0)
+        return true
+    }
+
+    private func hasSlots(_ session: H2Session) -> Bool {
+        var at = session.firstStream
+        while let stream = at {
+            if stream.pointee.slot != H2Stream.noSlot { return true }
+            at = session.next(after: stream)
+        }
+        return false
+    }
+
+    /// Cuts streams off: nothing can be sent on any more. `butWhole`: not those of which all has come.
+    private mutating func endStreams(_ session: H2Session, butWhole: Bool = false) {
         var at = session.firstStream
         while let stream = at {
             if stream.pointee.slot == H2Stream.noSlot {
@@ -369,6 +426,10 @@ extension Worker {
                 continue
             }
             stream.pointee.flags.insert(.closed)
+            if butWhole, stream.pointee.flags.contains(.remoteEnded) {
+                at = session.next(after: stream)
+                continue
+            }
             streamFailed(stream.pointee.slot, H2Error.cancel, lost: true)
             at = session.firstStream
         }

@@ -63,7 +63,10 @@ extension Worker {
         if !own.pointee.output.isEmpty { stream.pointee.flags.remove(.shut) }
         let code = own.pointee.side == .downstream ? H2Error.internalError : H2Error.cancel
         own.pointee.stream = nil
+        let parent = connection(stream.pointee.parent)
         session.release(stream, code: code)
+        // The connection may have waited for it alone.
+        if parent.pointee.flags.contains(.outlived) { session.markDirty() }
     }
 
     // MARK: what came

@@ -3,6 +3,7 @@
 internal import Base
 internal import CLinux
 internal import Glibc
+internal import HTTP2
 internal import Lanes
 internal import Loop
 internal import TLS
@@ -201,10 +202,36 @@ extension Worker {
 
     // MARK: upstream
 
+    /// The exchange that a connection to an upstream is made for; HTTP/2: the first of those that wait for
+    /// it. `noSlot`: nobody waits any more.
+    func waitingExchange(_ slot: UInt32) -> UInt32 {
+        guard let session = connection(slot).pointee.session else { return connection(slot).pointee.exchange }
+        var at = session.firstStream
+        while let stream = at {
+            if stream.pointee.slot != H2Stream.noSlot {
+                let number = connection(stream.pointee.slot).pointee.exchange
+                if number != noSlot { return number }
+            }
+            at = session.next(after: stream)
+        }
+        return noSlot
+    }
+
+    /// The one protocol that an upstream is asked for: the connection is for an exchange that speaks it. Of a
+    /// tunnel's bytes nobody knows what they are.
+    private func offer(_ number: UInt32) -> TLSProtocol {
+        let flags = exchange(number).pointee.flags
+        return flags.contains(.toSession) ? .http2 : (flags.contains(.connect) ? .none : .http1)
+    }
+
     /// The socket is connected: the handshake begins.
     mutating func beginUpstreamTLS(_ slot: UInt32) {
         let own = connection(slot)
-        let number = own.pointee.exchange
+        let number = waitingExchange(slot)
+        if number == noSlot {
+            closeUpstream(slot)
+            return
+        }
         guard let tls = exchange(number).pointee.decision.pointee.cluster?.pointee.tls else {
             upstreamHandshakeFailed(slot, .other, "the destination is gone")
             return
@@ -225,7 +252,8 @@ extension Worker {
         guard
             let stream = TLSStream(
                 connecting: context, pipe, serverName: name,
-                host: tls.pointee.verifiesHost ? (isConfigured ? name : host) : .empty, session: session)
+                host: tls.pointee.verifiesHost ? (isConfigured ? name : host) : .empty, session: session,
+                offering: offer(number))
         else {
             upstreamHandshakeFailed(slot, .other, "the host cannot be a server name")
             return
@@ -235,7 +263,16 @@ extension Worker {
         continueUpstreamTLS(slot)
     }
 
-    mutating func continueUpstreamTLS(_ slot: UInt32) {
+    /// An event of a connection whose handshake is under way.
+    mutating func upstreamHandshakeEvent(_ slot: UInt32, _ event: PollEvent) {
+        if event.writable, !connection(slot).pointee.output.isEmpty, !flush(slot) {
+            upstreamHandshakeFailed(slot, .closed)
+        } else {
+            continueUpstreamTLS(slot)
+        }
+    }
+
+    private mutating func continueUpstreamTLS(_ slot: UInt32) {
         let own = connection(slot)
         switch advanceHandshake(own) {
         case .pending: return
@@ -247,7 +284,14 @@ extension Worker {
             meter.add(state.pointee.stream.isResumed ? .tlsUpstreamResumed : .tlsUpstreamFull)
             // Bytes behind the handshake were perhaps read with it.
             own.pointee.flags.insert(.mayRead)
-            upstreamConnected(slot)
+            if !own.pointee.flags.contains(.session) {
+                upstreamConnected(slot)
+            } else if state.pointee.agreed == .http2 {
+                sessionConnected(slot)
+            } else {
+                // RFC 9113 3.2: without that it would be HTTP/1.1.
+                upstreamHandshakeFailed(slot, .alpn)
+            }
         }
     }
 
@@ -258,6 +302,10 @@ extension Worker {
         noteTransportFailure(own, why, text)
         // A session that the server no longer likes must not spoil the next try too.
         dropSession(own.pointee.endpoint)
+        if own.pointee.flags.contains(.session) {
+            sessionConnectFailed(slot, Self.tlsFailed)
+            return
+        }
         abandonUpstream(number)
         connectFailed(number, Self.tlsFailed)
     }
@@ -270,7 +318,12 @@ extension Worker {
         _ own: UnsafeMutablePointer<Connection>, _ why: TLSFailure, _ text: String = ""
     ) {
         meter.add(Counter.tlsFailure(why.rawValue, upstream: true))
-        let heard = why == .closed ? "the upstream closed the connection" : pipe.failureText.string
+        let heard =
+            switch why {
+            case .closed: "the upstream closed the connection"
+            case .alpn: "the upstream did not agree to ALPN h2"
+            default: pipe.failureText.string
+            }
         let said = text.isEmpty ? heard : text
         transportFailure.write("TLS error: \(said.isEmpty ? why.name : said)")
         if nowMs >= transportFailureLogMs {

@@ -181,11 +181,7 @@ extension Worker {
     private mutating func connectEvent(_ slot: UInt32, _ event: PollEvent) {
         let own = connection(slot)
         if own.pointee.tls != nil {
-            if event.writable, !own.pointee.output.isEmpty, !flush(slot) {
-                upstreamHandshakeFailed(slot, .closed)
-            } else {
-                continueUpstreamTLS(slot)
-            }
+            upstreamHandshakeEvent(slot, event)
             return
         }
         if !event.writable, !event.broken { return }
@@ -275,7 +271,7 @@ extension Worker {
         reply(number, connectFailure(number, code))
     }
 
-    private func connectFailure(_ number: UInt32, _ code: Int32) -> LocalReply {
+    func connectFailure(_ number: UInt32, _ code: Int32) -> LocalReply {
         let isLane = exchange(number).pointee.decision.pointee.laneDecision == .lane
         var answer = LocalReply(
             status: 503, reason: isLane ? .laneUnreachable : .upstreamConnect,

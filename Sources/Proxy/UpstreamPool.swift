@@ -13,6 +13,8 @@ struct EndpointState: BitwiseCopyable {
     var idleCount: UInt32 = 0
     /// HTTP/2 connections, the newest first.
     var sessions = noSlot
+    /// Streams that its HTTP/2 connections take at a time, as the last one said.
+    var peerStreams = UInt32.max
     /// Requests in flight.
     var active: UInt32 = 0
     /// What the next TLS connection may resume, and for which host (`TLSState.nameHash`).

@@ -15,8 +15,6 @@ extension Worker {
         if own.pointee.flags.contains(.connect) { return false }
         let isH2 = own.pointee.minorVersion == 2
         guard let cluster = own.pointee.decision.pointee.cluster else { return isH2 }
-        // Inside TLS upstreams are offered HTTP/1.1 alone (Config's `TLSOffers`).
-        if cluster.pointee.tls != nil { return false }
         return switch cluster.pointee.upstreamProtocol {
         case .http1: false
         case .http2: true
@@ -63,6 +61,9 @@ extension Worker {
                     everyMs: cluster.pointee.keepAliveMs, timeoutMs: cluster.pointee.keepAliveTimeoutMs)
             }
             own.pointee.flags.insert([.session, .connecting])
+            if exchange(number).pointee.decision.pointee.cluster?.pointee.tls != nil {
+                own.pointee.transport = .handshake
+            }
             if endpoint != noSlot {
                 pool.addSession(slot, endpoint) { [base = connections.at(0)] in base + Int($0) }
             }
@@ -80,18 +81,32 @@ extension Worker {
 
     /// The first of an endpoint's connections that takes one more stream.
     private mutating func sessionWithRoom(_ number: UInt32, _ endpoint: UInt32) -> UInt32? {
-        let most = exchange(number).pointee.decision.pointee.cluster?.pointee.streamsMax ?? .max
+        let cluster = exchange(number).pointee.decision.pointee.cluster
+        let most = cluster?.pointee.streamsMax ?? .max
+        let hash =
+            cluster?.pointee.tls?.pointee.serverName.isEmpty == true ? nameHash(upstreamHost(number)) : 0
+        let known = Int(pool.state(endpoint).pointee.peerStreams)
         var slot = pool.state(endpoint).pointee.sessions
         while slot != noSlot {
             let own = connection(slot)
             if let session = own.pointee.session, session.takesRequests,
-                session.streamCount < min(session.peerStreams, Int(most))
+                session.streamCount < min(session.peerStreams, Int(most)),
+                // A new one's SETTINGS may come after the first requests are on their way.
+                session.hasSettings || session.streamCount < known,
+                hash == 0 || hash == serverNameHash(slot)
             {
                 return slot
             }
             slot = own.pointee.next
         }
         return nil
+    }
+
+    /// `nameHash` of the host that a TLS connection is for, or will be once its handshake begins.
+    private func serverNameHash(_ slot: UInt32) -> UInt64 {
+        if let tls = connection(slot).pointee.tls { return tls.pointee.nameHash }
+        let number = waitingExchange(slot)
+        return number == noSlot ? 0 : nameHash(upstreamHost(number))
     }
 
     /// Ties an exchange to a new stream of a connection, and sends the request if that is made already.
@@ -162,6 +177,15 @@ extension Worker {
         return true
     }
 
+    /// The next connection to the endpoint will hardly take more streams than this one.
+    mutating func keepLimit(_ own: UnsafeMutablePointer<Connection>, _ session: H2Session) {
+        if own.pointee.endpoint == noSlot { return }
+        let state = pool.state(own.pointee.endpoint)
+        if state.pointee.generation == own.pointee.endpointGeneration {
+            state.pointee.peerStreams = UInt32(clamping: max(1, session.peerStreams))
+        }
+    }
+
     /// The peer's SETTINGS came: requests that waited for them go out, or cannot.
     mutating func settingsCame(_ session: H2Session) {
         var at = session.firstStream
@@ -191,26 +215,40 @@ extension Worker {
 
     // MARK: connecting
 
-    /// The socket of a connection that was being made is ready, or failed.
+    /// The socket of a connection that is being made is ready, or failed.
     mutating func sessionConnectEvent(_ slot: UInt32, _ event: PollEvent) {
         let own = connection(slot)
+        if own.pointee.tls != nil {
+            upstreamHandshakeEvent(slot, event)
+            return
+        }
         if !event.writable, !event.broken { return }
         let code = Sockets.connectError(own.pointee.fd)
         if code != 0 || event.broken {
             sessionConnectFailed(slot, code == 0 ? ECONNREFUSED : code)
             return
         }
-        own.pointee.flags.remove([.connecting, .mayRead])
-        if event.readable || event.peerClosed { own.pointee.flags.insert(.mayRead) }
-        setDeadline(slot, 0)
-        guard let session = own.pointee.session else { return }
-        session.markDirty()
-        if let first = session.firstStream, first.pointee.slot != H2Stream.noSlot,
-            !introduce(slot, connection(first.pointee.slot).pointee.exchange)
-        {
+        own.pointee.flags.remove(.mayRead)
+        let number = waitingExchange(slot)
+        if number != noSlot, !introduce(slot, number) {
             sessionConnectFailed(slot, ECONNRESET)
             return
         }
+        if own.pointee.transport == .handshake {
+            beginUpstreamTLS(slot)
+            return
+        }
+        if event.readable || event.peerClosed { own.pointee.flags.insert(.mayRead) }
+        sessionConnected(slot)
+    }
+
+    /// The connection is made, TLS included: the requests that waited for it go out.
+    mutating func sessionConnected(_ slot: UInt32) {
+        let own = connection(slot)
+        guard let session = own.pointee.session else { return }
+        own.pointee.flags.remove(.connecting)
+        setDeadline(slot, 0)
+        session.markDirty()
         eachStream(session) { worker, stream in
             let number = worker.connection(stream).pointee.exchange
             worker.connection(stream).pointee.flags.remove(.connecting)
@@ -241,6 +279,29 @@ extension Worker {
             let number = connection(stream.pointee.slot).pointee.exchange
             abandonUpstream(number)
             connectFailed(number, code)
+        }
+        closeSession(slot)
+    }
+
+    /// A connection failed under its streams. In TLS 1.3 a server judges our certificate when our handshake
+    /// is already over: its refusal comes where its SETTINGS should, and says why.
+    mutating func sessionFailed(_ slot: UInt32) {
+        let own = connection(slot)
+        guard own.pointee.side == .upstream, let session = own.pointee.session, !session.hasSettings,
+            own.pointee.tls?.pointee.failure == .alert
+        else {
+            closeSession(slot)
+            return
+        }
+        noteTransportFailure(own, .alert)
+        dropSession(own.pointee.endpoint)
+        leavePool(slot)
+        eachStream(session) { worker, stream in
+            let number = worker.connection(stream).pointee.exchange
+            worker.connection(stream).pointee.stream?.pointee.flags.insert(.closed)
+            worker.abandonUpstream(number)
+            worker.meter.add(.upstreamConnectFailures)
+            worker.reply(number, worker.connectFailure(number, Worker.tlsFailed))
         }
         closeSession(slot)
     }

@@ -22,6 +22,8 @@ public enum TLSFailure: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     /// The peer closed in the middle.
     case closed
     case timeout
+    /// No application protocol in common (ALPN), or not the one that is needed.
+    case alpn
     case other
 
     /// As in metrics.
@@ -37,6 +39,7 @@ public enum TLSFailure: UInt8, Sendable, BitwiseCopyable, CaseIterable {
         case .alert: "alert"
         case .closed: "closed"
         case .timeout: "timeout"
+        case .alpn: "alpn"
         case .other: "other"
         }
     }
@@ -63,6 +66,8 @@ public enum TLSFailure: UInt8, Sendable, BitwiseCopyable, CaseIterable {
             SSL_R_BAD_PACKET, SSL_R_UNKNOWN_PROTOCOL, SSL_R_RECORD_TOO_SMALL, SSL_R_BAD_EXTENSION,
             SSL_R_EXCESSIVE_MESSAGE_SIZE, SSL_R_UNKNOWN_ALERT_TYPE:
             self = .notTLS
+        // The second is the peer's alert.
+        case SSL_R_NO_APPLICATION_PROTOCOL, 1_000 + SSL_AD_NO_APPLICATION_PROTOCOL: self = .alpn
         // SSL_AD_REASON_OFFSET: alerts that the peer sent.
         case 1_000..<1_256: self = .alert
         default: self = .other

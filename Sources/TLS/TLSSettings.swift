@@ -43,6 +43,15 @@ public enum TLSProtocol: UInt8, Sendable, BitwiseCopyable {
         }
     }
 
+    /// ALPN's wire form of a list of this one alone.
+    var wire: ByteView {
+        switch self {
+        case .none: ""
+        case .http1: "\u{8}http/1.1"
+        case .http2: "\u{2}h2"
+        }
+    }
+
     init(_ name: ByteView) {
         self = name.equals(TLSProtocol.http2.name) ? .http2 : name.isEmpty ? .none : .http1
     }

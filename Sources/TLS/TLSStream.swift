@@ -81,14 +81,18 @@ public struct TLSStream: BitwiseCopyable {
     }
 
     /// The client's side; nil: out of memory, or a name that cannot be one. `serverName`: sent as SNI;
-    /// `host`: the certificate must be for it (a name or an IP address); both may be empty.
+    /// `host`: the certificate must be for it (a name or an IP address); both may be empty. `offering`: the
+    /// one protocol that ALPN names; `.none`: what the context says.
     public init?(
         connecting context: TLSClientHandle, _ pipe: TLSPipe, serverName: ByteView, host: ByteView,
-        session: TLSSession?
+        session: TLSSession?, offering: TLSProtocol = .none
     ) {
         guard let ssl = Self.make(context.context, pipe) else { return nil }
         SSL_set_connect_state(ssl)
-        guard Self.name(ssl, serverName, host) else {
+        let wire = offering.wire
+        let isOffered =
+            wire.isEmpty || SSL_set_alpn_protos(ssl, wire.start, UInt32(truncatingIfNeeded: wire.count)) == 0
+        guard isOffered, Self.name(ssl, serverName, host) else {
             OpenSSLErrors.clear()
             SSL_free(ssl)
             return nil

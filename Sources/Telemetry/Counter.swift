@@ -84,10 +84,10 @@ public enum Counter: Int, CaseIterable, Sendable {
     case tlsVersion10, tlsVersion11, tlsVersion12, tlsVersion13
     // And those that failed, by the raw value of `TLSFailure`.
     case tlsNotTLS, tlsPlainHTTP, tlsVersion, tlsCipher, tlsServerName, tlsCertificate, tlsNoCertificate
-    case tlsAlert, tlsClosed, tlsTimeout, tlsOther
+    case tlsAlert, tlsClosed, tlsTimeout, tlsALPN, tlsOther
     case tlsUpstreamNotTLS, tlsUpstreamPlainHTTP, tlsUpstreamVersion, tlsUpstreamCipher
     case tlsUpstreamServerName, tlsUpstreamCertificate, tlsUpstreamNoCertificate, tlsUpstreamAlert
-    case tlsUpstreamClosed, tlsUpstreamTimeout, tlsUpstreamOther
+    case tlsUpstreamClosed, tlsUpstreamTimeout, tlsUpstreamALPN, tlsUpstreamOther
 
     // Carriers removed by `guard: strip`, in the order of `Carrier`'s names here.
     case guardQuery, guardPreviewHost, guardHeader, guardCookie, guardBaggage, guardTracestate, guardTraceID
@@ -114,7 +114,7 @@ public enum Counter: Int, CaseIterable, Sendable {
 
     /// `raw` is the raw value of a `TLSFailure`.
     public static func tlsFailure(_ raw: UInt8, upstream: Bool) -> Counter {
-        at(upstream ? .tlsUpstreamNotTLS : .tlsNotTLS, raw, of: 11)
+        at(upstream ? .tlsUpstreamNotTLS : .tlsNotTLS, raw, of: 12)
     }
 
     /// `raw` is the raw value of a `TLSVersion`.

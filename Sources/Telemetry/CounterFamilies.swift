@@ -135,7 +135,7 @@ struct CounterFamily: Sendable {
                 "not_tls": .tlsNotTLS, "plain_http": .tlsPlainHTTP, "version": .tlsVersion,
                 "cipher": .tlsCipher, "server_name": .tlsServerName, "certificate": .tlsCertificate,
                 "no_certificate": .tlsNoCertificate, "alert": .tlsAlert, "closed": .tlsClosed,
-                "timeout": .tlsTimeout, "other": .tlsOther,
+                "timeout": .tlsTimeout, "alpn": .tlsALPN, "other": .tlsOther,
             ]),
         counter(
             "fairlead_tls_upstream_failures_total", "TLS handshakes with upstreams that failed.",
@@ -145,7 +145,8 @@ struct CounterFamily: Sendable {
                 "version": .tlsUpstreamVersion, "cipher": .tlsUpstreamCipher,
                 "server_name": .tlsUpstreamServerName, "certificate": .tlsUpstreamCertificate,
                 "no_certificate": .tlsUpstreamNoCertificate, "alert": .tlsUpstreamAlert,
-                "closed": .tlsUpstreamClosed, "timeout": .tlsUpstreamTimeout, "other": .tlsUpstreamOther,
+                "closed": .tlsUpstreamClosed, "timeout": .tlsUpstreamTimeout,
+                "alpn": .tlsUpstreamALPN, "other": .tlsUpstreamOther,
             ]),
     ]
 

@@ -222,6 +222,55 @@ struct H2UpstreamTests {
         try proxy.stop()
     }
 
+    /// A response that came whole is handed on whole, whatever becomes of the connection that it came by.
+    @Test(arguments: [true, false])
+    func whatCameWholeOutlivesItsConnection(_ saysGoodbye: Bool) throws {
+        let body = [UInt8](repeating: 0x61, count: 200_000)
+        let upstream = try H2Upstream { peer, number, record in
+            if number > 0 {
+                try H2Upstream.echo(peer, number, record)
+                return
+            }
+            let frames = try peer.read { $0.type == H2Frame.Kind.headers }
+            guard let stream = frames.last?.stream else { return }
+            // Our windows hold once they are acknowledged.
+            try peer.send(.settingsAck, .headers(stream, HPACK.block([(":status", "200")]), end: false))
+            for at in stride(from: 0, to: body.count, by: 16_000) {
+                let to = min(body.count, at + 16_000)
+                try peer.send(.data(stream, Array(body[at..<to]), end: to == body.count))
+            }
+            if saysGoodbye { try peer.send(.goaway(last: stream)) }
+            try peer.send(.ping())
+            _ = try peer.read { $0.type == H2Frame.Kind.ping }
+        }
+        let proxy = try Workers(to: [upstream.port], protocol: "HTTP2")
+        let client = try H2Peer.client(port: proxy.port, settings: [(H2Setting.initialWindowSize, 1_000)])
+        var got = 0
+        func read(through isLast: (H2Frame) -> Bool) throws -> H2Frame? {
+            while let frame = try client.next() {
+                if frame.type == H2Frame.Kind.headers { _ = try client.fields(frame) }
+                if frame.type == H2Frame.Kind.data, frame.stream == 1 { got += frame.payload.count }
+                if isLast(frame) { return frame }
+            }
+            return nil
+        }
+        try client.ask(1)
+        _ = try read { _ in got == 1_000 }
+        // There is a next connection: the first is over.
+        var stream: UInt32 = 1
+        while upstream.connections < 2, stream < 1_000 {
+            stream += 2
+            try client.ask(stream)
+            _ = try read { $0.stream == stream && $0.isEnd }
+        }
+        try client.send(.windowUpdate(1, 300_000), .windowUpdate(0, 300_000))
+        let last = try read { $0.stream == 1 && ($0.isEnd || $0.type == H2Frame.Kind.reset) }
+        #expect(got == body.count && last?.isEnd == true, "\(got) bytes, \(String(describing: last))")
+        client.raw.close()
+        try proxy.waitUntilQuiet(pooledSessions: 1)
+        try proxy.stop()
+    }
+
     /// Streams above what GOAWAY names were not looked at and move to a new connection; the others finish.
     @Test func goawayMovesStreamsToANewConnection() throws {
         let upstream = try H2Upstream { peer, number, record in

@@ -18,13 +18,20 @@ struct H2LargeBodies {
         let (h1, h1Port) = try WireClients.start("h1_echo")
         let h2Port = try freeLoopbackPort()
         let h2 = try RunningProcess(["nghttpd", "--no-tls", "--echo-upload", "\(h2Port)"])
+        let certificates = try TestCertificates()
+        let pair = try certificates.make("app", ["DNS:app.test"])
+        let tlsPort = try freeLoopbackPort()
+        let tls = try RunningProcess(["nghttpd", "--echo-upload", "\(tlsPort)", pair.key, pair.certificate])
         defer {
             h1.signal(9)
             h2.signal(9)
+            tls.signal(9)
         }
-        let site = try H2Site([("/h1", "HTTP", h1Port), ("/h2", "HTTP2", h2Port)])
+        let site = try H2Site(
+            [("/h1", "HTTP", h1Port), ("/h2", "HTTP2", h2Port), ("/tls", "HTTP2", tlsPort)],
+            more: tlsRule(2, "{mode: SIMPLE, caCertificates: \(certificates.authority), sni: app.test}"))
         for version in ["--http1.1", "--http2-prior-knowledge"] {
-            for path in ["/h1", "/h2"] {
+            for path in ["/h1", "/h2", "/tls"] {
                 let curl = try RunningProcess([
                     "bash", "-c",
                     "set -o pipefail; curl -q -sS --noproxy '*' --max-time 120 \(version) "

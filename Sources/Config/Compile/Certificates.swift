@@ -149,7 +149,6 @@ extension Compiler {
             return ClusterTLSModel(mode: tls.mode.rawValue, context: nil, serverName: nil, key: 1)
         }
         var settings = TLSClientContext.Settings()
-        settings.tls.protocols = TLSOffers.client
         settings.skipsVerification = tls.skipsVerification
         settings.peer.names = tls.names.isEmpty ? serviceNames : tls.names
         guard let material = material(tls) else { return nil }

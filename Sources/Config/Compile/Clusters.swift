@@ -83,8 +83,9 @@ extension Compiler {
     ) {
         switch port.proto {
         case .http2: cluster.upstreamProtocol = .http2
-        case .http: cluster.upstreamProtocol = .http1
-        default: cluster.upstreamProtocol = .sameAsClient
+        case .auto: cluster.upstreamProtocol = .sameAsClient
+        // What says something else and gets requests all the same: HTTP/1.1, as with Istio.
+        case .http, .tls, .tcp, .udp: cluster.upstreamProtocol = .http1
         }
         if pool?.upgrades == true { cluster.upstreamProtocol = .http2 }
         if pool?.usesClientProtocol == true { cluster.upstreamProtocol = .sameAsClient }

@@ -178,12 +178,11 @@ struct ClientTLSFields: Sendable {
     }
 }
 
-/// What we are ready to speak inside TLS: the one place that says so.
+/// What we are ready to speak inside TLS to clients. (Upstreams are offered what the exchange that needs the
+/// connection will speak: Proxy's `offer`.)
 enum TLSOffers {
-    /// To clients, best first.
+    /// Best first.
     static let server: [TLSProtocol] = [.http2, .http1]
-    /// To upstreams whose port does not say HTTP/2.
-    static let client: [TLSProtocol] = [.http1]
 }
 
 extension Fields {

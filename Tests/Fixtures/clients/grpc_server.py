@@ -1,4 +1,5 @@
 # A gRPC service without generated code: messages are bytes. Prints its port, serves until it is killed.
+# Arguments: its name, and for TLS a certificate and its key.
 import sys
 import threading
 import time
@@ -64,7 +65,12 @@ class Service(grpc.GenericRpcHandler):
 NAME = sys.argv[1]
 limits = [("grpc.max_receive_message_length", 64 << 20), ("grpc.max_send_message_length", 64 << 20)]
 server = grpc.server(futures.ThreadPoolExecutor(16), handlers=(Service(),), options=limits)
-port = server.add_insecure_port("127.0.0.1:0")
+if len(sys.argv) > 2:
+    with open(sys.argv[2], "rb") as certificate, open(sys.argv[3], "rb") as key:
+        credentials = grpc.ssl_server_credentials([(key.read(), certificate.read())])
+    port = server.add_secure_port("127.0.0.1:0", credentials)
+else:
+    port = server.add_insecure_port("127.0.0.1:0")
 server.start()
 print("port", port, flush=True)
 threading.Event().wait()
