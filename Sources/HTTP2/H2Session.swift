@@ -56,6 +56,7 @@ struct H2State: BitwiseCopyable {
     var isTerminated = false
     var keepAliveMs: UInt64 = 0
     var keepAliveTimeoutMs: UInt64 = 0
+    var idleMs: UInt64 = 0
     /// A PING is due when what is queued is out.
     var pingsNext = false
     var paused = false
@@ -157,6 +158,9 @@ public struct H2Session: BitwiseCopyable {
     /// How often the caller wants to ask whether the peer is there, 0: never; and how long it waits.
     public var keepAliveMs: UInt64 { state.pointee.keepAliveMs }
     public var keepAliveTimeoutMs: UInt64 { state.pointee.keepAliveTimeoutMs }
+    /// How long the caller lets it wait without streams, 0: any time.
+    public var idleMs: UInt64 { state.pointee.idleMs }
+    public func setIdle(afterMs: UInt64) { state.pointee.idleMs = afterMs }
     public func setKeepAlive(everyMs: UInt64, timeoutMs: UInt64) {
         state.pointee.keepAliveMs = everyMs
         state.pointee.keepAliveTimeoutMs = timeoutMs

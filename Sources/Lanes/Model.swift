@@ -346,6 +346,12 @@ public struct ClusterModel: Sendable {
     public var upstreamProtocol = UpstreamProtocol.sameAsClient
     /// Streams on one HTTP/2 connection (`http.maxConcurrentStreams`).
     public var streamsMax: UInt32 = .max
+    /// Requests that a connection serves (`http.maxRequestsPerConnection`); 0: any number.
+    public var requestsMax: UInt32 = 0
+    /// How long a connection may wait for its next request, and a relayed one be silent; 0: any time, nil: as
+    /// long as the proxy's own settings say (istio-semantics.md 14).
+    public var idleTimeoutMs: UInt64?
+    public var relayIdleTimeoutMs: UInt64?
     /// How often an HTTP/2 connection with streams is asked whether it is there, and how long its answer may
     /// take (`http2KeepAlive`); 0: never.
     public var keepAliveMs: UInt64 = 0

@@ -156,6 +156,11 @@ public struct Cluster: BitwiseCopyable {
     public var upstreamProtocol: UpstreamProtocol
     /// Streams on one HTTP/2 connection.
     public var streamsMax: UInt32
+    /// Requests that a connection serves; 0: any number.
+    public var requestsMax: UInt32
+    /// Of connections between requests, and of relayed ones; 0: any time, `.max`: the proxy's settings say.
+    public var idleTimeoutMs: UInt64
+    public var relayIdleTimeoutMs: UInt64
     /// HTTP/2: how often a PING is sent, 0: never; and how long its answer is waited for.
     public var keepAliveMs: UInt64
     public var keepAliveTimeoutMs: UInt64

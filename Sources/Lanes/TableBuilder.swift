@@ -148,6 +148,8 @@ struct TableBuilder {
             port: cluster.port, loadBalancing: cluster.loadBalancing,
             connectTimeoutMs: cluster.connectTimeoutMs, proxyHeaderVersion: cluster.proxyHeaderVersion,
             upstreamProtocol: cluster.upstreamProtocol, streamsMax: cluster.streamsMax,
+            requestsMax: cluster.requestsMax, idleTimeoutMs: cluster.idleTimeoutMs ?? .max,
+            relayIdleTimeoutMs: cluster.relayIdleTimeoutMs ?? .max,
             keepAliveMs: cluster.keepAliveMs, keepAliveTimeoutMs: cluster.keepAliveTimeoutMs,
             hasWeights: Set(cluster.endpoints.map(\.weight)).count > 1,
             endpoints: arena.store(cluster.endpoints.map { freeze($0, of: cluster) }),

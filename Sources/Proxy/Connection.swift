@@ -97,6 +97,8 @@ struct Connection: BitwiseCopyable {
     /// Upstream: whose connection this is, and its neighbours in the idle list.
     var endpoint: UInt32 = noSlot
     var endpointGeneration: UInt32 = 0
+    /// Upstream: requests that it may still serve; 0: any number.
+    var requestsLeft: UInt32 = 0
     var next: UInt32 = noSlot
     var previous: UInt32 = noSlot
     /// HTTP/2: the session of a connection that has one.

@@ -27,6 +27,18 @@ enum GRPC {
         }
     }
 
+    /// `grpc-status` of a failure that HTTP would tell by `status` (istio-semantics.md 23).
+    static func code(ofHTTP status: Int) -> ByteView {
+        switch status {
+        case 400: "13"
+        case 401: "16"
+        case 403: "7"
+        case 404: "12"
+        case 429, 502, 503, 504: "14"
+        default: "2"
+        }
+    }
+
     /// `application/grpc`, alone or with a message format behind `+`.
     static func isContentType(_ value: ByteView) -> Bool {
         let prefix: ByteView = "application/grpc"

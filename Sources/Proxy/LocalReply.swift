@@ -89,10 +89,21 @@ extension Worker {
             }
         if !refusal.text.isEmpty { body = refusal.text }
         var at = writeSpace
-        writeStatusLine(&at, refusal.status, phrase, minorVersion: 1)
-        if !body.isEmpty { put(&at, "content-type: text/plain\r\n") }
-        put(&at, "content-length: ")
-        at += writeDecimal(UInt64(body.count), to: at)
+        let isGRPC = isStream(slot) && asksGRPC()
+        if isGRPC {
+            // In gRPC's own terms: a head with the status and nothing else.
+            writeStatusLine(&at, 200, "OK", minorVersion: 1)
+            put(&at, "content-type: application/grpc\r\ngrpc-status: ")
+            put(&at, GRPC.code(ofHTTP: refusal.status))
+            put(&at, "\r\ngrpc-message: ")
+            put(&at, body)
+            body = .empty
+        } else {
+            writeStatusLine(&at, refusal.status, phrase, minorVersion: 1)
+            if !body.isEmpty { put(&at, "content-type: text/plain\r\n") }
+            put(&at, "content-length: ")
+            at += writeDecimal(UInt64(body.count), to: at)
+        }
         put(&at, "\r\nx-fairlead-reason: ")
         put(&at, view(refusal.reason.text))
         put(&at, "\r\ndate: ")
@@ -107,6 +118,12 @@ extension Worker {
         let alive = sendResponse(slot, headCount, UnsafePointer(writeSpace) + headCount, bodyCount)
         reportRefusal(slot, refusal, startNs, headCount + bodyCount)
         if alive { finishDownstream(slot) } else { closeDownstream(slot) }
+    }
+
+    /// Whether the head that was just read is of a gRPC call.
+    private func asksGRPC() -> Bool {
+        guard let type = requestHeaders.pointee.find(.contentType) else { return false }
+        return GRPC.isContentType(type.pointee.value)
     }
 
     // MARK: instead of an upstream
@@ -226,17 +243,8 @@ extension Worker {
 
     /// A failure in gRPC's own terms: HTTP 200, the status mapped (istio-semantics.md 23).
     private mutating func appendGRPC(_ status: Int, _ text: ByteView) {
-        let code: ByteView =
-            switch status {
-            case 400: "13"
-            case 401: "16"
-            case 403: "7"
-            case 404: "12"
-            case 429, 502, 503, 504: "14"
-            default: "2"
-            }
         responseHeaders.pointee.append(HeaderNames.name(.contentType), "application/grpc")
-        responseHeaders.pointee.append(HeaderNames.name(.grpcStatus), code)
+        responseHeaders.pointee.append(HeaderNames.name(.grpcStatus), GRPC.code(ofHTTP: status))
         if text.isEmpty { return }
         // Our texts are plain ASCII without percent signs: their percent-encoding is themselves.
         responseHeaders.pointee.append(HeaderName("grpc-message"), text)

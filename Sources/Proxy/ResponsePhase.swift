@@ -506,7 +506,7 @@ extension Worker {
                 connection.pointee.output.isEmpty, connection.pointee.input.isEmpty,
                 connection.pointee.flags.isDisjoint(with: [.peerClosing, .ended, .writeFailed, .single])
             {
-                keepUpstream(upstream)
+                keepUpstream(upstream, x.pointee.decision.pointee.cluster)
             } else {
                 if leftover > 0 { meter.add(.glitchIdleBytes) }
                 closeUpstream(upstream)

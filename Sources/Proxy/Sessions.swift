@@ -282,8 +282,10 @@ extension Worker {
         if !own.pointee.flags.isDisjoint(with: [.connecting, .pinged]) { return }
         if session.streamCount > 0 {
             setTimeout(slot, session.keepAliveMs)
-        } else if own.pointee.side == .upstream, own.pointee.endpoint == noSlot {
-            // Nobody else is going there.
+        } else if own.pointee.side == .upstream,
+            own.pointee.endpoint == noSlot || own.pointee.flags.contains(.single)
+        {
+            // Nobody else is going there, or not by this one.
             session.submitGoaway()
         } else {
             setTimeout(slot, idleTimeoutMs(own, session))
@@ -293,7 +295,7 @@ extension Worker {
     private func idleTimeoutMs(
         _ own: UnsafeMutablePointer<Connection>, _ session: H2Session
     ) -> UInt64 {
-        if own.pointee.side == .upstream { return settings.upstreamIdleTimeoutMs }
+        if own.pointee.side == .upstream { return session.idleMs }
         // A client that never asked for anything has the time of a head for it.
         return session.hadStreams ? settings.idleTimeoutMs : settings.requestHeaderTimeoutMs
     }

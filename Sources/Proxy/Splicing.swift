@@ -136,7 +136,7 @@ extension Worker {
         let isTunnel = x.pointee.step == .tunnel
         if isTunnel {
             countTunnel(number, fromClient: false, count)
-            setTimeout(downstream, settings.idleTimeoutMs)
+            setTimeout(downstream, tunnelIdleMs(x))
         } else {
             x.pointee.responseBodyBytes += UInt64(count)
             x.pointee.responseWireBytes += UInt64(count)
@@ -185,7 +185,7 @@ extension Worker {
         let x = exchange(number)
         if x.pointee.step == .tunnel {
             countTunnel(number, fromClient: true, count)
-            setTimeout(slot, settings.idleTimeoutMs)
+            setTimeout(slot, tunnelIdleMs(x))
             if !alive { closeDownstream(slot) }
         } else {
             setTimeout(slot, settings.requestBodyIdleTimeoutMs)

@@ -65,8 +65,8 @@ extension Worker {
         own.pointee.stream = nil
         let parent = connection(stream.pointee.parent)
         session.release(stream, code: code)
-        // The connection may have waited for it alone.
-        if parent.pointee.flags.contains(.outlived) { session.markDirty() }
+        // The connection may have waited for it alone, or is idle from now on.
+        if session.streamCount == 0 || parent.pointee.flags.contains(.outlived) { session.markDirty() }
     }
 
     // MARK: what came

@@ -87,7 +87,7 @@ extension Worker {
         x.pointee.deadlineMs = 0
         meter.add(.tunnelsOpened)
         setDeadline(x.pointee.upstream, 0)
-        setTimeout(x.pointee.downstream, settings.idleTimeoutMs)
+        setTimeout(x.pointee.downstream, tunnelIdleMs(x))
         // What the client sent ahead of the answer.
         let downstream = x.pointee.downstream
         let own = connection(downstream)
@@ -115,8 +115,16 @@ extension Worker {
             if connection(slot).pointee.stage == .clientHello { judgeTunnel(number, bytes, count) }
         }
         countTunnel(number, fromClient: fromClient, count)
-        setTimeout(x.pointee.downstream, settings.idleTimeoutMs)
+        setTimeout(x.pointee.downstream, tunnelIdleMs(x))
         if !send(other, bytes, count) { closeDownstream(x.pointee.downstream) }
+    }
+
+    /// How long a tunnel may be silent; where it is a TCP or TLS route's, its cluster may say so.
+    func tunnelIdleMs(_ x: UnsafeMutablePointer<Exchange>) -> UInt64 {
+        guard x.pointee.flags.contains(.raw), let cluster = x.pointee.decision.pointee.cluster,
+            cluster.pointee.relayIdleTimeoutMs != .max
+        else { return settings.idleTimeoutMs }
+        return cluster.pointee.relayIdleTimeoutMs
     }
 
     mutating func countTunnel(_ number: UInt32, fromClient: Bool, _ count: Int) {

@@ -107,6 +107,7 @@ extension Worker {
             connection.pointee.transport = transport
             connection.pointee.endpoint = endpoint
             connection.pointee.endpointGeneration = endpointGeneration
+            connection.pointee.requestsLeft = own.pointee.decision.pointee.cluster?.pointee.requestsMax ?? 0
             use(slot, for: number)
             own.pointee.step = .connecting
             setTimeout(slot, timeoutMs == 0 ? settings.connectTimeoutMs : timeoutMs)
@@ -387,12 +388,19 @@ extension Worker {
         }
     }
 
-    /// Keeps a connection for the endpoint's next request.
+    /// Keeps a connection for the endpoint's next request. `cluster`: of the last one.
     @inline(__always)
-    mutating func keepUpstream(_ slot: UInt32) {
+    mutating func keepUpstream(_ slot: UInt32, _ cluster: UnsafePointer<Cluster>?) {
         let own = connection(slot)
         own.pointee.exchange = noSlot
         let id = own.pointee.endpoint
+        if own.pointee.requestsLeft != 0 {
+            own.pointee.requestsLeft &-= 1
+            if own.pointee.requestsLeft == 0 {
+                closeUpstream(slot)
+                return
+            }
+        }
         if isDraining || id == noSlot
             || pool.state(id).pointee.generation != own.pointee.endpointGeneration
         {
@@ -408,7 +416,13 @@ extension Worker {
         if own.pointee.tls != nil { keepSession(own) }
         pool.push(slot, id) { [base = connections.at(0)] in base + Int($0) }
         meter.add(.poolIdle)
-        setTimeout(slot, settings.upstreamIdleTimeoutMs)
+        setTimeout(slot, upstreamIdleMs(cluster))
+    }
+
+    /// How long an upstream connection may wait for its next request.
+    func upstreamIdleMs(_ cluster: UnsafePointer<Cluster>?) -> UInt64 {
+        let own = cluster?.pointee.idleTimeoutMs ?? .max
+        return own == .max ? settings.upstreamIdleTimeoutMs : own
     }
 
     mutating func closeIdleUpstream(_ slot: UInt32, _ why: Counter) {

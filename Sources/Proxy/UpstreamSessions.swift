@@ -56,14 +56,15 @@ extension Worker {
                 return
             }
             own.pointee.session = session
-            if let cluster = exchange(number).pointee.decision.pointee.cluster {
+            let cluster = exchange(number).pointee.decision.pointee.cluster
+            session.setIdle(afterMs: upstreamIdleMs(cluster))
+            if let cluster {
                 session.setKeepAlive(
                     everyMs: cluster.pointee.keepAliveMs, timeoutMs: cluster.pointee.keepAliveTimeoutMs)
+                own.pointee.requestsLeft = cluster.pointee.requestsMax
             }
             own.pointee.flags.insert([.session, .connecting])
-            if exchange(number).pointee.decision.pointee.cluster?.pointee.tls != nil {
-                own.pointee.transport = .handshake
-            }
+            if cluster?.pointee.tls != nil { own.pointee.transport = .handshake }
             if endpoint != noSlot {
                 pool.addSession(slot, endpoint) { [base = connections.at(0)] in base + Int($0) }
             }
@@ -118,6 +119,14 @@ extension Worker {
             session.release(stream, code: H2Error.cancel)
             connectFailed(number, ENFILE)
             return
+        }
+        if carrier.pointee.requestsLeft != 0 {
+            carrier.pointee.requestsLeft &-= 1
+            if carrier.pointee.requestsLeft == 0 {
+                // It ends behind its last stream.
+                leavePool(parent)
+                carrier.pointee.flags.insert(.single)
+            }
         }
         // The peer may have ended a connection that was used before without our knowing yet.
         if carrier.pointee.flags.contains(.reused) { connection(slot).pointee.flags.insert(.reused) }

@@ -331,4 +331,14 @@ private func subset(_ version: String) -> String { "subsets: [{name: x, labels: 
             + "loadBalancer: {simple: ROUND_ROBIN}}]}"
     )
     #expect(whole.loadBalancing == .roundRobin && whole.connectTimeoutMs == 10_000)
+    // Of a pool's idle times HTTP takes its own first; a level's pool is taken whole.
+    let pool =
+        "connectionPool: {tcp: {idleTimeout: 5m}, http: {maxRequestsPerConnection: 3, idleTimeout: 90s}}"
+    let both = try cluster("{\(pool)}")
+    #expect(both.requestsMax == 3 && both.idleTimeoutMs == 90_000 && both.relayIdleTimeoutMs == 300_000)
+    let never = try cluster("{connectionPool: {tcp: {idleTimeout: 0s}}}")
+    #expect(never.requestsMax == 0 && never.idleTimeoutMs == 0 && never.relayIdleTimeoutMs == 0)
+    let own = try cluster(
+        "{\(pool)}", subset: ", trafficPolicy: {connectionPool: {http: {maxRequestsPerConnection: 2}}}")
+    #expect(own.requestsMax == 2 && own.idleTimeoutMs == nil && own.relayIdleTimeoutMs == nil)
 }

@@ -75,7 +75,10 @@ package final class RunningProcess: Sendable {
         var found: String?
         try waitUntil("a line '\(prefix)…' of \(self.description)", deadline) {
             let ended = exitCode != nil && shared.state.withLock { $0.openStreams == 0 }
-            found = stdout.split(separator: "\n").first { $0.hasPrefix(prefix) }.map(String.init)
+            var lines = stdout.split(separator: "\n", omittingEmptySubsequences: false)
+            // What stands behind the last line feed may go on.
+            if !ended { lines.removeLast() }
+            found = lines.first { $0.hasPrefix(prefix) }.map(String.init)
             if found == nil, ended {
                 throw TestFailure("ended without a line '\(prefix)…': \(self.description)")
             }

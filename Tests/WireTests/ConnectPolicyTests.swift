@@ -86,6 +86,37 @@ import Testing
         #expect(try site.connect("tls.test:443") == (200, "other"))
     }
 
+    /// A stream of HTTP/2 is a tunnel of its own (RFC 9113 8.5): bytes both ways, each side's end passed on.
+    @Test func streamsAreTunnels() throws {
+        let site = try Self.strict.get()
+        let peer = try H2Peer.client(port: site.site.port(15_001))
+        let bytes = [UInt8](repeating: 0x62, count: 100_000)
+        func connect(_ stream: UInt32, _ authority: String, _ more: [(String, String)] = []) throws {
+            try peer.ask(stream, [(":method", "CONNECT"), (":authority", authority)] + more, end: false)
+        }
+        try connect(1, "db.test:5432")
+        for at in stride(from: 0, to: bytes.count, by: 10_000) {
+            try peer.send(.data(1, Array(bytes[at..<at + 10_000]), end: at + 10_000 == bytes.count))
+        }
+        let answer = try peer.response(1)
+        #expect(answer.status == 200 && answer.value("content-length") == nil, "\(answer.fields)")
+        #expect(answer.body == Array("stable:".utf8) + bytes + Array(":100000".utf8))
+        try connect(3, "db.test:5432", [("x-feat-name", "foo")])
+        try peer.send(.data(3, "x", end: true))
+        #expect(try peer.response(3).text == "lane:x:1")
+        for (index, authority) in ["db.test:5433", "nobody.test:443"].enumerated() {
+            let stream = UInt32(5 + 2 * index)
+            try connect(stream, authority)
+            #expect(try peer.response(stream).status == 502, "\(authority)")
+        }
+        // Taking a tunnel back ends it alone.
+        try connect(9, "db.test:5432")
+        try peer.send(.reset(9))
+        try connect(11, "other.test:5432")
+        try peer.send(.data(11, end: true))
+        #expect(try peer.response(11).text == "other::0")
+    }
+
     /// RFC 9112 3.2.3: a host and a port, nothing else.
     @Test(arguments: [
         "db.test", "db.test:", "db.test:0", "db.test:99999", "http://db.test:5432/", "/", ":5432",

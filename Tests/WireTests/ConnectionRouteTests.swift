@@ -24,7 +24,9 @@ struct RelaySite: Sendable {
         }
     }
 
-    init(spec: String = "role: edge", arguments: [String] = ["--access-log", "-"]) throws {
+    init(
+        spec: String = "role: edge", arguments: [String] = ["--access-log", "-"], more: String = ""
+    ) throws {
         a = try Self.upstream("a")
         b = try Self.upstream("b")
         let refused = try refusedPort()
@@ -72,7 +74,7 @@ struct RelaySite: Sendable {
                 """,
                 Self.entry("a.test", [refused, a.port]), Self.entry("b.test", [b.port]),
                 Self.entry("dead.test", [refused]),
-            ]), ports: [443, 3306, 3307], arguments: arguments)
+            ]) + more, ports: [443, 3306, 3307], arguments: arguments)
     }
 
     private static func entry(_ host: String, _ ports: [UInt16]) -> String {

@@ -29,6 +29,21 @@ struct Grpc {
         }
     }
 
+    /// What is refused before it has a route is told in gRPC's terms, too.
+    @Test func refusalsSpeakGRPC() throws {
+        let proxy = try HttpProxy(to: [1])
+        let peer = try H2Peer.client(port: proxy.port)
+        let path = "/a%00b"
+        try peer.ask(1, H2Peer.request("POST", path, [("content-type", "application/grpc+proto")]))
+        let told = try peer.response(1)
+        #expect(told.status == 200 && told.body.isEmpty && told.value("content-length") == nil, "\(told)")
+        #expect(told.value("grpc-status") == "13" && told.value("content-type") == "application/grpc")
+        #expect(told.value("x-fairlead-reason") == "bad-request" && told.value("grpc-message") != nil)
+        try peer.ask(3, H2Peer.request("POST", path))
+        let plain = try peer.response(3)
+        #expect(plain.status == 400 && plain.value("grpc-status") == nil, "\(plain)")
+    }
+
     /// The lane travels as metadata, there and in what the service hands on.
     @Test func lanesTravelAsMetadata() throws {
         let (stable, stablePort) = try WireClients.start("grpc_server", ["stable"])

@@ -51,6 +51,8 @@ extension Compiler {
         if let settings = rule?.settings(subset: wanted, port: port) {
             cluster.loadBalancing = settings.loadBalancing ?? .leastRequest
             if let timeout = settings.connectTimeoutMs, timeout > 0 { cluster.connectTimeoutMs = timeout }
+            cluster.relayIdleTimeoutMs = settings.idleTimeoutMs
+            cluster.idleTimeoutMs = settings.http?.idleTimeoutMs ?? settings.idleTimeoutMs
             cluster.tls = clientTLS(settings.tls, cluster, serviceNames: service.subjectAltNames)
         }
         setProtocol(&cluster, servicePort, rule?.settings(subset: wanted, port: port).http)
@@ -90,6 +92,7 @@ extension Compiler {
         if pool?.upgrades == true { cluster.upstreamProtocol = .http2 }
         if pool?.usesClientProtocol == true { cluster.upstreamProtocol = .sameAsClient }
         cluster.streamsMax = pool?.streamsMax ?? .max
+        cluster.requestsMax = pool?.requestsMax ?? 0
         cluster.keepAliveMs = pool?.keepAliveMs ?? 0
         cluster.keepAliveTimeoutMs = pool?.keepAliveTimeoutMs ?? 0
     }

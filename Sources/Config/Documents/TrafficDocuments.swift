@@ -7,6 +7,8 @@ struct TrafficPolicy: Sendable {
     struct Settings: Sendable {
         var loadBalancing: LoadBalancing?
         var connectTimeoutMs: UInt64?
+        /// `connectionPool.tcp.idleTimeout`; 0: no limit, nil: not given.
+        var idleTimeoutMs: UInt64?
         var tls: ClientTLSFields?
         /// `connectionPool.http`; nil where connectionPool does not say.
         var http: HTTPPool?
@@ -19,6 +21,10 @@ struct TrafficPolicy: Sendable {
         var upgrades: Bool?
         var usesClientProtocol = false
         var streamsMax: UInt32?
+        /// `maxRequestsPerConnection`.
+        var requestsMax: UInt32?
+        /// `idleTimeout`; 0: no limit, nil: not given.
+        var idleTimeoutMs: UInt64?
         /// `http2KeepAlive`: how often a PING is sent, and how long its answer is waited for.
         var keepAliveMs: UInt64?
         var keepAliveTimeoutMs: UInt64?
@@ -89,9 +95,9 @@ struct DestinationRuleDocument: Document {
         if let pool = fields.object("connectionPool") {
             if let tcp = pool.object("tcp") {
                 policy.settings.connectTimeoutMs = tcp.duration("connectTimeout")
+                policy.settings.idleTimeoutMs = tcp.duration("idleTimeout")
                 tcp.unsupported(
-                    "maxConnections", "tcpKeepalive", "maxConnectionDuration", "idleTimeout",
-                    "receiveTimeout",
+                    "maxConnections", "tcpKeepalive", "maxConnectionDuration", "receiveTimeout",
                     effect: "no limit of that kind is kept")
                 tcp.finish()
             }
@@ -142,6 +148,10 @@ struct DestinationRuleDocument: Document {
         if let streams = fields.integer("maxConcurrentStreams", in: 0...Int(Int32.max)), streams > 0 {
             pool.streamsMax = UInt32(streams)
         }
+        if let requests = fields.integer("maxRequestsPerConnection", in: 0...Int(Int32.max)), requests > 0 {
+            pool.requestsMax = UInt32(requests)
+        }
+        pool.idleTimeoutMs = fields.duration("idleTimeout")
         if let keepAlive = fields.object("http2KeepAlive") {
             pool.keepAliveMs = keepAlive.duration("interval")
             pool.keepAliveTimeoutMs = keepAlive.duration("timeout")
@@ -152,8 +162,8 @@ struct DestinationRuleDocument: Document {
             keepAlive.finish()
         }
         fields.unsupported(
-            "http1MaxPendingRequests", "http2MaxRequests", "maxRequestsPerConnection", "maxRetries",
-            "idleTimeout", effect: "no limit of that kind is kept")
+            "http1MaxPendingRequests", "http2MaxRequests", "maxRetries",
+            effect: "no limit of that kind is kept")
         fields.finish()
         return pool
     }

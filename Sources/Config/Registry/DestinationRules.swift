@@ -50,6 +50,7 @@ struct EffectiveRule: Sendable {
         return TrafficPolicy.Settings(
             loadBalancing: own.settings.loadBalancing ?? top.loadBalancing,
             connectTimeoutMs: own.settings.connectTimeoutMs ?? top.connectTimeoutMs,
+            idleTimeoutMs: own.settings.hasPool ? own.settings.idleTimeoutMs : top.idleTimeoutMs,
             tls: own.settings.tls ?? top.tls,
             http: own.settings.hasPool ? own.settings.http : top.http, hasPool: true)
     }
