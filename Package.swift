@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 // The layering of the program, enforced by the compiler: a target can only import what it names here.
 //
-//   C* < Base < {Loop,HTTP,Sniff,TLS} < {HTTP2,Lanes} < {Config,Telemetry} < Proxy < {Admin,Demo} < fairlead
+//  C* < Base < {Loop,HTTP,Sniff,TLS} < {HTTP2,Lua} < Lanes <{Config,Telemetry}< Proxy <{Admin,Demo}< fairlead
 //
 // ARCHITECTURE.md says why each boundary is where it is.
 import PackageDescription
@@ -39,6 +39,9 @@ let package = Package(
         .target(
             name: "CRE2",
             linkerSettings: [.linkedLibrary("re2")]),
+        .target(
+            name: "CLuaJIT",
+            linkerSettings: [.linkedLibrary("luajit-5.1")]),
 
         library("Base", ["CLinux"]),
         library("Loop", ["Base", "CLinux"]),
@@ -46,14 +49,15 @@ let package = Package(
         library("Sniff", ["Base", "CLinux"]),
         library("TLS", ["Base", "CLinux", "COpenSSL"]),
         library("HTTP2", ["Base", "CLinux", "CNghttp2", "HTTP"]),
-        library("Lanes", ["Base", "HTTP", "TLS", "CRE2", "COpenSSL"]),
-        library("Config", ["Base", "CLinux", "CRE2", "CYaml", "HTTP", "TLS", "Lanes"]),
+        library("Lua", ["Base", "HTTP", "CLuaJIT"]),
+        library("Lanes", ["Base", "HTTP", "Lua", "TLS", "CRE2", "COpenSSL"]),
+        library("Config", ["Base", "CLinux", "CRE2", "CYaml", "HTTP", "Lua", "TLS", "Lanes"]),
         library("Telemetry", ["Base", "CLinux", "CZlib", "Loop"]),
         library(
             "Proxy",
             [
-                "Base", "CLinux", "COpenSSL", "CZlib", "Loop", "HTTP", "HTTP2", "Sniff", "TLS", "Lanes",
-                "Telemetry",
+                "Base", "CLinux", "COpenSSL", "CZlib", "Loop", "HTTP", "HTTP2", "Sniff", "TLS", "Lua",
+                "Lanes", "Telemetry",
             ]),
         library(
             "Admin", ["Base", "CLinux", "Loop", "HTTP", "TLS", "Lanes", "Config", "Telemetry", "Proxy"]),
@@ -86,6 +90,7 @@ let package = Package(
         .testTarget(
             name: "FuzzLanesTests", dependencies: ["Lanes", "HTTP", "Base", "TestSupport"],
             path: "Tests/Fuzz/Lanes", swiftSettings: swiftSettings),
+        tests("LuaTests", ["Lua", "HTTP", "Base", "TestSupport"]),
         tests("LanesTests", ["Lanes", "HTTP", "Base", "CRE2", "TestSupport"]),
         tests("ConfigTests", ["Config", "Lanes", "HTTP", "Base", "TestSupport"]),
         tests("TelemetryTests", ["Telemetry", "Base", "Loop", "CLinux", "CZlib", "TestSupport"]),

@@ -218,6 +218,32 @@ public enum Limits {
     /// Findings kept of one load: nobody reads more, and a hostile file can make one per byte.
     public static let findings = 10_000
 
+    // MARK: scripts
+
+    /// Bytes of all code of one EnvoyFilter script; etcd takes no larger object.
+    public static let scriptBytes = 1 << 20
+    /// Bytes that one interpreter may hold: the bodies scripts look at, and what they keep in globals.
+    public static let scriptMemoryBytes = 32 << 20
+    /// Instructions of one run of a script's function: about 5 ms, in which the worker serves nobody else.
+    public static let scriptInstructions: UInt64 = 1_000_000
+    /// Processor time of one piece of a run, milliseconds: for instructions that are not cheap ones.
+    public static let scriptMs: UInt64 = 50
+    /// Steps of pattern matching of one piece of a run.
+    public static let scriptPatternSteps: UInt64 = 1_000_000
+    /// C stack under a script, bytes: a quarter of a worker's.
+    public static let scriptStackBytes = 128 << 10
+    /// Bytes of a body that a script waits for as a whole: Envoy's buffer limit.
+    public static let scriptBodyBytes = 1 << 20
+    /// Bytes of a header name in a script.
+    public static let scriptNameBytes = 1_024
+    /// Bytes of a line that a script logs, and such lines of one worker in one second.
+    public static let scriptLogBytes = 4_096
+    public static let scriptLogLines = 1_000
+    /// Lines that explain tells of one script.
+    public static let scriptTraceLines = 100
+    /// Scripts of one proxy: each costs every worker an environment.
+    public static let scripts = 256
+
     // MARK: telemetry
 
     /// Series of the request metrics that one worker keeps (528 bytes each once used); more are counted

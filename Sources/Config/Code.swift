@@ -48,6 +48,12 @@ package enum Code {
     static let routeConflict = "FL0063"
     static let ruleWithoutBackend = "FL0064"
 
+    // MARK: EnvoyFilter
+    static let filterNotApplied = "FL0070"
+    static let scriptBroken = "FL0071"
+    static let scriptWithoutFunctions = "FL0072"
+    static let mixedRouteCache = "FL0073"
+
     // MARK: the published pattern's traps (FL01NN: trap NN)
     static let responseOnlyLua = "FL0101"
     static let noDefaultRoute = "FL0102"

@@ -384,6 +384,11 @@ public struct HeaderList {
         return editBytes + editUsed
     }
 
+    /// Whether one more line of `bytes` fits and leaves room for that many others.
+    public func mayAdd(_ bytes: Int, keepingFields: Int, keepingBytes: Int) -> Bool {
+        count &+ keepingFields < capacity && editUsed &+ bytes &+ keepingBytes < editCapacity
+    }
+
     /// Replaces all lines of this name by one.
     public mutating func set(_ name: HeaderName, _ value: ByteView) {
         remove(name)

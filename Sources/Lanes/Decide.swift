@@ -1,6 +1,6 @@
 // The decision for one request, in the order of its steps: injection, lane, virtual host, route, target,
 // endpoints. Explain runs this very code with a trace that records (ARCHITECTURE.md, decision 5).
-internal import Base
+public import Base
 public import HTTP
 
 /// Decides where a request goes and edits its carriers on the way; initialises `place`. Views and pointers of
@@ -228,6 +228,36 @@ private func findVirtualHost(
             return tables[Int(at)].pointee.hosts.pointee.findExact(host)
         }
         return web?.pointee.findWildcard(host)
+    }
+}
+
+/// The name of the route that a request would take as it is now; empty: none. For scripts that ask before the
+/// request is decided: lanes play no part.
+public func routeName(
+    _ listener: UnsafePointer<Listener>, _ request: Request, _ headers: HeaderList
+) -> ByteView {
+    guard let host = findVirtualHost(listener, request.authority) else { return .empty }
+    var trace = NoTrace()
+    let routes = host.pointee.routes
+    for index in 0..<routes.count {
+        let conditions = routes[index].pointee.conditions
+        if matches(conditions, request, headers, proven: false, &trace) { return routes[index].pointee.name }
+    }
+    return .empty
+}
+
+/// The port that a request on an outbound listener is for, as `findVirtualHost` has it.
+public func outboundPort(_ listener: UnsafePointer<Listener>, _ authority: ByteView) -> UInt16 {
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: hostBytes) { room in
+        guard let host = lowerHost(authority, room.baseAddress.unsafelyUnwrapped) else { return 0 }
+        if host.count < authority.count { return portNumber(authority) ?? 0 }
+        let tables = listener.pointee.tables
+        // Table 80 has services that have no port 80, too: `NAME:PORT` tells.
+        if let found = hostsOfPort(80, tables)?.pointee.findExact(host) {
+            return portNumber(found.pointee.name) ?? 80
+        }
+        guard let at = listener.pointee.onlyPort.find(host) else { return 80 }
+        return tables[Int(at)].pointee.port
     }
 }
 

@@ -131,6 +131,9 @@ public struct Decision: BitwiseCopyable {
         fallbackEndpoints = .empty
     }
 
+    /// Of a request whose scripts run before it is decided.
+    public static func undecided(_ listener: UnsafePointer<Listener>) -> Decision { Decision(listener) }
+
     /// Status of an answer that Fairlead makes itself; 0 for forwarded requests.
     public var status: Int {
         switch outcome {

@@ -82,9 +82,19 @@ private func explainRequest(
         random: random, nowSeconds: nowSeconds, isTLS: request.scheme.equals("https"),
         localPort: place.pointee.address.port)
     var trace = RecordingTrace()
+    var scripts = ExplainedScripts(table, place, request.authority)
+    defer { scripts.deallocate() }
+    // Live traffic keeps this order (`Listener.routesBeforeScripts`).
+    if !place.pointee.routesBeforeScripts { scripts.run(request: &request, &list) }
     var decision = Decision(place)
     decide(table, place, &request, &list, context, &decision, &trace)
+    if place.pointee.routesBeforeScripts { scripts.run(request: &request, &list) }
     fill(&explanation, snapshot, decision, trace)
+    if let status = scripts.answer {
+        explanation.outcome = "script-response"
+        explanation.status = status
+        explanation.destination = nil
+    }
     var scratch = EditScratch()
     defer { scratch.deallocate() }
     if decision.outcome == .forward || decision.outcome == .passthrough {
@@ -96,7 +106,8 @@ private func explainRequest(
         let location = redirectLocation(decision, request, context, &scratch)
         explanation.edits.append("response: add location: \(location.string)")
     }
-    explanation.edits += responseEdits(decision, origin, list, &scratch)
+    explanation.edits += responseEdits(decision, origin, list, &scratch, &scripts)
+    explanation.scripts = scripts.told
 }
 
 private func fill(
@@ -160,7 +171,8 @@ private func requestEdits(_ head: ExplainHead, _ request: Request, _ list: Heade
 
 /// What the plan does to an empty response.
 private func responseEdits(
-    _ decision: Decision, _ origin: ByteView, _ request: HeaderList, _ scratch: inout EditScratch
+    _ decision: Decision, _ origin: ByteView, _ request: HeaderList, _ scratch: inout EditScratch,
+    _ scripts: inout ExplainedScripts
 ) -> [String] {
     var response = HeaderList()
     defer { response.deallocate() }
@@ -172,6 +184,8 @@ private func responseEdits(
         var plan = decision.response
         applyResponseEdits(&plan, decision.status, &response, &scratch, &format)
     }
+    let status = scripts.answer ?? decision.status
+    scripts.run(status: status == 0 ? 200 : status, &response)
     var edits: [String] = []
     for index in 0..<response.count where !response.fields[index].dropped {
         let field = response.fields[index]

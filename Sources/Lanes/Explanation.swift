@@ -21,6 +21,17 @@ public struct Explanation: Sendable {
         public var tls: String?
     }
 
+    /// One function of a script that ran.
+    public struct Script: Sendable, Equatable {
+        public var document: String
+        public var name: String
+        /// `request` or `response`.
+        public var phase: String
+        /// What it did, in order, in words.
+        public var did: [String]
+        public var error: String?
+    }
+
     public struct Found: Sendable, Equatable {
         public var carrier: Carrier
         public var value: String
@@ -44,6 +55,7 @@ public struct Explanation: Sendable {
     /// The server of a TLS listener that the server name leads to; empty: none.
     public var server = ""
     public var virtualHost = ""
+    public var scripts: [Script] = []
     public var rules: [Rule] = []
     public var decision = LaneDecision.none
     public var reason = Reason.none
@@ -84,6 +96,7 @@ public struct Explanation: Sendable {
             json.member("listener", listener.isEmpty ? nil : listener)
             if !server.isEmpty { json.member("server", server) }
             json.member("virtualHost", virtualHost.isEmpty ? nil : virtualHost)
+            if !scripts.isEmpty { write(scripts: &json) }
             write(rules: &json)
             json.member("decision", decision.name)
             json.member("reason", reason == .none ? nil : reason.name)
@@ -94,6 +107,20 @@ public struct Explanation: Sendable {
             if let problem { json.member("problem", problem) }
         }
         return writer.finish()
+    }
+
+    private func write(scripts json: inout JSONWriter) {
+        json.array("scripts") { list in
+            for script in scripts {
+                list.object { entry in
+                    entry.member("document", script.document)
+                    entry.member("name", script.name)
+                    entry.member("phase", script.phase)
+                    entry.member("did", script.did)
+                    entry.member("error", script.error)
+                }
+            }
+        }
     }
 
     private func write(rules json: inout JSONWriter) {
@@ -141,6 +168,11 @@ public struct Explanation: Sendable {
         lines.append("listener     \(listener.isEmpty ? "none" : listener)")
         if !server.isEmpty { lines.append("server       \(server)") }
         lines.append("virtual host \(virtualHost.isEmpty ? "none" : virtualHost)")
+        for script in scripts {
+            lines.append("script       \(script.document) \(script.name), on \(script.phase)")
+            for did in script.did { lines.append("  did        \(did)") }
+            if let error = script.error { lines.append("  failed     \(error)") }
+        }
         for rule in rules {
             let name = rule.name.isEmpty ? rule.document : "\(rule.document) \(rule.name)"
             lines.append("rule         \(name): \(rule.matched ? "matched" : "no")")

@@ -128,6 +128,8 @@ public struct ListenerModel: Sendable {
     public var source: SourceRef
     /// nil: plain text. Else each of its servers has a table of its own, and `tables` is that of the first.
     public var tls: ListenerTLSModel?
+    /// In the order in which requests meet them; responses meet them the other way round.
+    public var scripts: [ScriptModel] = []
 
     public init(
         name: String, role: ListenerRole, address: SocketAddress, tables: [PortTable], source: SourceRef
@@ -137,6 +139,24 @@ public struct ListenerModel: Sendable {
         self.address = address
         self.tables = tables
         self.source = source
+    }
+}
+
+/// A Lua HTTP filter (istio-semantics.md 20).
+public struct ScriptModel: Sendable {
+    /// `value.name`.
+    public var name: String
+    /// The line is the code's first.
+    public var source: SourceRef
+    public var code: String
+    /// Only requests to this port; 0: any.
+    public var port: UInt16 = 0
+    public var clearsRouteCache = true
+
+    public init(name: String, source: SourceRef, code: String) {
+        self.name = name
+        self.source = source
+        self.code = code
     }
 }
 

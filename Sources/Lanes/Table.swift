@@ -2,6 +2,7 @@
 // every worker without a lock or a reference count. Built by `TableBuilder`, walked by `decide`.
 public import Base
 public import HTTP
+public import Lua
 
 /// Everything one configuration means to the request path. Valid as long as its `Snapshot`.
 public struct Table: BitwiseCopyable {
@@ -12,6 +13,8 @@ public struct Table: BitwiseCopyable {
     /// nil: no lane handling at all.
     public var policy: UnsafePointer<LanePolicy>?
     public var lanes: Frozen<Lane>
+    /// All listeners' scripts, in the order in which an interpreter holds them.
+    public var scripts: Frozen<ScriptFilter>
     /// Metric labels for requests that no known service answers.
     public var unknownLabelsID: UInt32
     public var passthroughLabelsID: UInt32
@@ -64,6 +67,11 @@ public struct Listener: BitwiseCopyable {
     public var address: SocketAddress
     /// Position in `Table.listeners`.
     public var index: Int
+    /// A part of `Table.scripts`, which begins at `firstScript`.
+    public var scripts: Frozen<ScriptFilter>
+    public var firstScript: Int
+    /// No script's edits are routed anew (`clearRouteCache: false`): the route is chosen before they run.
+    public var routesBeforeScripts: Bool
     /// Sorted by port; one table of port 0 but on outbound listeners.
     var tables: Frozen<PortRoutes>
     /// Outbound: names whose only HTTP port is not 80, to positions in `tables`.

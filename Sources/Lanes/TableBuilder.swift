@@ -3,6 +3,7 @@
 internal import Base
 internal import CRE2
 internal import HTTP
+internal import Lua
 internal import TLS
 
 struct TableBuilder {
@@ -35,11 +36,12 @@ struct TableBuilder {
         clusters = arena.store(model.clusters.enumerated().map { freeze($1, index: $0) })
         do throws(TableError) {
             let hosts = try freezeRouteTables()
+            let scripts = freezeScripts()
             var listeners: [Listener] = []
             for (index, listener) in model.listeners.enumerated() {
-                listeners.append(try freeze(listener, index: index, hosts))
+                listeners.append(try freeze(listener, index: index, hosts, scripts))
             }
-            return UnsafePointer(arena.store(freezeTable(generation, policy, injected, listeners)))
+            return UnsafePointer(arena.store(freezeTable(generation, policy, injected, listeners, scripts)))
         } catch {
             registry.release(endpoints)
             throw error
@@ -48,7 +50,7 @@ struct TableBuilder {
 
     private mutating func freezeTable(
         _ generation: UInt64, _ policy: UnsafePointer<LanePolicy>?, _ injected: HeaderLevel,
-        _ listeners: [Listener]
+        _ listeners: [Listener], _ scripts: Frozen<ScriptFilter>
     ) -> Table {
         let unknown = DestinationLabels()
         var passthrough = unknown
@@ -60,7 +62,7 @@ struct TableBuilder {
         return Table(
             generation: generation, proxy: freezeProxy(),
             listeners: arena.store(listeners),
-            clusters: clusters, policy: policy, lanes: lanes,
+            clusters: clusters, policy: policy, lanes: lanes, scripts: scripts,
             unknownLabelsID: registry.labelsID(unknown),
             passthroughLabelsID: registry.labelsID(passthrough),
             blackHoleLabelsID: registry.labelsID(blackHole), laneIndex: ByteTable(names, arena),
@@ -97,12 +99,17 @@ struct TableBuilder {
     // MARK: listeners
 
     private mutating func freeze(
-        _ listener: ListenerModel, index: Int, _ hosts: [UnsafePointer<HostIndex>]
+        _ listener: ListenerModel, index: Int, _ hosts: [UnsafePointer<HostIndex>],
+        _ scripts: Frozen<ScriptFilter>
     ) throws(TableError) -> Listener {
         let tables = listener.tables.filter { hosts.indices.contains($0.routeTable) }
             .sorted { $0.port < $1.port }
+        let firstScript = model.listeners.prefix(index).reduce(0) { $0 + $1.scripts.count }
         var frozen = Listener(
             name: arena.store(listener.name), role: listener.role, address: listener.address, index: index,
+            scripts: Frozen(start: scripts[firstScript], count: listener.scripts.count),
+            firstScript: firstScript,
+            routesBeforeScripts: !listener.scripts.contains { $0.clearsRouteCache },
             tables: arena.store(tables.map { PortRoutes(port: $0.port, hosts: hosts[$0.routeTable]) }),
             onlyPort: listener.role == .outbound ? onlyPorts(tables) : ByteTable(),
             connections: try freeze(listener.connections), takesProxyHeader: listener.takesProxyHeader)
@@ -126,6 +133,11 @@ struct TableBuilder {
         }
         let single = positions.filter { $0.value.count == 1 && tables[$0.value[0]].port != 80 }
         return ByteTable(single.map { (arena.store($0.key), UInt32($0.value[0])) }, arena)
+    }
+
+    /// All listeners' scripts, one after the other.
+    private func freezeScripts() -> Frozen<ScriptFilter> {
+        arena.store(model.listeners.flatMap(\.scripts).map { ScriptFilter($0, arena) })
     }
 
     // MARK: clusters

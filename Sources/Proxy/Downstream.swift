@@ -86,6 +86,7 @@ extension Worker {
                 && connection(exchange.pointee.upstream).pointee.output.isEmpty
         }
         if exchange.pointee.flags.contains(.requestComplete) { return false }
+        if exchange.pointee.step == .scripting { return true }
         // The body goes on when what was sent is out, and not before there is a connection.
         let upstream = exchange.pointee.upstream
         return upstream != noSlot && connection(upstream).pointee.output.isEmpty

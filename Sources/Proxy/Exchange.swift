@@ -8,6 +8,8 @@ internal import Telemetry
 
 /// What an exchange is doing: printed in logs, and what its timers mean.
 enum ExchangeStep: UInt8, BitwiseCopyable {
+    /// A script waits for the request's body; nothing is decided yet.
+    case scripting
     /// Waiting for a name to be resolved.
     case resolving
     /// connect(2) is under way.
@@ -52,6 +54,8 @@ struct ExchangeFlags: OptionSet, BitwiseCopyable {
     static let toSession = ExchangeFlags(rawValue: 1 << 16)
     /// The client's side is encrypted, or a trusted proxy says so.
     static let overTLS = ExchangeFlags(rawValue: 1 << 17)
+    /// Its listener has Lua filters.
+    static let scripted = ExchangeFlags(rawValue: 1 << 18)
     /// No request: the connection itself is relayed (see Relay). `.connect` is set too.
     static let raw = ExchangeFlags(rawValue: 1 << 15)
 }
@@ -107,6 +111,13 @@ struct Exchange: BitwiseCopyable {
     /// The `x-fairlead-explain` value, when asked for, and behind it the Origin that a CORS policy judged.
     var explanation = Buffer()
 
+    // MARK: scripts
+
+    /// On an outbound listener, the port that the request is for.
+    var scriptPort: UInt16 = 0
+    /// The interpreter's number for what scripts keep of this exchange; 0: nothing.
+    var kept: Int32 = 0
+
     // MARK: outcome, read by telemetry at the end
 
     var status: UInt16 = 0
@@ -147,5 +158,15 @@ struct Exchange: BitwiseCopyable {
     var timeoutMs: UInt64 {
         let own = decision.pointee.route?.pointee.timeoutMs ?? 0
         return grpcTimeoutMs > 0 && (own == 0 || grpcTimeoutMs < own) ? grpcTimeoutMs : own
+    }
+
+    var isScripted: Bool { flags.contains(.scripted) }
+}
+
+extension UnsafeMutablePointer<Exchange> {
+    /// Where scripts keep their number, for the life of the exchange.
+    var scriptData: UnsafeMutablePointer<Int32> {
+        let offset = MemoryLayout<Exchange>.offset(of: \Exchange.kept).unsafelyUnwrapped
+        return (UnsafeMutableRawPointer(self) + offset).assumingMemoryBound(to: Int32.self)
     }
 }

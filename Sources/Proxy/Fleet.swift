@@ -6,6 +6,7 @@ internal import CLinux
 internal import Glibc
 package import Lanes
 internal import Loop
+internal import Lua
 internal import Synchronization
 package import Telemetry
 
@@ -116,13 +117,14 @@ package final class Fleet: Sendable {
             for sockets in made.values { for fd in sockets { Syscalls.close(fd) } }
             throw failure
         }
+        let interpreters = makeInterpreters(snapshot)
         for (worker, mailbox) in mailboxes.enumerated() {
             let sockets = (0..<listeners.count).map { index in
                 ListenerSocket(
                     index: index, address: listeners[index].pointee.address,
                     descriptor: made[index]?[worker])
             }
-            mailbox.post(.configuration(snapshot, sockets))
+            mailbox.post(.configuration(snapshot, sockets, interpreters[worker]))
         }
         state.withLock { state in
             state.open = wanted
@@ -142,6 +144,22 @@ package final class Fleet: Sendable {
             }
         }
         return (sockets, 0)
+    }
+
+    /// One for each worker, made here: loading scripts would hold up a worker's requests.
+    private func makeInterpreters(_ snapshot: Snapshot) -> [Interpreter?] {
+        let scripts = snapshot.table.pointee.scripts
+        return mailboxes.map { _ in
+            guard !scripts.isEmpty else { return nil }
+            do throws(ScriptLoadError) {
+                return try Interpreter.load(scripts)
+            } catch {
+                // Each script loaded when it was checked: what is missing is memory for all of them.
+                let document = scripts[error.position].pointee.document.string
+                Log.error("\(document): the script does not load, no script runs: \(error.problem.message)")
+                return nil
+            }
+        }
     }
 
     /// Stops accepting; what is in flight may go on for `milliseconds`.

@@ -1,11 +1,13 @@
 // What the control thread and the resolver tell a worker.
 package import Base
 package import Lanes
+package import Lua
 
 package enum WorkerLetter: Sendable {
     /// Route by this from the next request on. The listeners are all that are to be open: a descriptor is one
-    /// that the worker now owns; nil: it has that address open already.
-    case configuration(Snapshot, [ListenerSocket])
+    /// that the worker now owns; nil: it has that address open already. The interpreter is the worker's
+    /// alone; nil: no listener has scripts.
+    case configuration(Snapshot, [ListenerSocket], Interpreter?)
     /// Stop listening, end what is idle, let the rest end; then stop.
     case drain(deadlineMs: UInt64)
     /// A name's addresses; none: it has no address or could not be resolved.

@@ -4,6 +4,7 @@ internal import CLinux
 internal import Glibc
 internal import Lanes
 internal import Loop
+internal import Lua
 internal import Telemetry
 
 extension Worker {
@@ -86,14 +87,17 @@ extension Worker {
     mutating func readMail() {
         for letter in setup.mailbox.take() {
             switch letter {
-            case .configuration(let snapshot, let sockets): take(snapshot, sockets)
+            case .configuration(let snapshot, let sockets, let interpreter):
+                take(snapshot, sockets, interpreter)
             case .drain(let deadlineMs): drain(deadlineMs)
             case .resolved(let slot, let serial, let addresses): resolved(slot, serial, addresses)
             }
         }
     }
 
-    private mutating func take(_ snapshot: Snapshot, _ sockets: [ListenerSocket]) {
+    private mutating func take(
+        _ snapshot: Snapshot, _ sockets: [ListenerSocket], _ interpreter: Interpreter?
+    ) {
         if isDraining {
             for socket in sockets { if let fd = socket.descriptor { Syscalls.close(fd) } }
             return
@@ -103,7 +107,7 @@ extension Worker {
             if !sockets.contains(where: { $0.address == listeners[index].address }) { closeListener(index) }
         }
         let free = held.firstIndex { $0.snapshot == nil }
-        let next = HeldSnapshot(snapshot: snapshot, exchanges: 0)
+        let next = HeldSnapshot(snapshot: snapshot, interpreter: interpreter, exchanges: 0)
         let previous = current
         if !held.isEmpty { held[Int(previous)].exchanges = currentExchanges }
         currentExchanges = 0
@@ -121,6 +125,7 @@ extension Worker {
     mutating func dropIfUnused(_ index: UInt32) {
         guard index != current, Int(index) < held.count, held[Int(index)].exchanges == 0 else { return }
         held[Int(index)].snapshot = nil
+        held[Int(index)].interpreter = nil
     }
 
     private mutating func replaceListeners(_ sockets: [ListenerSocket], _ table: UnsafePointer<Table>) {

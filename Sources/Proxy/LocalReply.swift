@@ -21,6 +21,8 @@ struct LocalReply {
     /// errno of a connection attempt: the body names it.
     var connectCode: Int32 = 0
     var protocolError: HeadError?
+    /// A script's `respond`: its fields are in the worker's bench.
+    var isScripts = false
 
     init(status: Int, reason: Reason, details: ByteView, flags: ResponseFlags) {
         self.status = status
@@ -157,7 +159,7 @@ extension Worker {
             headers.pointee.append(HeaderNames.name(.location), answer.location)
         }
         let isGRPC = x.pointee.flags.contains(.isGRPC) && answer.status >= 400
-        let status = isGRPC ? 200 : answer.status
+        var status = isGRPC ? 200 : answer.status
         x.pointee.decision.pointee.response.reason = x.pointee.reason
         if isGRPC {
             appendGRPC(answer.status, text)
@@ -168,15 +170,21 @@ extension Worker {
         applyResponseEdits(
             x.pointee.decision.responsePlan, status, &headers.pointee, &scratch,
             formatContext(number, response: hasRoute))
+        if answer.isScripts { appendScriptFields(headers) }
         if isGRPC {
             noteGRPC(number)
-        } else if text.isEmpty {
+        } else if text.isEmpty, !answer.isScripts {
             headers.pointee.remove(.contentType)
-        } else if headers.pointee.find(.contentType) == nil {
+        } else if !text.isEmpty, headers.pointee.find(.contentType) == nil {
             headers.pointee.append(HeaderNames.name(.contentType), "text/plain")
         }
+        var phrase = ReasonPhrase.of(status)
+        if x.pointee.isScripted {
+            _ = runResponseScripts(number, &status, &phrase, mayWait: false)
+            removeOurs(exceptReason: true)
+        }
         var at = writeSpace
-        writeStatusLine(&at, status, ReasonPhrase.of(status), minorVersion: x.pointee.minorVersion)
+        writeStatusLine(&at, status, phrase, minorVersion: x.pointee.minorVersion)
         at = headers.pointee.copyLines(to: at)
         finishResponseHead(number, &at, needsDate: headers.pointee.find(.date) == nil)
         let headCount = at - writeSpace

@@ -27,7 +27,7 @@ extension Worker {
         let localStart = formatSpace + 64
         let local = Sockets.localAddress(socket(of: own)).writeAddressAndPort(to: localStart)
         context.downstreamLocal = ByteView(localStart, local)
-        context.networkProtocol = Self.protocolName(x.pointee.minorVersion)
+        context.networkProtocol = protocolName(x.pointee.minorVersion)
         context.hostname = hostname
         context.startNanoseconds = x.pointee.startNs &+ realtimeOffsetNs
         if let route = x.pointee.decision.pointee.route { context.routeName = route.pointee.name }
@@ -68,7 +68,7 @@ extension Worker {
         return facts
     }
 
-    private static func protocolName(_ minorVersion: UInt8) -> ByteView {
+    func protocolName(_ minorVersion: UInt8) -> ByteView {
         minorVersion == 1 ? "HTTP/1.1" : (minorVersion == 2 ? "HTTP/2" : "HTTP/1.0")
     }
 

@@ -51,19 +51,51 @@ extension Worker {
             return 0
         }
         let decision = decisions + Int(number)
-        decide(table, listener, &head.request, &requestHeaders.pointee, context, into: decision)
+        let isScripted = !listener.pointee.scripts.isEmpty
+        if isScripted, !listener.pointee.routesBeforeScripts {
+            decision.initialize(to: .undecided(listener))
+        } else {
+            decide(table, listener, &head.request, &requestHeaders.pointee, context, into: decision)
+        }
         let x = exchange(number)
         x.initialize(
             to: Exchange(downstream: slot, snapshot: current, decision: decision, startNs: startNs))
+        x.pointee.role = role
+        x.pointee.requestWireBytes = UInt64(headLength)
+        fill(x, &head, fields)
+        x.pointee.reason = decision.pointee.reason
+        if settings.compression != nil { noteAcceptedCoding(&x.pointee) }
+        own.pointee.exchange = number
+        own.pointee.flags.insert(.served)
+        setTimeout(slot, settings.streamIdleTimeoutMs)
+        if isScripted {
+            x.pointee.flags.insert(.scripted)
+            return startScripts(
+                number, &head,
+                RequestStart(
+                    fields: fields, context: context, body: body, bodyCount: bodyCount,
+                    headLength: headLength))
+        }
+        noteLane(number)
+        if decision.pointee.debugRequested {
+            let received = UnsafeMutableBufferPointer(start: body - headLength, count: headLength)
+            explainIfAsked(number, own, received)
+        }
+        return route(number, &head, fields, body, bodyCount)
+    }
+
+    /// What a head says of its exchange.
+    @inline(__always)
+    private mutating func fill(
+        _ x: UnsafeMutablePointer<Exchange>, _ head: inout RequestHead, _ fields: ForwardedFields
+    ) {
         x.pointee.serial = serial
         x.pointee.method = head.method
         x.pointee.minorVersion = head.minorVersion
-        x.pointee.role = role
         x.pointee.requestFraming = head.framing
         x.pointee.requestRemaining = head.framing == .length ? head.connection.contentLength : 0
-        x.pointee.requestWireBytes = UInt64(headLength)
         if head.framing == .none { x.pointee.flags.insert(.requestComplete) }
-        if !head.keepsAlive || isRetired(slot) { x.pointee.flags.insert(.closeDownstream) }
+        if !head.keepsAlive || isRetired(x.pointee.downstream) { x.pointee.flags.insert(.closeDownstream) }
         if head.method == .head { x.pointee.flags.insert(.toHead) }
         if fields.isGRPC { x.pointee.flags.insert(.isGRPC) }
         if fields.isTLS { x.pointee.flags.insert(.overTLS) }
@@ -73,17 +105,6 @@ extension Worker {
             x.pointee.flags.insert(.upgrade)
         }
         if head.request.isConnect { x.pointee.flags.insert(.connect) }
-        x.pointee.reason = decision.pointee.reason
-        if settings.compression != nil { noteAcceptedCoding(&x.pointee) }
-        own.pointee.exchange = number
-        own.pointee.flags.insert(.served)
-        setTimeout(slot, settings.streamIdleTimeoutMs)
-        noteLane(number)
-        if decision.pointee.debugRequested {
-            let received = UnsafeMutableBufferPointer(start: body - headLength, count: headLength)
-            explainIfAsked(number, own, received)
-        }
-        return route(number, &head, fields, body, bodyCount)
     }
 
     @inline(__always)
@@ -152,7 +173,7 @@ extension Worker {
     }
 
     /// Acts on the decision.
-    private mutating func route(
+    mutating func route(
         _ number: UInt32, _ head: inout RequestHead, _ fields: ForwardedFields,
         _ body: UnsafeMutablePointer<UInt8>, _ bodyCount: Int
     ) -> Int {
@@ -342,6 +363,9 @@ extension Worker {
             own.pointee.requestRemaining -= UInt64(take)
             own.pointee.requestBodyBytes += UInt64(take)
             if own.pointee.requestRemaining == 0 { own.pointee.flags.insert(.requestComplete) }
+            if own.pointee.isScripted {
+                showBody(number, .request, body, take, last: own.pointee.requestRemaining == 0)
+            }
             return take
         }
         // What came with a stream's head waits in the stream.
@@ -349,6 +373,9 @@ extension Worker {
         let step = own.pointee.requestDecoder.decode(body, count)
         if step.status == .bad { return nil }
         if !chargeChunks(number, taken: step.consumed, produced: step.produced) { return nil }
+        if own.pointee.isScripted {
+            showBody(number, .request, body, step.produced, last: step.status == .done)
+        }
         if own.pointee.flags.contains(.toSession) {
             buffers.append(&own.pointee.head, body, step.produced)
         } else if step.produced > 0 {
@@ -376,6 +403,7 @@ extension Worker {
         let own = exchange(number)
         let downstream = own.pointee.downstream
         let upstream = own.pointee.upstream
+        if own.pointee.step == .scripting { return takeScriptBody(number, bytes, count) }
         setTimeout(downstream, settings.requestBodyIdleTimeoutMs)
         if upstream == noSlot, own.pointee.requestFraming == .stream { return 0 }
         if upstream == noSlot
@@ -397,10 +425,14 @@ extension Worker {
             used = Int(min(UInt64(count), own.pointee.requestRemaining))
             own.pointee.requestRemaining -= UInt64(used)
             own.pointee.requestBodyBytes += UInt64(used)
+            if own.pointee.isScripted {
+                showBody(number, .request, bytes, used, last: own.pointee.requestRemaining == 0)
+            }
             alive = send(upstream, bytes, used)
             if own.pointee.requestRemaining == 0 { requestCompleted(number) }
         } else if own.pointee.requestFraming == .stream {
             own.pointee.requestBodyBytes += UInt64(count)
+            if own.pointee.isScripted { showBody(number, .request, bytes, count, last: false) }
             alive = sendBody(upstream, bytes, count, last: false)
         } else {
             let step = own.pointee.requestDecoder.decode(bytes, count)
@@ -412,6 +444,9 @@ extension Worker {
             }
             used = step.consumed
             own.pointee.requestBodyBytes += UInt64(step.produced)
+            if own.pointee.isScripted {
+                showBody(number, .request, bytes, step.produced, last: step.status == .done)
+            }
             alive = sendBody(upstream, bytes, step.produced, last: step.status == .done)
             if step.status == .done {
                 if own.pointee.requestDecoder.hasTrailers { meter.add(.glitchTrailers) }
@@ -428,7 +463,13 @@ extension Worker {
 
     /// END_STREAM behind a body of unknown length.
     mutating func finishRequestStream(_ number: UInt32) {
-        let upstream = exchange(number).pointee.upstream
+        let own = exchange(number)
+        if own.pointee.step == .scripting {
+            scriptBodyIsWhole(number)
+            return
+        }
+        if own.pointee.isScripted { showBody(number, .request, readSpace, 0, last: true) }
+        let upstream = own.pointee.upstream
         if upstream == noSlot { return }
         if !isStream(upstream), !sendLastChunk(upstream) { enqueue(upstream) }
         requestCompleted(number)

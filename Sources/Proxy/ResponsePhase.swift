@@ -145,7 +145,7 @@ extension Worker {
                 if own.pointee.generation != generation || used == 0 { return }
                 at += used
                 left -= used
-            case .connecting, .resolving:
+            case .connecting, .resolving, .scripting:
                 return
             }
         }
@@ -255,6 +255,26 @@ extension Worker {
                 x.pointee.decision.responsePlan, head.status, &headers.pointee, &scratch,
                 formatContext(number, response: true))
         }
+        if x.pointee.isScripted {
+            if let wait = runResponseScripts(
+                number, &head.status, &head.reasonPhrase, mayWait: head.framing != .none)
+            {
+                suspendResponse(number, head, wait, readNs)
+                return 0
+            }
+            removeOurs(exceptReason: true)
+        }
+        return writeResponse(number, head, body, count, readNs)
+    }
+
+    /// Writes the head as it is in `responseHeaders`, with what is at hand of the body; returns the body
+    /// bytes used.
+    mutating func writeResponse(
+        _ number: UInt32, _ head: ResponseHead, _ body: UnsafeMutablePointer<UInt8>, _ count: Int,
+        _ readNs: UInt64
+    ) -> Int {
+        let x = exchange(number)
+        let headers = responseHeaders
         if settings.compression != nil { prepareCompression(number, head) }
         if headers.pointee.overflowed {
             protocolError(number, .headTooLarge)
@@ -275,10 +295,10 @@ extension Worker {
     }
 
     /// Fields that only we may say.
-    mutating func removeOurs() {
+    mutating func removeOurs(exceptReason: Bool = false) {
         responseHeaders.pointee.remove(.server)
         responseHeaders.pointee.remove(.xEnvoyUpstreamServiceTime)
-        responseHeaders.pointee.remove(.xFairleadReason)
+        if !exceptReason { responseHeaders.pointee.remove(.xFairleadReason) }
         responseHeaders.pointee.remove(.xFairleadExplain)
     }
 
@@ -365,6 +385,9 @@ extension Worker {
             x.pointee.responseRemaining -= UInt64(used)
             x.pointee.responseBodyBytes += UInt64(used)
             x.pointee.responseWireBytes += UInt64(used)
+            if x.pointee.isScripted {
+                showBody(number, .response, body, used, last: x.pointee.responseRemaining == 0)
+            }
             if used <= Self.ridingBodyBytes {
                 memcpy(headEnd, body, used)
                 alive = send(downstream, writeSpace, headCount + used)
@@ -400,7 +423,7 @@ extension Worker {
     }
 
     /// Body bytes on their way to the client; returns how many were used.
-    private mutating func relayBody(
+    mutating func relayBody(
         _ number: UInt32, _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int
     ) -> Int {
         let x = exchange(number)
@@ -431,6 +454,7 @@ extension Worker {
             break
         }
         x.pointee.responseBodyBytes += UInt64(produced)
+        if x.pointee.isScripted, scriptsTakeResponse(number, bytes, produced, last: last) { return used }
         var alive: Bool
         if x.pointee.compressor != noSlot {
             alive = sendCompressed(number, bytes, produced, last: last)
@@ -461,6 +485,7 @@ extension Worker {
         if x.pointee.step == .relayingResponse,
             x.pointee.responseFraming == .untilClose || x.pointee.responseFraming == .stream
         {
+            if x.pointee.isScripted, scriptsTakeResponse(number, readSpace, 0, last: true) { return }
             let alive =
                 x.pointee.compressor != noSlot
                 ? sendCompressed(number, readSpace, 0, last: true)
@@ -558,6 +583,7 @@ extension Worker {
         buffers.release(&x.pointee.head)
         buffers.release(&x.pointee.explanation)
         endCompression(number)
+        if x.pointee.isScripted { scriptsEnded(number) }
         let snapshot = x.pointee.snapshot
         if snapshot == current {
             currentExchanges &-= 1

@@ -107,6 +107,7 @@ extension Worker {
         switch x.pointee.step {
         case .tunnel: break
         case .relayingResponse:
+            if x.pointee.isScripted, scriptsSeeBody(number) { return .copy }
             guard x.pointee.responseFraming == x.pointee.downstreamFraming, x.pointee.compressor == noSlot
             else { return .copy }
             switch x.pointee.responseFraming {
@@ -114,7 +115,7 @@ extension Worker {
             case .untilClose: break
             case .chunked, .stream, .none: return .copy
             }
-        case .awaitingResponse, .connecting, .resolving: return .copy
+        case .awaitingResponse, .connecting, .resolving, .scripting: return .copy
         }
         guard most > 0, mayPass(slot, downstream) else { return .copy }
         switch pass(slot, downstream, most) {
@@ -165,6 +166,7 @@ extension Worker {
         guard upstream != noSlot, mayPass(slot, upstream) else { return .copy }
         var most = Limits.spliceBytes
         if x.pointee.step != .tunnel {
+            if x.pointee.isScripted, scriptsSeeBody(number) { return .copy }
             guard x.pointee.requestFraming == .length, x.pointee.requestRemaining > 0 else { return .copy }
             most = Int(clamping: x.pointee.requestRemaining)
         }

@@ -5,6 +5,7 @@ internal import CLinux
 internal import HTTP
 internal import HTTP2
 internal import Lanes
+internal import Lua
 package import Loop
 internal import Synchronization
 internal import TLS
@@ -41,6 +42,8 @@ package struct WorkerSetup: Sendable {
 /// A configuration that exchanges of this worker began under. Kept until the last of them is over.
 struct HeldSnapshot {
     var snapshot: Snapshot?
+    /// Of its scripts; nil: it has none.
+    var interpreter: Interpreter?
     var exchanges: Int
 }
 
@@ -152,6 +155,7 @@ struct Worker: ~Copyable {
     var lossLog = LossLog()
     /// The time that was read for the last bytes of a response, while these are being accounted for; else 0.
     var sentNs: UInt64 = 0
+    var scripting = ScriptBench()
 
     /// Space in front of and behind what is read.
     static let margin = 64

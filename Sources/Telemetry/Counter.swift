@@ -54,6 +54,8 @@ public enum Counter: Int, CaseIterable, Sendable {
 
     /// Responses that went out compressed, and those that did not because too many others did.
     case compressedResponses, compressionSkipped
+    /// Functions of Lua filters that were started; that failed.
+    case scriptRuns, scriptErrors
 
     /// Gauge: bytes of connection slabs, bytes of pooled buffers, and how many of the latter are lent out.
     case memorySlabBytes, memoryBufferBytes, memoryBufferUsedBytes

@@ -175,6 +175,8 @@ struct CounterFamily: Sendable {
                 "proxy_header": .refusedProxyHeader, "client_hello": .refusedClientHello,
                 "server_name": .refusedServerName, "late": .refusedLate,
             ]),
+        counter("fairlead_script_runs_total", "Functions of Lua filters that were started.", .scriptRuns),
+        counter("fairlead_script_errors_total", "Functions of Lua filters that failed.", .scriptErrors),
         counter("fairlead_accept_errors_total", "Failures of accept(2).", .acceptErrors),
         counter(
             "fairlead_accept_pauses_total", "Times accepting stopped for want of file descriptors.",

@@ -123,8 +123,11 @@ private func script(_ context: String, _ code: String) -> String {
           - applyTo: HTTP_FILTER
             match: {context: \(context)}
             patch:
+              operation: INSERT_BEFORE
               value:
+                name: lua
                 typed_config:
+                  "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
                   inlineCode: |
 
         """ + indented + "\n---\n"
@@ -132,10 +135,10 @@ private func script(_ context: String, _ code: String) -> String {
 
 @Test func trap1ResponseOnlyLua() {
     let code = "function envoy_on_response(h)\n  h:headers():add('x-feat-name', 'a')\nend"
-    #expect(check(script("SIDECAR_OUTBOUND", code)) == ["1 FL0010", "11 FL0101"])
+    #expect(check(script("SIDECAR_OUTBOUND", code)) == ["14 FL0101"])
     let both = code + "\nfunction envoy_on_request(h)\n  h:headers():add('x-feat-name', 'a')\nend"
-    #expect(check(script("SIDECAR_OUTBOUND", both)) == ["1 FL0010"])
-    #expect(check(script("SIDECAR_INBOUND", code)) == ["1 FL0010"])
+    #expect(check(script("SIDECAR_OUTBOUND", both)) == [])
+    #expect(check(script("SIDECAR_INBOUND", code)) == [])
 }
 
 private let featureOnly = """
@@ -222,9 +225,9 @@ private let featureOnly = """
           if feat then h:headers():replace("x-feat-name", feat) end
         end
         """
-    #expect(check(script("GATEWAY", code)) == ["1 FL0010", "11 FL0109", "11 FL0107"])
-    #expect(
-        check(script("GATEWAY", code + "\nlocal c = h:headers():get('cookie')")) == ["1 FL0010", "11 FL0109"])
+    #expect(check(script("GATEWAY", code)) == ["14 FL0109", "14 FL0107"])
+    let both = code + "\nfunction cookie(h) return h:headers():get('cookie') end"
+    #expect(check(script("GATEWAY", both)) == ["14 FL0109"])
 }
 
 @Test func trap12StableSelectsTheFeature() {

@@ -72,8 +72,22 @@ private func rows(_ file: String) throws -> [[String]] {
 @Test func everyExampleHasATest() {
     #expect(
         listFolder("\(root)/config") == [
-            "README.md", "connections", "demo", "edge", "gateway-api", "sidecar", "tls",
+            "README.md", "connections", "demo", "edge", "gateway-api", "lua", "sidecar", "tls",
         ])
+}
+
+@Test func theScriptExample() throws {
+    let result = load(paths: ["\(root)/config/lua"])
+    // The pattern's query is text (trap 9), here too.
+    #expect(result.findings.map(\.code) == ["FL0109"])
+    let snapshot = try Snapshot(model: try #require(result.model), generation: 1, registry: Lanes.Registry())
+    func subset(_ url: String, _ headers: [(String, String)] = []) -> String? {
+        explain(snapshot, method: "GET", url: url, headers: headers).destination?.subset
+    }
+    #expect(subset("http://shop.example.com/?feature=new-basket") == "new-basket")
+    #expect(subset("http://shop.example.com/", [("cookie", "x-feature=new-basket")]) == "new-basket")
+    #expect(subset("http://shop.example.com/?feature=other") == "stable")
+    #expect(subset("http://shop.example.com/") == "stable")
 }
 
 @Test func theDemoExampleHasNoErrors() {

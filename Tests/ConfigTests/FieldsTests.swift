@@ -106,7 +106,7 @@ private func virtualService(_ spec: String) -> String {
     func kind(_ apiVersion: String, _ kind: String) -> LoadResult {
         loadText("apiVersion: \(apiVersion)\nkind: \(kind)\nmetadata: {name: a}\nspec: {anything: 1}\n")
     }
-    #expect(kind("networking.istio.io/v1alpha3", "EnvoyFilter").has("FL0010", line: 1))
+    #expect(kind("networking.istio.io/v1alpha3", "EnvoyFilter").has("FL0005", line: 4))
     #expect(kind("gateway.networking.k8s.io/v1", "UDPRoute").has("FL0010", line: 1))
     #expect(kind("gateway.networking.k8s.io/v1", "HTTPRoute").has("FL0005", line: 4))
     #expect(kind("security.istio.io/v1", "PeerAuthentication").has("FL0010"))

@@ -17,6 +17,7 @@ enum Bans {
     /// Time is read once a turn and passed on; these read it where there is no turn.
     static let clockReaders = [
         "Sources/CLinux/",  // defines the readers
+        "Sources/CLuaJIT/",  // a script's processor time, and what its `timestamp` returns
         "Sources/Loop/",  // reads it once a turn
         "Sources/Telemetry/",  // the access log's writer thread has no loop
         "Sources/Base/Log.swift",  // a log line may come from any thread

@@ -62,9 +62,11 @@ final class Compiler {
         if proxy.model.isEdge {
             compileEdge()
             compileAPIGateways()
+            attachEdgeScripts()
         } else {
             compileSidecar()
         }
+        checkScriptsTogether()
         applyProxyHeaders()
         noteEmptyMembers()
         if model.listeners.isEmpty, !(servesAnyGateway && options.purpose == .check) {

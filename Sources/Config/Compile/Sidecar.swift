@@ -9,10 +9,11 @@ extension Compiler {
         if let address = proxy.outbound {
             var source = proxy.meta.ref
             if proxy.outboundLine > 0 { source.line = proxy.outboundLine }
-            model.listeners.append(
-                ListenerModel(
-                    name: "outbound", role: .outbound, address: address, tables: outboundTables(),
-                    source: source))
+            var listener = ListenerModel(
+                name: "outbound", role: .outbound, address: address, tables: outboundTables(),
+                source: source)
+            listener.scripts = scripts(.outbound, port: nil)
+            model.listeners.append(listener)
         }
         var seen: Set<SocketAddress> = proxy.outbound.map { [$0] } ?? []
         for inbound in proxy.inbound {
@@ -174,10 +175,11 @@ extension Compiler {
         table.virtualHosts = [
             VirtualHostModel(name: "inbound|http|\(port)", domains: ["*"], routes: [route])
         ]
-        model.listeners.append(
-            ListenerModel(
-                name: "inbound/\(inbound.address.port)", role: .inbound, address: inbound.address,
-                tables: [PortTable(port: 0, routeTable: add(table))], source: source))
+        var listener = ListenerModel(
+            name: "inbound/\(inbound.address.port)", role: .inbound, address: inbound.address,
+            tables: [PortTable(port: 0, routeTable: add(table))], source: source)
+        listener.scripts = scripts(.inbound, port: port)
+        model.listeners.append(listener)
     }
 
     /// The service in our namespace that selects this pod and targets the app's port, for metrics.

@@ -124,7 +124,6 @@ struct DocumentReader {
         case "Sidecar": documents.sidecars.append(SidecarDocument(root, meta: meta, context: context))
         case "EnvoyFilter":
             documents.envoyFilters.append(EnvoyFilterDocument(root, meta: meta, context: context))
-            context.warn(root.line, Code.kindNotSupported, "not supported yet: EnvoyFilter, ignored")
         case "WorkloadGroup", "ProxyConfig":
             context.warn(root.line, Code.kindNotSupported, "not supported yet: \(kind), ignored")
         default: unknownKind(root, kind, version, context)

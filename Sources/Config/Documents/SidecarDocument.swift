@@ -1,4 +1,4 @@
-// `Sidecar` (which hosts a workload sees) and `EnvoyFilter` (read for the traps it may hold).
+// `Sidecar`: which hosts a workload sees.
 internal import Base
 internal import Lanes
 
@@ -54,34 +54,5 @@ struct SidecarDocument: Document {
         spec.unsupported(
             "ingress", "inboundConnectionPool", effect: "Proxy.spec.inbound says where requests go")
         spec.finish()
-    }
-}
-
-struct EnvoyFilterDocument: Document {
-    struct Script: Sendable {
-        var context: String
-        var code: String
-        var line: Int
-    }
-
-    var meta: Meta
-    var scripts: [Script] = []
-
-    init(_ root: YAML, meta: Meta, context: DocumentContext) {
-        self.meta = meta
-        guard let spec = root["spec"], case .list(let patches)? = spec["configPatches"]?.value else { return }
-        for patch in patches {
-            var place = "ANY"
-            if case .scalar(let text, _)? = patch["match"]?["context"]?.value { place = text }
-            guard let config = patch["patch"]?["value"]?["typed_config"] else { continue }
-            for source in [
-                config["inlineCode"], config["inline_code"], config["defaultSourceCode"]?["inlineString"],
-                config["default_source_code"]?["inline_string"],
-            ] {
-                if case .scalar(let code, _)? = source?.value {
-                    scripts.append(Script(context: place, code: code, line: source?.line ?? patch.line))
-                }
-            }
-        }
     }
 }

@@ -1,0 +1,192 @@
+// What the scripts of one worker work on: the message under the running script, and the requests that wait
+// for their script. Touched by exchanges whose listener has scripts, by no other.
+internal import Base
+internal import CLinux
+internal import HTTP
+internal import Lanes
+internal import Loop
+internal import Lua
+internal import TLS
+
+/// What `streamInfo` is answered from.
+struct ScriptFacts: BitwiseCopyable {
+    var table: UnsafePointer<Table>
+    var listener: UnsafePointer<Listener>
+    /// The request that a route could be looked up for; nil: it is gone, or its route is known.
+    var request: UnsafePointer<Request>?
+    var headers: UnsafePointer<HeaderList>
+    /// Of the route, where one is chosen already.
+    var routeName: ByteView = .empty
+    /// The encryption of the client's connection; nil: none.
+    var tls: UnsafePointer<TLSState>?
+    var protocolName: ByteView = .empty
+    var peer: SocketAddress = .unspecified
+    /// Of the client's connection.
+    var fd: Int32 = -1
+    var nowNs: UInt64 = 0
+}
+
+/// A request whose script waits: its head, kept while other bytes use the worker's buffers.
+struct SuspendedRequest {
+    var run: ScriptRun
+    /// Of the filter in its listener.
+    var position: Int
+    var head: RequestHead
+    /// Holds all that the head's views and its field lines point to.
+    let bytes: UnsafeMutablePointer<UInt8>
+    var lines: [HeaderField]
+    var fields: ForwardedFields
+    var context: DecisionContext
+    /// The body as far as it came, its coding undone.
+    var body: [UInt8] = []
+    /// Some script replaced it.
+    var isReplaced = false
+    var clearsRoute: Bool
+}
+
+/// A response whose script waits for its body, kept like a request.
+struct SuspendedResponse {
+    var run: ScriptRun
+    /// Of the filter in its listener.
+    var position: Int
+    var head: ResponseHead
+    let bytes: UnsafeMutablePointer<UInt8>
+    var lines: [HeaderField]
+    var body: [UInt8] = []
+    /// When the head was read.
+    var readNs: UInt64
+}
+
+/// A script that looks at the body as it passes (`bodyChunks`).
+struct BodyWatcher {
+    var run: ScriptRun
+    var position: Int
+    var phase: ScriptPhase
+}
+
+struct ScriptBench: ~Copyable {
+    let message: UnsafeMutablePointer<ScriptMessage>
+    let request: UnsafeMutablePointer<Request>
+    let facts: UnsafeMutablePointer<ScriptFacts>
+    var suspended: [UInt32: SuspendedRequest] = [:]
+    var suspendedResponses: [UInt32: SuspendedResponse] = [:]
+    var watchers: [UInt32: [BodyWatcher]] = [:]
+    var failures = LogRate()
+    /// What `respond` put together, while it is being sent.
+    var answer = ScriptAnswer()
+
+    init() {
+        message = .allocate(capacity: 1)
+        message.initialize(to: ScriptMessage(headers: nil))
+        request = .allocate(capacity: 1)
+        request.initialize(to: Request())
+        facts = .allocate(capacity: 1)
+    }
+
+    deinit {
+        message.deinitialize(count: 1)
+        message.deallocate()
+        request.deallocate()
+        facts.deallocate()
+    }
+
+    /// The running script's message for a request; the start line is a copy in `request`.
+    func lay(request head: Request, _ headers: UnsafeMutablePointer<HeaderList>, _ facts: ScriptFacts) {
+        request.pointee = head
+        lay(headers, facts)
+        message.pointee.request = request
+    }
+
+    /// The same for a response.
+    /// nil: the head went on.
+    func lay(response status: Int, _ headers: UnsafeMutablePointer<HeaderList>?, _ facts: ScriptFacts) {
+        lay(headers, facts)
+        message.pointee.status = status
+    }
+
+    private func lay(_ headers: UnsafeMutablePointer<HeaderList>?, _ facts: ScriptFacts) {
+        self.facts.initialize(to: facts)
+        message.pointee = ScriptMessage(headers: headers)
+        message.pointee.factContext = UnsafeRawPointer(self.facts)
+        message.pointee.nowNs = facts.nowNs
+        message.pointee.fact = tellFact
+        message.pointee.hasCluster = knowsCluster
+    }
+}
+
+private func facts(_ context: UnsafeRawPointer?) -> UnsafePointer<ScriptFacts> {
+    context.unsafelyUnwrapped.assumingMemoryBound(to: ScriptFacts.self)
+}
+
+/// Writes one fact to `space`, which has room for `ScriptFact.bytes`; -1: not known.
+private func tellFact(_ context: UnsafeRawPointer?, _ which: Int32, _ space: ScriptSpace) -> Int32 {
+    let own = facts(context)
+    func put(_ text: ByteView) -> Int32 {
+        let count = min(text.count, ScriptFact.bytes)
+        space.update(from: text.start, count: count)
+        return Int32(truncatingIfNeeded: count)
+    }
+    switch ScriptFact(rawValue: which) {
+    case .networkProtocol: return put(own.pointee.protocolName)
+    case .routeName:
+        guard let request = own.pointee.request else { return put(own.pointee.routeName) }
+        return put(routeName(own.pointee.listener, request.pointee, own.pointee.headers.pointee))
+    case .localAddress:
+        let address = Sockets.localAddress(own.pointee.fd)
+        return Int32(truncatingIfNeeded: address.writeAddressAndPort(to: space))
+    case .directRemoteAddress, .remoteAddress:
+        return Int32(truncatingIfNeeded: own.pointee.peer.writeAddressAndPort(to: space))
+    case .serverName: return put(own.pointee.tls?.pointee.stream.serverName ?? .empty)
+    case .tlsVersion: return put(own.pointee.tls.map { $0.pointee.stream.version.view } ?? .empty)
+    case .tlsCipher: return put(own.pointee.tls?.pointee.stream.cipher ?? .empty)
+    case .peerDigest: return put(certificateElement("Hash=", own))
+    case .peerSubject: return put(certificateElement("Subject=", own).unquoted)
+    case .peerURI: return put(certificateElement("URI=", own))
+    case .peerDNS: return put(certificateElement("DNS=", own))
+    case nil: return -1
+    }
+}
+
+/// The first element with this key of what would be x-forwarded-client-cert; empty: none.
+private func certificateElement(_ key: ByteView, _ facts: UnsafePointer<ScriptFacts>) -> ByteView {
+    guard let kept = facts.pointee.tls?.pointee.certificate, !kept.isEmpty else { return .empty }
+    let text = ByteView(kept.bytes, kept.count)
+    var from = 0
+    var at = 0
+    var isQuoted = false
+    while at <= text.count {
+        if at == text.count || (text[at] == UInt8(ascii: ";") && !isQuoted) {
+            let element = text.slice(from, at)
+            if element.hasPrefix(key) { return element.slice(key.count, element.count) }
+            from = at + 1
+        } else if text[at] == UInt8(ascii: "\"") {
+            isQuoted.toggle()
+        } else if text[at] == UInt8(ascii: "\\") {
+            at += 1
+        }
+        at += 1
+    }
+    return .empty
+}
+
+extension TLSVersion {
+    fileprivate var view: ByteView {
+        switch self {
+        case .v1_0: "TLSv1"
+        case .v1_1: "TLSv1.1"
+        case .v1_2: "TLSv1.2"
+        case .v1_3: "TLSv1.3"
+        }
+    }
+}
+
+extension ByteView {
+    fileprivate var unquoted: ByteView { count >= 2 && self[0] == 0x22 ? slice(1, count - 1) : self }
+}
+
+private func knowsCluster(_ context: UnsafeRawPointer?, _ name: ScriptSpace, _ count: Int) -> Int32 {
+    let clusters = facts(context).pointee.table.pointee.clusters
+    let wanted = ByteView(name, count)
+    for index in 0..<clusters.count where clusters[index].pointee.name.equals(wanted) { return 1 }
+    return 0
+}
