@@ -137,6 +137,7 @@ extension Worker {
             failRelay(number, answer)
             return
         }
+        if x.pointee.step == .scripting { recallRequest(number) }
         let isUpstreams = !answer.flags.isDisjoint(with: [.UF, .UC, .UR, .UH, .UPE])
         x.pointee.status = UInt16(truncatingIfNeeded: answer.status)
         x.pointee.details = answer.details

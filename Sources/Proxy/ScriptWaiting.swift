@@ -110,7 +110,6 @@ extension Worker {
             var answer = LocalReply(
                 status: 413, reason: .badRequest, details: "request_payload_too_large", flags: [])
             answer.text = "Payload Too Large"
-            x.pointee.step = .awaitingResponse
             reply(number, answer)
             return count
         }
@@ -118,11 +117,24 @@ extension Worker {
         return used
     }
 
+    /// A request that is answered while it waits: the route's operations may speak of its fields.
+    mutating func recallRequest(_ number: UInt32) {
+        guard let kept = scripting.suspended[number] else { return }
+        requestHeaders.pointee.reset()
+        for line in kept.lines { requestHeaders.pointee.append(line) }
+        currentRequest = kept.head.request
+    }
+
     /// The body came to its end: the script goes on, then the request. Afterwards the connection may be gone.
     mutating func scriptBodyIsWhole(_ number: UInt32) {
         let x = exchange(number)
         guard var kept = scripting.suspended.removeValue(forKey: number) else { return }
-        defer { kept.bytes.deallocate() }
+        defer {
+            // Nothing may view what is gone now.
+            requestHeaders.pointee.reset()
+            currentRequest = Request()
+            kept.bytes.deallocate()
+        }
         x.pointee.step = .awaitingResponse
         x.pointee.flags.insert(.requestComplete)
         requestHeaders.pointee.reset()

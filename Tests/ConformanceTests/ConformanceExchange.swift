@@ -42,7 +42,8 @@ struct ConformanceExchange {
         if upstream != backend { return "from \(upstream ?? "the proxy"), not \(backend)" }
         guard let seen = try? HTTPMessage(rawHead: answer.body) else { return "no echo" }
         let expected = node["ExpectedRequest"]
-        if let path = expected?["Request"]?["Path"]?.text, !path.isEmpty, seen.target != path {
+        // The suite compares no path inside the mesh, and one of its lists names another exchange's.
+        if !isMesh, let path = expected?["Request"]?["Path"]?.text, !path.isEmpty, seen.target != path {
             return "the backend saw \(seen.target), not \(path)"
         }
         if let host = expected?["Request"]?["Host"]?.text, !host.isEmpty, seen.value("host") != host {
