@@ -54,6 +54,10 @@ package enum Code {
     static let scriptWithoutFunctions = "FL0072"
     static let mixedRouteCache = "FL0073"
 
+    // MARK: Ingress
+    static let ingressConflict = "FL0080"
+    static let canaryUnreachable = "FL0081"
+
     // MARK: the published pattern's traps (FL01NN: trap NN)
     static let responseOnlyLua = "FL0101"
     static let noDefaultRoute = "FL0102"

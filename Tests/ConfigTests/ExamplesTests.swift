@@ -72,8 +72,22 @@ private func rows(_ file: String) throws -> [[String]] {
 @Test func everyExampleHasATest() {
     #expect(
         listFolder("\(root)/config") == [
-            "README.md", "connections", "demo", "edge", "gateway-api", "lua", "sidecar", "tls",
+            "README.md", "connections", "demo", "edge", "gateway-api", "ingress", "lua", "sidecar", "tls",
         ])
+}
+
+@Test func theIngressExample() throws {
+    let result = load(paths: ["\(root)/config/ingress"])
+    #expect(result.findings.map(\.text) == [])
+    let snapshot = try Snapshot(model: try #require(result.model), generation: 1, registry: Lanes.Registry())
+    func service(_ path: String, _ headers: [(String, String)]) -> String? {
+        explain(snapshot, method: "GET", url: "http://shop.example.com\(path)", headers: headers)
+            .destination?.service
+    }
+    #expect(service("/api/x", [("x-canary", "always")]) == "api-next.shop.svc.cluster.local")
+    #expect(service("/api/x", [("cookie", "feature=new-basket")]) == "api-next.shop.svc.cluster.local")
+    #expect(service("/api/x", [("x-canary", "never")]) == "api.shop.svc.cluster.local")
+    #expect(service("/", [("x-canary", "always")]) == "web.shop.svc.cluster.local")
 }
 
 @Test func theScriptExample() throws {

@@ -62,6 +62,7 @@ final class Compiler {
         if proxy.model.isEdge {
             compileEdge()
             compileAPIGateways()
+            compileIngresses()
             attachEdgeScripts()
         } else {
             compileSidecar()

@@ -1,5 +1,5 @@
-// Which proxy this is. Without a `Proxy` document an edge is made up that serves every Gateway there is, or,
-// where there is none, a sidecar's outbound listener.
+// Which proxy this is. Without a `Proxy` document an edge is made up that serves every Gateway and Ingress
+// there is, or, where there is none, a sidecar's outbound listener.
 internal import Base
 internal import Lanes
 
@@ -43,12 +43,15 @@ struct ProxyChoice {
 
     private mutating func makeUp(_ documents: DocumentSet, _ options: LoadOptions) {
         isMadeUp = true
-        let gateways = documents.gateways.map(\.meta) + documents.apiGateways.map(\.meta)
+        let gateways =
+            documents.gateways.map(\.meta) + documents.apiGateways.map(\.meta)
+            + documents.ingresses.map(\.meta)
         if !gateways.isEmpty {
             let namespace = Self.only(gateways.map(\.namespace)) ?? Names.rootNamespace
             proxies.append(ProxyDocument(synthetic: true, namespace: namespace))
             notes.append(
-                "no Proxy document: an edge in \(namespace) that serves all \(gateways.count) Gateways")
+                "no Proxy document: an edge in \(namespace) that serves all \(gateways.count) Gateways"
+                    + (documents.ingresses.isEmpty ? "" : " and Ingresses"))
         }
         let isCheck = options.purpose == .check
         if gateways.isEmpty || isCheck {

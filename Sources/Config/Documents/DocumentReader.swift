@@ -49,8 +49,10 @@ struct DocumentReader {
         if kind == "GatewayClass" { meta.ref.document = "\(kind) \(meta.name)" }
         let code = group == "networking.istio.io" ? Code.schema : Code.invalid
         let context = DocumentContext(file: file, resource: meta.resource, validationCode: code)
-        let isOurs = ["fairlead.dev", "networking.istio.io", "", "discovery.k8s.io", gatewayAPIGroup]
-            .contains(group)
+        let isOurs = [
+            "fairlead.dev", "networking.istio.io", "", "discovery.k8s.io", "networking.k8s.io",
+            gatewayAPIGroup,
+        ].contains(group)
         if meta.name.isEmpty, isOurs {
             context.invalid(root["metadata"]?.line ?? root.line, "metadata.name is missing")
         }
@@ -85,6 +87,9 @@ struct DocumentReader {
             documents.lanes.append(LaneDocument(root, meta: meta, context: context))
         case ("networking.istio.io", let kind): storeIstio(root, meta, kind, version, context)
         case (gatewayAPIGroup, _): storeGatewayAPI(root, meta, version, context)
+        case ("networking.k8s.io", "Ingress"):
+            if version != "networking.k8s.io/v1" { wrongVersion(root, version, context) }
+            documents.ingresses.append(IngressDocument(root, meta: meta, context: context))
         case ("", "Namespace"):
             documents.namespaces.append((meta.name, meta.labels))
             other(root, meta, group: group, version: version, context)
@@ -169,6 +174,7 @@ struct DocumentReader {
         case ("", "Namespace"), ("", "ConfigMap"), ("", "ServiceAccount"), ("", "Node"),
             ("", "PersistentVolumeClaim"), ("apps", _), ("batch", _), ("autoscaling", _), ("policy", _),
             ("rbac.authorization.k8s.io", _), ("apiextensions.k8s.io", _),
+            ("networking.k8s.io", "IngressClass"),
             ("admissionregistration.k8s.io", _):
             documents.others.insert("\(meta.kind) \(meta.namespace)/\(meta.name)")
         case ("gateway.networking.k8s.io", _), ("security.istio.io", _), ("telemetry.istio.io", _),
@@ -185,6 +191,7 @@ struct DocumentReader {
             "Proxy", "LanePolicy", "Lane", "Gateway", "VirtualService", "DestinationRule", "ServiceEntry",
             "WorkloadEntry", "Sidecar", "EnvoyFilter", "Service", "Endpoints", "EndpointSlice", "Pod",
             "Namespace", "ConfigMap", "Secret", "HTTPRoute", "GRPCRoute", "GatewayClass", "ReferenceGrant",
+            "Ingress",
         ]
         let near = nearest(to: kind, among: known)
         let hint =

@@ -55,6 +55,7 @@ package struct DocumentSet: Sendable {
     var gatewayClasses: [GatewayClassDocument] = []
     var apiRoutes: [APIRoute] = []
     var referenceGrants: [ReferenceGrantDocument] = []
+    var ingresses: [IngressDocument] = []
     /// Namespaces that have labels.
     var namespaces: [(name: String, labels: [String: String])] = []
     var services: [ServiceDocument] = []

@@ -1,0 +1,374 @@
+// What an edge serves of Ingresses, in ingress-nginx's order: the hosts on port 80 and, with certificates, on
+// port 443; in a host exact paths, then the longest; in a path the canary's header, its cookie, its weight.
+internal import Base
+internal import HTTP
+internal import Lanes
+
+/// One path of one host, and the canary for it.
+private struct IngressPath {
+    var ingress: IngressDocument
+    var path: IngressDocument.Path
+    var canary: (ingress: IngressDocument, path: IngressDocument.Path)?
+
+    /// Of one host, those with equal keys are one location.
+    static func key(_ path: IngressDocument.Path) -> String { "\(path.type) \(path.path)" }
+
+    func isBefore(_ other: IngressPath) -> Bool {
+        let isExact = path.type == .exact
+        if isExact != (other.path.type == .exact) { return isExact }
+        if path.path.utf8.count != other.path.path.utf8.count {
+            return path.path.utf8.count > other.path.path.utf8.count
+        }
+        // Of equally long ones those by segments are narrower.
+        return path.type == .prefix && other.path.type == .implementation
+    }
+}
+
+/// One host of all Ingresses.
+private struct IngressHost {
+    var name: String
+    var paths: [IngressPath] = []
+    /// Some Ingress of the host rewrites or asks for regexes: all of its paths are read so.
+    var usesRegex = false
+    /// `namespace/name` of its certificate.
+    var secret: (name: String, line: Int, ingress: IngressDocument)?
+}
+
+extension Compiler {
+    /// Adds to what Gateways have opened.
+    func compileIngresses() {
+        let served = documents.ingresses.oldestFirst().filter { ingress in
+            servesAnyGateway || proxy.gatewayClass.isEmpty || ingress.className == proxy.gatewayClass
+        }
+        guard !served.isEmpty else { return }
+        var hosts = collectHosts(served)
+        attachCanaries(served, &hosts)
+        openPlain(hosts)
+        openTLS(hosts.filter { $0.secret != nil })
+    }
+
+    // MARK: hosts
+
+    private func collectHosts(_ served: [IngressDocument]) -> [IngressHost] {
+        var hosts: [IngressHost] = []
+        var position: [String: Int] = [:]
+        func at(_ name: String) -> Int {
+            if let known = position[name] { return known }
+            position[name] = hosts.count
+            hosts.append(IngressHost(name: name))
+            return hosts.count - 1
+        }
+        var owners: [String: IngressDocument] = [:]
+        func add(_ path: IngressDocument.Path, of ingress: IngressDocument, to host: String) {
+            let index = at(host)
+            if let older = owners.updateValue(ingress, forKey: "\(host) \(IngressPath.key(path))") {
+                owners["\(host) \(IngressPath.key(path))"] = older
+                note(
+                    .warning, Code.ingressConflict,
+                    "the path \(path.path) of \(host) belongs to \(older.meta.resource), this one is ignored",
+                    ingress.meta.ref, line: path.line)
+                return
+            }
+            hosts[index].paths.append(IngressPath(ingress: ingress, path: path))
+        }
+        for ingress in served where ingress.canary == nil {
+            for rule in ingress.rules {
+                for path in rule.paths { add(path, of: ingress, to: rule.host) }
+                if ingress.usesRegex { hosts[at(rule.host)].usesRegex = true }
+            }
+            for tls in ingress.tls { noteCertificates(tls, ingress) }
+            for tls in ingress.tls where !tls.secret.isEmpty {
+                let secret = (
+                    name: "\(ingress.meta.namespace)/\(tls.secret)", line: tls.line, ingress: ingress
+                )
+                for host in tls.hosts.isEmpty ? ingress.rules.map(\.host) : tls.hosts {
+                    let index = at(host)
+                    if hosts[index].secret == nil { hosts[index].secret = secret }
+                }
+            }
+        }
+        // What no rule answers for, behind everything else.
+        for ingress in served where ingress.canary == nil {
+            guard let backend = ingress.defaultBackend else { continue }
+            let path = IngressDocument.Path(
+                type: .prefix, path: "/", backend: backend, line: backend.line)
+            for host in Set(ingress.rules.map(\.host)).union(["*"]).sorted()
+            where owners["\(host) \(IngressPath.key(path))"] == nil { add(path, of: ingress, to: host) }
+        }
+        return hosts
+    }
+
+    private func noteCertificates(_ tls: IngressDocument.TLS, _ ingress: IngressDocument) {
+        if tls.secret.isEmpty {
+            note(
+                .warning, Code.referenceNotFound,
+                "no certificate: \(tls.hosts.joined(separator: ", ")) is served on port 80 alone",
+                ingress.meta.ref, line: tls.line, suggestion: "name a Secret in secretName")
+        }
+    }
+
+    private func attachCanaries(_ served: [IngressDocument], _ hosts: inout [IngressHost]) {
+        var places: [String: (host: Int, path: Int)] = [:]
+        for host in hosts.indices {
+            for (path, entry) in hosts[host].paths.enumerated() {
+                places["\(hosts[host].name) \(IngressPath.key(entry.path))"] = (host, path)
+            }
+        }
+        for ingress in served where ingress.canary != nil {
+            for rule in ingress.rules {
+                for path in rule.paths {
+                    guard let at = places["\(rule.host) \(IngressPath.key(path))"] else {
+                        note(
+                            .warning, Code.canaryUnreachable,
+                            "no Ingress has the path \(path.path) of \(rule.host): no canary there",
+                            ingress.meta.ref, line: path.line)
+                        continue
+                    }
+                    if let first = hosts[at.host].paths[at.path].canary {
+                        note(
+                            .warning, Code.ingressConflict,
+                            "\(path.path) of \(rule.host) has the canary \(first.ingress.meta.resource)",
+                            ingress.meta.ref, line: path.line, suggestion: "one canary for each path")
+                    } else {
+                        hosts[at.host].paths[at.path].canary = (ingress, path)
+                    }
+                }
+            }
+        }
+    }
+
+    // MARK: listeners
+
+    private func openPlain(_ hosts: [IngressHost]) {
+        let place = IPAddress("0.0.0.0")!.socket(port: 80)
+        let source = hosts.first?.paths.first?.ingress.meta.ref ?? proxy.meta.ref
+        let table: Int
+        if let known = model.listeners.first(where: { $0.address == place }) {
+            guard known.connections == nil, known.tls == nil, let first = known.tables.first else {
+                note(
+                    .error, Code.listenerConflict,
+                    "port 80 is taken by a listener of another protocol: no Ingress is served on it", source)
+                return
+            }
+            table = first.routeTable
+        } else {
+            table = add(RouteTableModel(name: "http.80"))
+            model.listeners.append(
+                ListenerModel(
+                    name: "gateway/80", role: .edge, address: place,
+                    tables: [PortTable(port: 0, routeTable: table)], source: source))
+        }
+        var position: [String: Int] = [:]
+        for (index, host) in model.routeTables[table].virtualHosts.enumerated() {
+            for domain in host.domains { position[domain] = index }
+        }
+        for host in hosts {
+            let routes = routes(host, port: 80)
+            if let index = position[host.name] {
+                model.routeTables[table].virtualHosts[index].routes += routes
+            } else if !routes.isEmpty {
+                model.routeTables[table].virtualHosts.append(
+                    VirtualHostModel(name: "\(host.name):80", domains: [host.name], routes: routes))
+            }
+        }
+    }
+
+    private func openTLS(_ hosts: [IngressHost]) {
+        let place = IPAddress("0.0.0.0")!.socket(port: 443)
+        guard let first = hosts.first?.secret else { return }
+        var source = first.ingress.meta.ref
+        source.line = first.line
+        if model.listeners.contains(where: { $0.address == place }) {
+            note(
+                .error, Code.listenerConflict, "port 443 is taken: no Ingress is served with TLS", source)
+            return
+        }
+        var tls = ListenerTLSModel()
+        for host in hosts {
+            guard let secret = host.secret else { continue }
+            var ref = secret.ingress.meta.ref
+            ref.line = secret.line
+            let fields = ServerTLSFields(
+                secrets: [Located(secret.name, line: secret.line)], line: secret.line)
+            let name = "\(secret.ingress.meta.resource) \(host.name)"
+            guard let context = serverContext(fields, name: name, ref: ref) else { continue }
+            var table = RouteTableModel(name: "https.443.\(host.name)")
+            table.virtualHosts = [
+                VirtualHostModel(
+                    name: "\(host.name):443", domains: [host.name], routes: routes(host, port: 443))
+            ]
+            tls.servers.append(
+                TLSServerModel(
+                    name: name, hosts: [host.name], mode: fields.mode.rawValue, routeTable: add(table),
+                    context: context, source: ref))
+        }
+        guard let server = tls.servers.first else { return }
+        var listener = ListenerModel(
+            name: "gateway/443", role: .edge, address: place,
+            tables: [PortTable(port: 0, routeTable: server.routeTable)], source: source)
+        listener.tls = tls
+        model.listeners.append(listener)
+    }
+
+    // MARK: routes
+
+    private func routes(_ host: IngressHost, port: UInt16) -> [RouteModel] {
+        // A stable sort: of equal ones the older stays first.
+        let order = host.paths.indices.sorted { left, right in
+            if host.paths[left].isBefore(host.paths[right]) { return true }
+            return host.paths[right].isBefore(host.paths[left]) ? false : left < right
+        }
+        return order.flatMap { routes(host.paths[$0], host, port: port) }
+    }
+
+    private func routes(_ entry: IngressPath, _ host: IngressHost, port: UInt16) -> [RouteModel] {
+        let ingress = entry.ingress
+        var source = ingress.meta.ref
+        source.line = entry.path.line
+        var base = RouteModel(
+            name: "\(ingress.meta.namespace).\(ingress.meta.name)", source: source, action: .forward([]))
+        base.match = condition(entry, host.usesRegex)
+        if port == 80, ingress.redirectsToHTTPS ?? (host.secret != nil) {
+            var redirect = RedirectModel()
+            redirect.code = 308
+            redirect.scheme = "https"
+            redirect.port = 443
+            base.action = .redirect(redirect)
+            return [base]
+        }
+        base.rewrite = rewrite(entry)
+        let stable = target(entry.path.backend, ingress, port: port, source)
+        base.action = .forward([stable])
+        guard let canary = entry.canary, let rule = canary.ingress.canary else { return [base] }
+        var canarySource = canary.ingress.meta.ref
+        canarySource.line = canary.path.line
+        var chosen = target(canary.path.backend, canary.ingress, port: port, canarySource)
+        var routes = rule.conditions.map { condition, isCanary in
+            var route = base
+            route.name += isCanary ? ".canary" : ".stable"
+            route.source = canarySource
+            route.match.headers.append(condition)
+            route.action = .forward([isCanary ? chosen : stable])
+            return route
+        }
+        if rule.weight > 0 {
+            var rest = stable
+            rest.weight = rule.weightTotal - rule.weight
+            chosen.weight = rule.weight
+            base.action = .forward([chosen, rest].filter { $0.weight > 0 })
+        }
+        routes.append(base)
+        return routes
+    }
+
+    private func condition(_ entry: IngressPath, _ usesRegex: Bool) -> MatchModel {
+        var match = MatchModel()
+        let path = entry.path
+        switch path.type {
+        case .exact: match.uri = .exact(path.path)
+        case .prefix:
+            match.uri = .prefix(path.path)
+            match.uriPrefixBySegment = true
+        case .implementation where usesRegex:
+            let pattern = "(?is)\(path.path).*"
+            if let problem = regexProblem(pattern) {
+                note(
+                    .error, Code.invalid, "the path \(path.path): \(problem)", entry.ingress.meta.ref,
+                    line: path.line, refused: true)
+                match.uri = .exact(path.path)
+            } else {
+                match.uri = .regex(pattern)
+            }
+        case .implementation: match.uri = .prefix(path.path)
+        }
+        return match
+    }
+
+    /// `rewrite-target` takes the place of the whole path; `$1` are what the path captured.
+    private func rewrite(_ entry: IngressPath) -> RewriteModel? {
+        guard let target = entry.ingress.rewriteTarget else { return nil }
+        var rewrite = RewriteModel()
+        let path = entry.path.type == .implementation ? entry.path.path : quoted(entry.path.path)
+        rewrite.uriRegex = (match: "(?is)^\(path).*$", rewrite: backReferences(target))
+        return rewrite
+    }
+
+    private func target(
+        _ backend: IngressDocument.Backend, _ ingress: IngressDocument, port: UInt16, _ source: SourceRef
+    ) -> TargetModel {
+        let host = "\(backend.service).\(ingress.meta.namespace).svc.\(Names.clusterDomain)".lowercased()
+        let service = registry.service(host, from: proxy.model.namespace)
+        var number: UInt16 = 0
+        switch backend.port {
+        case .number(let given): number = given
+        case .name(let name):
+            number = service.flatMap { registry.services[$0].ports.first { $0.name == name }?.number } ?? 0
+        }
+        if service.map({ registry.services[$0].port(number) == nil }) ?? true {
+            note(
+                .warning, Code.referenceNotFound,
+                service == nil
+                    ? "there is no Service \(ingress.meta.namespace)/\(backend.service): 503"
+                    : "the Service \(ingress.meta.namespace)/\(backend.service) has no such port: 503",
+                ingress.meta.ref, line: backend.line)
+        }
+        return target(
+            host: host, subset: "", port: number, arrivalPort: port, weight: 0, source: source)
+    }
+}
+
+extension IngressDocument.Canary {
+    /// What must hold for the canary (true) or for stable (false), in the order in which ingress-nginx asks.
+    var conditions: [(NamedMatch, Bool)] {
+        var list: [(NamedMatch, Bool)] = []
+        if let header {
+            if let headerValue {
+                list.append((NamedMatch(name: header, match: .exact(headerValue)), true))
+            } else if let headerPattern {
+                list.append((NamedMatch(name: header, match: .regex("(?s).*(?:\(headerPattern)).*")), true))
+            } else {
+                list.append((NamedMatch(name: header, match: .exact("always")), true))
+                list.append((NamedMatch(name: header, match: .exact("never")), false))
+            }
+        }
+        if let cookie {
+            func match(_ value: String) -> NamedMatch {
+                let pattern = "(?:.*;\\s*)?\(quoted(cookie))=\(quoted(value))(?:;.*)?"
+                return NamedMatch(name: "cookie", match: .regex(pattern))
+            }
+            if let cookieValue { list.append((match(cookieValue), true)) }
+            list.append((match("always"), true))
+            list.append((match("never"), false))
+        }
+        return list
+    }
+}
+
+/// The text as a regex that matches it alone.
+private func quoted(_ text: String) -> String {
+    var out = ""
+    for character in text.unicodeScalars {
+        let isPlain =
+            character.value >= 0x80 || character.properties.isAlphabetic
+            || (0x30...0x39).contains(character.value) || "_-/=% ".unicodeScalars.contains(character)
+        if !isPlain { out += "\\" }
+        out.unicodeScalars.append(character)
+    }
+    return out
+}
+
+/// `$1` as RE2 writes it.
+private func backReferences(_ text: String) -> String {
+    var out = ""
+    var rest = text[...]
+    while let character = rest.popFirst() {
+        if character == "\\" {
+            out += "\\\\"
+        } else if character == "$", let digit = rest.first, digit.isASCII, digit.isNumber {
+            out += "\\\(rest.removeFirst())"
+        } else {
+            out.append(character)
+        }
+    }
+    return out
+}

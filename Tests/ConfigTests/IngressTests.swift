@@ -1,0 +1,228 @@
+// Ingress with ingress-nginx's annotations: which backend a request gets, in which order that is asked, and
+// findings for what cannot act.
+import Base
+import Lanes
+import Testing
+
+@testable import Config
+
+private let proxy = """
+    apiVersion: fairlead.dev/v1alpha1
+    kind: Proxy
+    metadata: {name: edge, namespace: shop}
+    spec: {role: edge}
+    ---
+
+    """
+
+private func service(_ name: String) -> String {
+    """
+    apiVersion: v1
+    kind: Service
+    metadata: {name: \(name), namespace: shop}
+    spec: {ports: [{name: http, port: 80}]}
+    ---
+    apiVersion: v1
+    kind: Endpoints
+    metadata: {name: \(name), namespace: shop}
+    subsets: [{addresses: [{ip: 10.0.0.1}], ports: [{name: http, port: 80}]}]
+    ---
+
+    """
+}
+
+private let services = ["web", "api", "next", "other"].map(service).joined()
+
+/// An Ingress with one path; `notes` are its annotations without their prefix.
+private func ingress(
+    _ name: String, _ backend: String, _ path: String = "/", type: String = "Prefix",
+    host: String = "a.test", notes: [String: String] = [:], spec: String = ""
+) -> String {
+    let annotations = notes.sorted { $0.key < $1.key }.map { note in
+        "    nginx.ingress.kubernetes.io/\(note.key): '\(note.value)'\n"
+    }.joined()
+    return """
+        apiVersion: networking.k8s.io/v1
+        kind: Ingress
+        metadata:
+          name: \(name)
+          namespace: shop
+          annotations:
+            other: "1"
+        \(annotations)spec:
+          \(spec)
+          rules:
+          - host: \(host)
+            http:
+              paths:
+              - path: \(path)
+                pathType: \(type)
+                backend: {service: {name: \(backend), port: {number: 80}}}
+        ---
+
+        """
+}
+
+/// The services that may answer, and the path they get.
+private func answers(
+    _ text: String, _ path: String = "/", host: String = "a.test", with headers: [(String, String)] = []
+) throws -> Set<String> {
+    let snapshot = try Snapshot(model: try modelOf(text), generation: 1, registry: Lanes.Registry())
+    var found: Set<String> = []
+    for _ in 0..<200 {
+        let told = explain(snapshot, method: "GET", url: "http://\(host)\(path)", headers: headers)
+        let service = told.destination.map { String($0.service.prefix { $0 != "." }) }
+        found.insert(service ?? "\(told.status ?? 0)")
+    }
+    return found
+}
+
+private func rewritten(_ text: String, _ path: String) throws -> String? {
+    let snapshot = try Snapshot(model: try modelOf(text), generation: 1, registry: Lanes.Registry())
+    let told = explain(snapshot, method: "GET", url: "http://a.test\(path)", headers: [])
+    return told.edits.first { $0.hasPrefix("request: path") }.map {
+        String($0.split(separator: " ").last ?? "")
+    }
+}
+
+@Suite struct IngressTests {
+    @Test func pathsAreTriedAsIngressNginxTriesThem() throws {
+        let all =
+            proxy + services + ingress("root", "web") + ingress("api", "api", "/api")
+            + ingress("exact", "next", "/api/v1", type: "Exact")
+            + ingress("plain", "other", "/ap", type: "ImplementationSpecific")
+        #expect(loadText(all).findings.map(\.text) == [])
+        #expect(try answers(all) == ["web"])
+        #expect(try answers(all, "/api") == ["api"])
+        #expect(try answers(all, "/api/v2") == ["api"])
+        #expect(try answers(all, "/api/v1") == ["next"])
+        #expect(try answers(all, "/api/v1/") == ["api"])
+        // By characters, where the type leaves it to the controller.
+        #expect(try answers(all, "/apis") == ["other"])
+        #expect(try answers(all, host: "b.test") == ["404"])
+    }
+
+    @Test func hostsAndTheDefaultBackend() throws {
+        let fallback = "defaultBackend: {service: {name: other, port: {name: http}}}"
+        let all =
+            proxy + services + ingress("api", "api", "/api", spec: fallback)
+            + ingress("wide", "web", host: "'*.b.test'")
+        #expect(try answers(all, "/api") == ["api"])
+        #expect(try answers(all, "/else") == ["other"])
+        #expect(try answers(all, host: "x.b.test") == ["web"])
+        #expect(try answers(all, host: "nobody.test") == ["other"])
+    }
+
+    private func canary(_ notes: [String: String]) -> String {
+        proxy + services + ingress("main", "web")
+            + ingress("canary", "next", notes: ["canary": "true"].merging(notes) { $1 })
+    }
+
+    @Test func aHeaderChooses() throws {
+        let all = canary(["canary-by-header": "X-Canary"])
+        #expect(try answers(all) == ["web"])
+        #expect(try answers(all, with: [("x-canary", "always")]) == ["next"])
+        #expect(try answers(all, with: [("x-canary", "never")]) == ["web"])
+        #expect(try answers(all, with: [("x-canary", "perhaps")]) == ["web"])
+        let value = canary(["canary-by-header": "x-canary", "canary-by-header-value": "me"])
+        #expect(try answers(value, with: [("x-canary", "me")]) == ["next"])
+        #expect(try answers(value, with: [("x-canary", "always")]) == ["web"])
+        let pattern = canary(["canary-by-header": "x-canary", "canary-by-header-pattern": "^(alice|bob)"])
+        #expect(try answers(pattern, with: [("x-canary", "bobby")]) == ["next"])
+        #expect(try answers(pattern, with: [("x-canary", "not bob")]) == ["web"])
+    }
+
+    @Test func aCookieChooses() throws {
+        let all = canary(["canary-by-cookie": "feature", "canary-by-cookie-value": "new.basket"])
+        #expect(try answers(all, with: [("cookie", "a=1; feature=always; b=2")]) == ["next"])
+        #expect(try answers(all, with: [("cookie", "feature=new.basket")]) == ["next"])
+        #expect(try answers(all, with: [("cookie", "feature=newxbasket")]) == ["web"])
+        #expect(try answers(all, with: [("cookie", "my-feature=always")]) == ["web"])
+        #expect(try answers(all, with: [("cookie", "feature=never")]) == ["web"])
+    }
+
+    @Test func headerThenCookieThenWeight() throws {
+        let notes = ["canary-by-header": "x-canary", "canary-by-cookie": "feature"]
+        let half = canary(notes.merging(["canary-weight": "50"]) { $1 })
+        #expect(try answers(half) == ["web", "next"])
+        #expect(try answers(half, with: [("x-canary", "never"), ("cookie", "feature=always")]) == ["web"])
+        #expect(try answers(half, with: [("x-canary", "x"), ("cookie", "feature=always")]) == ["next"])
+        #expect(try answers(half, with: [("cookie", "feature=never")]) == ["web"])
+        let all = canary(notes.merging(["canary-weight": "7", "canary-weight-total": "7"]) { $1 })
+        #expect(try answers(all) == ["next"])
+        #expect(try answers(all, with: [("cookie", "feature=never")]) == ["web"])
+    }
+
+    @Test func rewriteTargets() throws {
+        let all =
+            proxy + services
+            + ingress(
+                "api", "api", "/something(/|$)(.*)", type: "ImplementationSpecific",
+                notes: ["rewrite-target": "/$2", "use-regex": "true"])
+            + ingress("flat", "web", "/flat", notes: ["rewrite-target": "/"])
+        #expect(try answers(all, "/something/new") == ["api"])
+        #expect(try rewritten(all, "/something/new") == "/new")
+        #expect(try rewritten(all, "/something") == "/")
+        #expect(try answers(all, "/SOMETHING/x") == ["api"])
+        #expect(try answers(all, "/somethingelse") == ["404"])
+        #expect(try rewritten(all, "/flat/a/b") == "/")
+    }
+
+    @Test func anEdgeThatNobodyDescribedServesThem() throws {
+        #expect(try answers(services + ingress("main", "web")) == ["web"])
+    }
+
+    @Test func classesAndAges() throws {
+        let spec = "ingressClassName: nginx"
+        let text = services + ingress("one", "web", spec: spec) + ingress("two", "api")
+        let named = proxy.replacing("role: edge", with: "role: edge, gatewayClass: nginx") + text
+        #expect(try answers(named) == ["web"])
+        // Of two with one path the older (here: the first by name) has it.
+        #expect(try answers(proxy + text) == ["web"])
+        #expect(loadText(proxy + text).has("FL0080", containing: "Ingress shop/one"))
+    }
+
+    @Test func aCertificateBringsARedirect() throws {
+        let tls = "tls: [{hosts: [a.test], secretName: none}]"
+        let all = proxy + services + ingress("main", "web", spec: tls)
+        #expect(try answers(all) == ["308"])
+        #expect(loadText(all).findings.contains { $0.code == "IST0101" || $0.code == "FL0050" })
+        let kept = proxy + services + ingress("main", "web", notes: ["ssl-redirect": "false"], spec: tls)
+        #expect(try answers(kept) == ["web"])
+        let forced = proxy + services + ingress("main", "web", notes: ["force-ssl-redirect": "true"])
+        #expect(try answers(forced) == ["308"])
+        let bare = proxy + services + ingress("main", "web", spec: "tls: [{hosts: [a.test]}]")
+        #expect(loadText(bare).has("IST0101", containing: "no certificate"))
+    }
+
+    @Test(arguments: [
+        (["canary": "true"], "FL0081", "no header, cookie or weight"),
+        (["canary": "true", "canary-weight": "x"], "FL0006", "no weight"),
+        (["canary": "perhaps"], "FL0006", "neither true nor false"),
+        (["canary-weight": "5"], "FL0043", "acts on a canary alone"),
+        (
+            ["canary": "true", "canary-weight": "5", "canary-by-header-value": "a"], "FL0081",
+            "canary-by-header"
+        ),
+        (["canary": "true", "canary-by-header": "a", "canary-by-header-pattern": "("], "FL0006", "pattern"),
+        (["canary-by-heeder": "a"], "FL0011", "did you mean"),
+        (["proxy-body-size": "8m"], "FL0011", "proxy-body-size"),
+    ])
+    func whatCannotActIsNamed(_ notes: [String: String], _ code: String, _ words: String) {
+        let all = proxy + services + ingress("main", "web") + ingress("second", "next", notes: notes)
+        #expect(loadText(all).has(code, containing: words), "\(loadText(all).findings.map(\.text))")
+    }
+
+    @Test func canariesWithoutAMainOneAndTooMany() {
+        let notes = ["canary": "true", "canary-weight": "5"]
+        let lost =
+            proxy + services + ingress("main", "web") + ingress("canary", "next", "/other", notes: notes)
+        #expect(loadText(lost).has("FL0081", containing: "no Ingress has the path"))
+        let two =
+            proxy + services + ingress("main", "web") + ingress("c1", "next", notes: notes)
+            + ingress("c2", "other", notes: notes)
+        #expect(loadText(two).has("FL0080", containing: "Ingress shop/c1"))
+        let missing = proxy + ingress("main", "web")
+        #expect(loadText(missing).has("IST0101", containing: "no Service shop/web"))
+    }
+}

@@ -1,0 +1,67 @@
+// An edge made of Ingresses, over sockets: the main backend, its canary by header and by cookie, a rewrite.
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(15)))
+struct IngressWireTests {
+    private static func ingress(
+        _ name: String, _ backend: String, _ path: String, _ notes: String
+    ) -> String {
+        """
+        apiVersion: networking.k8s.io/v1
+        kind: Ingress
+        metadata: {name: \(name), namespace: shop, annotations: {\(notes)}}
+        spec:
+          rules:
+          - host: a.test
+            http:
+              paths:
+              - path: \(path)
+                pathType: ImplementationSpecific
+                backend: {service: {name: \(backend), port: {number: 80}}}
+        """
+    }
+
+    private static func service(_ name: String, _ port: UInt16) -> String {
+        """
+        apiVersion: v1
+        kind: Service
+        metadata: {name: \(name), namespace: shop}
+        spec: {ports: [{name: http, port: 80}]}
+        ---
+        apiVersion: v1
+        kind: Endpoints
+        metadata: {name: \(name), namespace: shop}
+        subsets: [{addresses: [{ip: 127.0.0.1}], ports: [{name: http, port: \(port)}]}]
+        """
+    }
+
+    @Test func aCanaryBesideItsMainIngress() throws {
+        let main = try puppet("main")
+        let next = try puppet("next")
+        let nginx = "nginx.ingress.kubernetes.io"
+        let site = try LaneSite(
+            Documents.join([
+                """
+                apiVersion: fairlead.dev/v1alpha1
+                kind: Proxy
+                metadata: {name: edge, namespace: shop}
+                spec: {role: edge}
+                """,
+                Self.ingress("main", "main", "/app(/|$)(.*)", "\(nginx)/rewrite-target: /$2"),
+                Self.ingress(
+                    "canary", "next", "/app(/|$)(.*)",
+                    "\(nginx)/canary: 'true', \(nginx)/canary-by-header: x-canary, "
+                        + "\(nginx)/canary-by-cookie: feature, \(nginx)/canary-by-cookie-value: basket"),
+                Self.service("main", main.port), Self.service("next", next.port),
+            ]))
+        let plain = try site.get("/app/x?y=1", host: "a.test")
+        #expect(plain.upstream == "main", "\(plain)")
+        #expect(try plain.seen.target == "/x?y=1")
+        #expect(try site.get("/app", host: "a.test", ["x-canary: always"]).upstream == "next")
+        let byCookie = try site.get("/app/z", host: "a.test", ["Cookie: a=b; feature=basket"])
+        #expect(byCookie.upstream == "next", "\(byCookie)")
+        #expect(try byCookie.seen.target == "/z")
+        #expect(try site.get("/other", host: "a.test").status == 404)
+    }
+}
