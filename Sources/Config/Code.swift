@@ -77,6 +77,11 @@ package enum Code {
     static let unreachableRule = "IST0130"
     static let hostNotInGateway = "IST0132"
     static let conflictingGateways = "IST0145"
+    static let relativeFilter = "IST0151"
+    static let replaceMisused = "IST0152"
+    static let addMisused = "IST0153"
+    static let removeMisused = "IST0154"
+    static let relativeFilterOfVersion = "IST0155"
     static let subsetSelectsNoPods = "IST0173"
     static let unknownRuleHost = "IST0174"
 }

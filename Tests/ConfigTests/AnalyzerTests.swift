@@ -123,7 +123,7 @@ private func script(_ context: String, _ code: String) -> String {
           - applyTo: HTTP_FILTER
             match: {context: \(context)}
             patch:
-              operation: INSERT_BEFORE
+              operation: INSERT_FIRST
               value:
                 name: lua
                 typed_config:

@@ -156,6 +156,34 @@ func whatIsNotRunIsNamed(_ part: String, _ other: String, _ code: String, _ word
     #expect(result.has(code, containing: words), "\(result.findings.map(\.text))")
 }
 
+@Test(arguments: [
+    ("HTTP_FILTER", "INSERT_BEFORE", "", "IST0151"), ("HTTP_FILTER", "INSERT_FIRST", "", nil),
+    ("NETWORK_FILTER", "REMOVE", "", "IST0151"), ("HTTP_FILTER", "REPLACE", "", "IST0151"),
+    ("CLUSTER", "INSERT_AFTER", "proxy: {proxyVersion: a}", "IST0155"), ("CLUSTER", "ADD", "", nil),
+    ("CLUSTER", "REPLACE", "", "IST0152"), ("HTTP_ROUTE", "ADD", "", "IST0153"),
+    ("ROUTE_CONFIGURATION", "REMOVE", "", "IST0154"), ("HTTP_ROUTE", "MERGE", "", nil),
+])
+func operationsAreJudgedAsIstioDoes(_ target: String, _ operation: String, _ match: String, _ code: String?) {
+    let text = """
+        apiVersion: networking.istio.io/v1alpha3
+        kind: EnvoyFilter
+        metadata: {name: a, namespace: shop}
+        spec:
+          configPatches:
+          - applyTo: \(target)
+            match: {context: GATEWAY, \(match)}
+            patch: {operation: \(operation), value: {name: x}}
+
+        """
+    func codes(_ text: String) -> [String] {
+        loadText(edge() + text, purpose: .check).findings.map(\.code).filter { $0.hasPrefix("IST015") }
+    }
+    #expect(codes(text) == (code.map { [$0] } ?? []))
+    let isRelative = code == "IST0151" || code == "IST0155"
+    let ranked = text.replacing("spec:", with: "spec:\n  priority: 5")
+    #expect(codes(ranked) == (isRelative ? [] : codes(text)))
+}
+
 @Test func filtersThatDisagreeAboutTheRouteAreNamed() {
     let both = edge(filter("a", config: "clearRouteCache: false"), filter("b"))
     #expect(loadText(both).has("FL0073"))

@@ -111,7 +111,7 @@ private func explained(
         let all = edge + promotion + propagation + version
         let result = loadText(all)
         // What all of them get wrong, whoever this proxy is.
-        #expect(Set(result.findings.map(\.code)) == ["FL0101", "FL0107", "FL0109"])
+        #expect(Set(result.findings.map(\.code)) == ["FL0101", "FL0107", "FL0109", "IST0151"])
         #expect(try modelOf(all).listeners.map { $0.scripts.map(\.name) } == [["envoy.lua"]])
         let told = try explained(all, "gateway/80", "http://a.test/?x-feat-name=auth-refactor").scripts
         #expect(told.map(\.document) == ["EnvoyFilter digillect-nonprod/digillect-gateway-feat-param-filter"])
@@ -139,7 +139,7 @@ private func explained(
 
     @Test func theTutorialsVersionIsForItsPort() throws {
         let all = proxy("default", "{app: web-frontend}", sidecar) + version
-        #expect(loadText(all).findings.isEmpty)
+        #expect(loadText(all).findings.map(\.code) == ["IST0151"])
         let told = try explained(all, "inbound/15006", "http://any.test/")
         #expect(told.edits.contains("response: add api-version: v1"), "\(told.edits)")
         let other = all.replacing("portNumber: 8080", with: "portNumber: 9090")

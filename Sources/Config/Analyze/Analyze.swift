@@ -37,6 +37,7 @@ func analyze(_ documents: DocumentSet, _ registry: Registry, _ findings: inout F
     analysis.checkPatterns()
     analysis.checkCookies()
     analysis.checkScripts()
+    analysis.checkFilterOperations()
     analysis.checkStableFallback()
     analysis.checkServiceEntries()
     analysis.checkGatewayAPI()

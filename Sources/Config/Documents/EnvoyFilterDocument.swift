@@ -44,11 +44,20 @@ struct EnvoyFilterDocument: Document {
         var clearsRouteCache = true
     }
 
+    /// What any patch does, those that are not run here included.
+    struct Use: Sendable {
+        var target: String
+        var operation: String
+        var namesVersion: Bool
+        var line: Int
+    }
+
     var meta: Meta
     /// Nil: every workload of the namespace.
     var workloadSelector: [String: String]?
     var priority = 0
     var patches: [Patch] = []
+    var uses: [Use] = []
     /// All scripts, of patches that are never applied too.
     var scripts: [Script] = []
 
@@ -63,12 +72,24 @@ struct EnvoyFilterDocument: Document {
         spec.unsupported("targetRefs", effect: "the filter is not applied")
         priority = spec.integer("priority", in: -0x8000_0000...0x7FFF_FFFF) ?? 0
         for fields in spec.objects("configPatches") {
+            uses.append(Self.use(fields))
             var reader = PatchReader(fields)
             guard let patch = reader.read() else { continue }
             if let script = patch.script { scripts.append(script) }
             if patch.isApplicable, !hasTargets { patches.append(patch.patch) }
         }
         spec.finish()
+    }
+
+    private static func use(_ fields: Fields) -> Use {
+        func word(_ node: YAML?) -> String {
+            if case .scalar(let text, _)? = node?.value { text } else { "" }
+        }
+        let operation = fields.node["patch"]?["operation"]
+        return Use(
+            target: word(fields.node["applyTo"]), operation: word(operation),
+            namesVersion: !word(fields.node["match"]?["proxy"]?["proxyVersion"]).isEmpty,
+            line: operation?.line ?? fields.line)
     }
 }
 
