@@ -49,13 +49,11 @@ public struct DecisionContext: BitwiseCopyable {
     public var nowSeconds: Int64
     /// TLS on the client side, or a trusted x-forwarded-proto says so.
     public var isTLS: Bool
-    public var localPort: UInt16
 
-    public init(random: UInt64, nowSeconds: Int64, isTLS: Bool, localPort: UInt16) {
+    public init(random: UInt64, nowSeconds: Int64, isTLS: Bool) {
         self.random = random
         self.nowSeconds = nowSeconds
         self.isTLS = isTLS
-        self.localPort = localPort
     }
 }
 

@@ -52,7 +52,7 @@ private func explainRelay(
     _ random: UInt64, _ explanation: inout Explanation
 ) {
     let context = DecisionContext(
-        random: random, nowSeconds: 0, isTLS: false, localPort: place.pointee.address.port)
+        random: random, nowSeconds: 0, isTLS: false)
     let decision = decideConnection(server, place, place.pointee.address, context)
     fill(&explanation, snapshot, decision, RecordingTrace())
     if decision.outcome == .forward { explanation.outcome = "relay" }
@@ -79,8 +79,7 @@ private func explainRequest(
     // Seen before any header operation takes it away.
     let origin = list.find(.origin)?.pointee.value ?? .empty
     let context = DecisionContext(
-        random: random, nowSeconds: nowSeconds, isTLS: request.scheme.equals("https"),
-        localPort: place.pointee.address.port)
+        random: random, nowSeconds: nowSeconds, isTLS: request.scheme.equals("https"))
     var trace = RecordingTrace()
     var scripts = ExplainedScripts(table, place, request.authority)
     defer { scripts.deallocate() }

@@ -21,7 +21,7 @@ extension Worker {
             return
         }
         let context = DecisionContext(
-            random: random.next(), nowSeconds: 0, isTLS: false, localPort: listener.pointee.address.port)
+            random: random.next(), nowSeconds: 0, isTLS: false)
         let decision = decisions + Int(number)
         decision.initialize(
             to: decideConnection(server, listener, Sockets.localAddress(own.pointee.fd), context))

@@ -40,7 +40,7 @@ extension Worker {
         let fields = forwardFields(own, role)
         let context = DecisionContext(
             random: random.next(), nowSeconds: Int64((nowNs &+ realtimeOffsetNs) / 1_000_000_000),
-            isTLS: fields.isTLS, localPort: listener.pointee.address.port)
+            isTLS: fields.isTLS)
         guard let table else { return 0 }
         guard let number = admitExchange() else {
             refuse(
@@ -189,8 +189,7 @@ extension Worker {
             return forward(number, &head, body, bodyCount)
         case .redirect, .httpsRedirect:
             let context = DecisionContext(
-                random: 0, nowSeconds: 0, isTLS: fields.isTLS,
-                localPort: own.pointee.decision.pointee.listener.pointee.address.port)
+                random: 0, nowSeconds: 0, isTLS: fields.isTLS)
             let location = redirectLocation(own.pointee.decision.pointee, head.request, context, &scratch)
             var answer = LocalReply(status: 301, reason: .none, details: "direct_response", flags: [])
             answer.location = location

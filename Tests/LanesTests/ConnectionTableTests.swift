@@ -45,7 +45,7 @@ private struct ConnectionSite {
         let server = try #require(name.withView { table.pointee.server($0) })
         return decideConnection(
             server, snapshot.table.pointee.listeners[0], local,
-            DecisionContext(random: random, nowSeconds: 0, isTLS: false, localPort: 443))
+            DecisionContext(random: random, nowSeconds: 0, isTLS: false))
     }
 }
 

@@ -66,7 +66,7 @@ struct Bench {
             scratch.deallocate()
         }
         answer.remove(.host)
-        let context = DecisionContext(random: random, nowSeconds: Self.now, isTLS: isTLS, localPort: 8080)
+        let context = DecisionContext(random: random, nowSeconds: Self.now, isTLS: isTLS)
         var format = format
         var decision = Decision(self.listener(listener))
         decide(snapshot.table, self.listener(listener), &request, &list, context, into: &decision)
