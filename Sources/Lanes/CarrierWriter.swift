@@ -19,7 +19,7 @@ struct CarrierWriter {
 
     /// Returns false where a carrier had no room for our member.
     func write(
-        _ lane: LaneReading, _ scan: LineScan, _ reading: CarrierReading, _ headers: inout HeaderList
+        _ lane: LaneReading, _ scan: LineScan, _ reading: inout CarrierReading, _ headers: inout HeaderList
     ) -> Bool {
         var fits = true
         let propagate = policy.pointee.propagate

@@ -24,14 +24,24 @@ struct LaneEntry<Trace: DecisionTrace> {
             return
         }
         let cookies = isEdge ? reader.cookies(scan.firstCookie, &headers) : OurMembers()
-        if isSilent(scan, cookies, request) { return }
+        if isSilent(scan, cookies, hasQuery: request.hasQuery) { return }
+        enter(scan, cookies, &request, &headers, &decision, &trace)
+    }
+
+    /// The same where some carrier may speak. Apart, so that silence does not pay for its stack.
+    @inline(never)
+    private func enter(
+        _ scan: LineScan, _ cookies: OurMembers, _ request: inout Request, _ headers: inout HeaderList,
+        _ decision: inout Decision, _ trace: inout Trace
+    ) {
         decision.isLaneSilent = false
+        // `inout` all the way, though most only read it: it is copied else.
         var reading = CarrierReading()
         read(scan, cookies, &request, &headers, &reading)
         if Trace.isRecording { tell(reading, &trace) }
-        choose(reading, &decision.lane)
+        choose(&reading, &decision.lane)
         if decision.lane.known || (decision.lane.carrier == .proxy && !decision.lane.expired) {
-            let fits = writer.write(decision.lane, scan, reading, &headers)
+            let fits = writer.write(decision.lane, scan, &reading, &headers)
             decision.lane.limit = !fits
             decision.lane.restored =
                 role == .outbound && scan.firstKey < 0
@@ -42,14 +52,15 @@ struct LaneEntry<Trace: DecisionTrace> {
         if decision.lane.carrier != .none, !decision.lane.left {
             decision.response.lane = InlineName(decision.lane.name)
         }
-        if isEdge { finishEdge(scan, reading, &headers, &decision) }
+        if isEdge { finishEdge(scan, &reading, &headers, &decision) }
     }
 
     /// Nothing that could carry a lane: most requests of most proxies.
-    private func isSilent(_ scan: LineScan, _ cookies: OurMembers, _ request: Request) -> Bool {
+    @inline(__always)
+    private func isSilent(_ scan: LineScan, _ cookies: OurMembers, hasQuery: Bool) -> Bool {
         if scan.hasHeaderCarriers { return false }
         switch role {
-        case .edge: return cookies.count == 0 && !request.hasQuery && policy.pointee.previewHosts.isEmpty
+        case .edge: return cookies.count == 0 && !hasQuery && policy.pointee.previewHosts.isEmpty
         case .outbound: return table.pointee.proxy.memberLane.isEmpty
         case .inbound: return true
         }
@@ -57,10 +68,11 @@ struct LaneEntry<Trace: DecisionTrace> {
 
     @inline(__always)
     private func finishEdge(
-        _ scan: LineScan, _ reading: CarrierReading, _ headers: inout HeaderList, _ decision: inout Decision
+        _ scan: LineScan, _ reading: inout CarrierReading, _ headers: inout HeaderList,
+        _ decision: inout Decision
     ) {
-        cleanEdge(scan, reading, &headers, decision.lane)
-        pin(reading, &decision)
+        cleanEdge(scan, &reading, &headers, decision.lane)
+        pin(&reading, &decision)
         decision.response.isLaneResponse = decision.lane.known
         if decision.lane.carrier != .none, !decision.lane.known, !decision.lane.expired,
             policy.pointee.unknownLane == .reject
@@ -157,7 +169,7 @@ struct LaneEntry<Trace: DecisionTrace> {
 
     /// The first carrier that speaks, in the order of lanes.md 2; the others are compared with it.
     @inline(__always)
-    private func choose(_ reading: CarrierReading, _ lane: inout LaneReading) {
+    private func choose(_ reading: inout CarrierReading, _ lane: inout LaneReading) {
         lane.invalidCarriers = reading.invalid
         lane.refusedCarriers = reading.refused
         if reading.leaves {
@@ -261,7 +273,7 @@ struct LaneEntry<Trace: DecisionTrace> {
     /// no lane names.
     @inline(__always)
     private func cleanEdge(
-        _ scan: LineScan, _ reading: CarrierReading, _ headers: inout HeaderList, _ lane: LaneReading
+        _ scan: LineScan, _ reading: inout CarrierReading, _ headers: inout HeaderList, _ lane: LaneReading
     ) {
         let isUnwanted =
             lane.carrier != .none && !lane.known && policy.pointee.unknownLane != .forward
@@ -292,7 +304,7 @@ struct LaneEntry<Trace: DecisionTrace> {
     }
 
     /// A pin is written when the lane came by a link, and removed when it pins to nothing (lanes.md 4).
-    private func pin(_ reading: CarrierReading, _ decision: inout Decision) {
+    private func pin(_ reading: inout CarrierReading, _ decision: inout Decision) {
         guard policy.pointee.pin != nil else { return }
         let carrier = decision.lane.carrier
         if decision.lane.known, carrier == .query || carrier == .previewHost {

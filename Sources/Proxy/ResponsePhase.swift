@@ -269,6 +269,7 @@ extension Worker {
 
     /// Writes the head as it is in `responseHeaders`, with what is at hand of the body; returns the body
     /// bytes used.
+    @inline(__always)
     mutating func writeResponse(
         _ number: UInt32, _ head: ResponseHead, _ body: UnsafeMutablePointer<UInt8>, _ count: Int,
         _ readNs: UInt64
