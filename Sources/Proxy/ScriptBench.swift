@@ -137,51 +137,19 @@ private func tellFact(_ context: UnsafeRawPointer?, _ which: Int32, _ space: Scr
     case .directRemoteAddress, .remoteAddress:
         return Int32(truncatingIfNeeded: own.pointee.peer.writeAddressAndPort(to: space))
     case .serverName: return put(own.pointee.tls?.pointee.stream.serverName ?? .empty)
-    case .tlsVersion: return put(own.pointee.tls.map { $0.pointee.stream.version.view } ?? .empty)
+    case .tlsVersion: return put(own.pointee.tls?.pointee.stream.version.name ?? .empty)
     case .tlsCipher: return put(own.pointee.tls?.pointee.stream.cipher ?? .empty)
-    case .peerDigest: return put(certificateElement("Hash=", own))
-    case .peerSubject: return put(certificateElement("Subject=", own).unquoted)
-    case .peerURI: return put(certificateElement("URI=", own))
-    case .peerDNS: return put(certificateElement("DNS=", own))
+    case .peerDigest: return put(own.pointee.tls?.pointee.client(.fingerprint) ?? .empty)
+    case .peerSubject: return put(own.pointee.tls?.pointee.client(.subject) ?? .empty)
+    case .peerURI: return put(first(own.pointee.tls?.pointee.client(.uris) ?? .empty))
+    case .peerDNS: return put(first(own.pointee.tls?.pointee.client(.names) ?? .empty))
     case nil: return -1
     }
 }
 
-/// The first element with this key of what would be x-forwarded-client-cert; empty: none.
-private func certificateElement(_ key: ByteView, _ facts: UnsafePointer<ScriptFacts>) -> ByteView {
-    guard let kept = facts.pointee.tls?.pointee.certificate, !kept.isEmpty else { return .empty }
-    let text = ByteView(kept.bytes, kept.count)
-    var from = 0
-    var at = 0
-    var isQuoted = false
-    while at <= text.count {
-        if at == text.count || (text[at] == UInt8(ascii: ";") && !isQuoted) {
-            let element = text.slice(from, at)
-            if element.hasPrefix(key) { return element.slice(key.count, element.count) }
-            from = at + 1
-        } else if text[at] == UInt8(ascii: "\"") {
-            isQuoted.toggle()
-        } else if text[at] == UInt8(ascii: "\\") {
-            at += 1
-        }
-        at += 1
-    }
-    return .empty
-}
-
-extension TLSVersion {
-    fileprivate var view: ByteView {
-        switch self {
-        case .v1_0: "TLSv1"
-        case .v1_1: "TLSv1.1"
-        case .v1_2: "TLSv1.2"
-        case .v1_3: "TLSv1.3"
-        }
-    }
-}
-
-extension ByteView {
-    fileprivate var unquoted: ByteView { count >= 2 && self[0] == 0x22 ? slice(1, count - 1) : self }
+/// Up to the first comma of what is joined with commas.
+private func first(_ names: ByteView) -> ByteView {
+    names.slice(0, names.firstIndex(of: 0x2C) ?? names.count)
 }
 
 private func knowsCluster(_ context: UnsafeRawPointer?, _ name: ScriptSpace, _ count: Int) -> Int32 {
