@@ -35,7 +35,11 @@ let package = Package(
         library("TLS", ["Base", "CLinux", "COpenSSL"], path: "Modules/TLS"),
         .target(name: "CRE2", path: "Modules/CRE2", linkerSettings: [.linkedLibrary("re2")]),
         .target(
-            name: "Lanes", dependencies: ["Base", "HTTP", "TLS", "CRE2", "COpenSSL"], path: "Modules/Lanes",
+            name: "CLuaJIT", path: "Modules/CLuaJIT", linkerSettings: [.linkedLibrary("luajit-5.1")]),
+        library("Lua", ["Base", "HTTP", "CLuaJIT"], path: "Modules/Lua"),
+        .target(
+            name: "Lanes", dependencies: ["Base", "HTTP", "Lua", "TLS", "CRE2", "COpenSSL"],
+            path: "Modules/Lanes",
             swiftSettings: language + [.unsafeFlags(["-sanitize=fuzzer,address", "-enable-testing"])]),
         library("FuzzInvariants", ["Base", "HTTP", "Sniff"], path: "Invariants"),
         .target(
