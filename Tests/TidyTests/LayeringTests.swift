@@ -102,6 +102,17 @@ func manifestDependencies(_ manifest: String) -> [String: [String]] {
         }
     }
 
+    /// The fuzz targets build the modules anew, from a manifest of their own.
+    @Test func theFuzzManifestAgrees() throws {
+        let layers = try layers()
+        let own = try manifestDependencies(manifest().text)
+        let fuzz = try manifestDependencies(#require(SourceTree.file("Tests/Fuzz/Package.swift")).text)
+        #expect(fuzz.keys.contains("Lanes"))
+        for (module, names) in fuzz where layers.level(of: module) != nil {
+            #expect(names == own[module], "\(module) in Tests/Fuzz/Package.swift")
+        }
+    }
+
     @Test func importsPointDownwards() throws {
         let layers = try layers()
         for file in SourceTree.files where file.isSwift && file.path.hasPrefix("Sources/") {

@@ -118,25 +118,32 @@ final class RecordingUpstream: Sendable {
     private let upstream: RawUpstream
     private let record: Record
 
+    private struct Connection {
+        var bytes: [UInt8] = []
+        var hasEnded = false
+    }
+
     private final class Record: Sendable {
-        let bytes = Mutex<[[UInt8]]>([])
-        let open = Mutex<Int>(0)
+        let connections = Mutex<[Connection]>([])
     }
 
     init() throws {
         let record = Record()
         self.record = record
         upstream = try RawUpstream { connection, number in
-            record.open.withLock { $0 += 1 }
-            defer { record.open.withLock { $0 -= 1 } }
+            func note(_ change: (inout Connection) -> Void) {
+                record.connections.withLock { all in
+                    while all.count <= number { all.append(Connection()) }
+                    change(&all[number])
+                }
+            }
+            note { _ in }
+            defer { note { $0.hasEnded = true } }
             var all: [UInt8] = []
             var answered = 0
             while let piece = try? connection.receive(), !piece.isEmpty {
                 all += piece
-                record.bytes.withLock { bytes in
-                    while bytes.count <= number { bytes.append([]) }
-                    bytes[number] += piece
-                }
+                note { $0.bytes += piece }
                 let whole = StrictRequests(all).whole
                 while answered < whole.count {
                     let isHead = whole[answered].line.hasPrefix("HEAD ")
@@ -149,13 +156,16 @@ final class RecordingUpstream: Sendable {
     }
 
     var port: UInt16 { upstream.port }
-    var isIdle: Bool { record.open.withLock { $0 == 0 } }
+    var isIdle: Bool { record.connections.withLock { $0.allSatisfy(\.hasEnded) } }
 
-    /// All connections' bytes since the last call.
+    /// All connections' bytes since the last call; where that came amid a request, the whole of it again.
     func take() -> [[UInt8]] {
-        record.bytes.withLock { bytes in
-            let taken = bytes.filter { !$0.isEmpty }
-            for index in bytes.indices { bytes[index] = [] }
+        record.connections.withLock { all in
+            let taken = all.map(\.bytes).filter { !$0.isEmpty }
+            for index in all.indices {
+                let seen = StrictRequests(all[index].bytes)
+                all[index].bytes = all[index].hasEnded || seen.fault != nil ? [] : seen.rest
+            }
             return taken
         }
     }
