@@ -78,7 +78,7 @@ public struct TLSClientHandle: BitwiseCopyable {
 }
 
 /// A session that the next connection to the same server may resume. Owned by whoever holds it.
-public struct TLSSession: BitwiseCopyable {
+public struct TLSSession: BitwiseCopyable, Equatable {
     let session: OpaquePointer
 
     public func free() { SSL_SESSION_free(session) }

@@ -57,7 +57,7 @@ struct TicketKeys {
     static func seconds() -> UInt64 { fl_monotonic_ns() / 1_000_000_000 }
 }
 
-/// 1: done; 2: done, and the client should get a ticket of the current key; 0: unknown key, a full handshake
+/// 1: done; 2: done, and the client should get a new ticket; 0: unknown key, a full handshake
 /// follows; -1: failed.
 private func ticketCallback(
     _ ssl: OpaquePointer?, _ name: UnsafeMutablePointer<UInt8>?, _ vector: UnsafeMutablePointer<UInt8>?,
@@ -79,5 +79,6 @@ private func ticketCallback(
     guard fl_mac_sha256(mac, &key.mac, 32) == 1,
         EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), nil, key.cipher, vector) == 1
     else { return -1 }
-    return isCurrent ? 1 : 2
+    // Tickets of TLS 1.3 are for one use (RFC 8446 C.4): whoever resumes gets the next.
+    return isCurrent && SSL_version(ssl) != TLS1_3_VERSION ? 1 : 2
 }

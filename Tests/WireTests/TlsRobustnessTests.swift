@@ -143,6 +143,11 @@ struct TlsRobustnessTests {
             let peer = try TLSPeer.client(
                 RawConnection(port: site.port), "edge.test", TLSClientContext(settings), session: session)
             #expect(peer.stream.isResumed)
+            try peer.send(Self.request)
+            _ = try peer.receive(through: "direct")
+            let next = try #require(peer.session)
+            defer { next.free() }
+            #expect(next != session, "a ticket of TLS 1.3 is for one use: there is another")
         }
     }
 

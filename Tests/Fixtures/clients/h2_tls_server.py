@@ -47,10 +47,14 @@ def serve_h2(sock, number):
     sock.sendall(connection.data_to_send())
     counts = {}
     paths = {}
+    leaves = False
     while True:
         data = sock.recv(65536)
         if not data:
             return
+        # To close with bytes unread would reset the connection, and what was sent with it.
+        if leaves:
+            continue
         for event in connection.receive_data(data):
             if isinstance(event, h2.events.RequestReceived):
                 paths[event.stream_id] = dict(event.headers)[":path"]
@@ -64,6 +68,7 @@ def serve_h2(sock, number):
                 connection.send_data(stream, describe(sock, number, counts[stream]).encode(), True)
                 if paths[stream].endswith("/goaway"):
                     connection.close_connection(last_stream_id=stream)
+                    leaves = True
         sock.sendall(connection.data_to_send())
 
 
