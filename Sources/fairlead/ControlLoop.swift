@@ -155,11 +155,9 @@ struct ControlLoop {
         var watcher = FileWatcher()
         watcher?.watch(control.watched)
         if watcher == nil { Log.warning("no inotify instance left: files are reloaded on SIGHUP only") }
-        // Between the reading and the watching something may have changed already.
-        let isStale = seen.changed(paths)
-        _ = seen.changed(control.watched)
+        seen.add(control.watched)
         announce(control, admin)
-        serve(control, signals, stop, &watcher, seen, isStale)
+        serve(control, signals, stop, &watcher, seen)
         fleet.join()
         admin.stop()
         log?.close()
@@ -193,13 +191,12 @@ struct ControlLoop {
 
     private func serve(
         _ control: Control, _ signals: SignalSource, _ stop: Int32, _ watcher: inout FileWatcher?,
-        _ before: SeenFiles, _ isStale: Bool
+        _ before: SeenFiles
     ) {
         var seen = before
-        if isStale { reload(control, &watcher, "files changed") }
-        // After each reload too: what changes between the end of the old watches and the start of the new
-        // ones is reported by neither.
-        var dirty = isStale
+        // At first, and after each reload: what changes between a reading and the start of the watches that
+        // follow it is reported by none.
+        var dirty = true
         while true {
             var descriptors = [
                 pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
