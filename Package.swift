@@ -102,7 +102,7 @@ let package = Package(
             ["Proxy", "Config", "Telemetry", "Lanes", "HTTP", "Loop", "Base", "TestSupport"]),
         tests("DemoTests", ["Demo", "Base", "TestSupport"]),
         tests("WireTests", ["Base", "CLinux", "CZlib", "TLS", "TestSupport"]),
-        tests("ConformanceTests", ["Config", "TestSupport"]),
+        tests("ConformanceTests", ["Config", "TLS", "TestSupport"], exclude: ["README.md"]),
         tests("DifferentialTests", ["TestSupport"], exclude: ["README.md"]),
         tests("TidyTests", ["Base", "TestSupport"]),
     ],

@@ -6,25 +6,90 @@ import TestSupport
 struct ConformanceExchange {
     let node: YAML
     let isMesh: Bool
+    /// The port of the documents that the client connects to.
+    var port: UInt16
+    /// Of a client that speaks TLS.
+    var serverName: String?
 
     /// What is wrong; nil: nothing.
-    func problem(_ site: ConformanceSite, port: UInt16) throws -> String? {
+    func problem(_ site: ConformanceSite) throws -> String? {
+        if let method = ["EchoRequest", "EchoTwoRequest", "EchoThreeRequest"].first(where: { node[$0] != nil }
+        ) {
+            return try grpcProblem(site, "Echo" + method.dropFirst(4).prefix { $0 != "R" })
+        }
         let request = node["Request"]
         let method = request?["Method"]?.text ?? "GET"
         let path = request?["Path"]?.text ?? "/"
         let host = request?["Host"]?.text ?? (isMesh ? "echo" : "gateway.test")
-        var lines = ["\(method) \(path) HTTP/1.1", "Host: \(host)", "Content-Length: 0"]
-        for (name, value) in request?["Headers"]?.entries ?? [] {
-            lines.append("\(name): \(value.text ?? "")")
+        let answer: HTTPMessage
+        switch request?["Protocol"]?.text {
+        case "H2C_PRIOR_KNOWLEDGE"?:
+            answer = try h2Answer(site, H2Peer.request(method, path, authority: host)).message
+        case "grpc"?: return try grpcProblem(site, "Echo", host: host)
+        default: answer = try h1Answer(site, method, path, host)
         }
-        let connection = try RawConnection(port: site.port(port))
-        try connection.send(lines.joined(separator: "\r\n") + "\r\n\r\n")
-        let answer = try connection.response(toHead: method == "HEAD")
         let wrong =
             statusProblem(answer) ?? backendProblem(answer) ?? headerProblem(answer)
             ?? redirectProblem(answer, host: host, path: path)
-        return wrong.map { "\(lines[0]) for \(host): \($0)\n\(answer)" }
+        return wrong.map { "\(method) \(path) for \(host): \($0)\n\(answer)" }
     }
+
+    // MARK: asking
+
+    private func h1Answer(
+        _ site: ConformanceSite, _ method: String, _ path: String, _ host: String
+    ) throws -> HTTPMessage {
+        var lines = ["\(method) \(path) HTTP/1.1", "Host: \(host)", "Content-Length: 0"]
+        for (name, value) in node["Request"]?["Headers"]?.entries ?? [] {
+            lines.append("\(name): \(value.text ?? "")")
+        }
+        let connection = try RawConnection(port: site.port(port))
+        guard let serverName else {
+            try connection.send(lines.joined(separator: "\r\n") + "\r\n\r\n")
+            return try connection.response(toHead: method == "HEAD")
+        }
+        let peer = try TLSPeer.client(connection, serverName)
+        try peer.send((lines + ["Connection: close"]).joined(separator: "\r\n") + "\r\n\r\n")
+        var answer = try HTTPMessage(rawHead: Array(peer.receive(through: "\r\n\r\n").utf8))
+        answer.body = try peer.receiveToEnd().bytes
+        return answer
+    }
+
+    /// The answer as it would read in HTTP/1.1, with its gRPC status where it has one.
+    private func h2Answer(
+        _ site: ConformanceSite, _ fields: [(String, String)], body: [UInt8] = []
+    ) throws -> (message: HTTPMessage, grpcStatus: Int?) {
+        let peer = try H2Peer.client(port: site.port(port))
+        try peer.ask(1, fields, end: body.isEmpty)
+        if !body.isEmpty { try peer.send(.data(1, body, end: true)) }
+        let response = try peer.response(1)
+        let lines = ["HTTP/1.1 \(response.status) h2"] + response.fields.map(\.description)
+        var message = try HTTPMessage(rawHead: Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8))
+        message.body = response.body
+        let status = (response.trailers + response.fields).first { $0.name == "grpc-status" }
+        return (message, status.flatMap { Int($0.value) })
+    }
+
+    /// A call of the suite's echo service. Its runner compares code, method and backend, no headers.
+    private func grpcProblem(_ site: ConformanceSite, _ method: String, host: String? = nil) throws -> String?
+    {
+        let path = "/gateway_api_conformance.echo_basic.grpcecho.GrpcEcho/\(method)"
+        let metadata = node["RequestMetadata"]
+        let authority = host ?? metadata?["Authority"]?.text ?? "gateway.test"
+        var fields = H2Peer.request("POST", path, authority: authority)
+        fields += [("content-type", "application/grpc"), ("te", "trailers")]
+        fields += (metadata?["Metadata"]?.entries ?? []).map { ($0.key.lowercased(), $0.value.text ?? "") }
+        let (answer, status) = try h2Answer(site, fields, body: [0, 0, 0, 0, 0])
+        let wanted = node["Response"]?["Code"]?.text == "codes.Unimplemented" ? 12 : 0
+        if status != wanted { return "\(method): grpc-status \(status ?? -1), not \(wanted): \(answer)" }
+        guard wanted == 0 else { return nil }
+        let upstream = answer.value("x-upstream") ?? ""
+        if let backend = node["Backend"]?.text, upstream != backend { return "\(method): from \(upstream)" }
+        guard let seen = try? HTTPMessage(rawHead: Array(answer.body.dropFirst(5))) else { return "no echo" }
+        return seen.target == path ? nil : "\(method): the backend saw \(seen.target)"
+    }
+
+    // MARK: judging
 
     private func statusProblem(_ answer: HTTPMessage) -> String? {
         let response = node["Response"]

@@ -1,61 +1,37 @@
 // The exchanges of the Gateway API's own conformance suite against the built program, where its manifests
-// and a list of its exchanges are at hand: FAIRLEAD_GATEWAY_CORPUS names the folder. They are not part of
-// this repository; GatewayAPITests in WireTests covers the same semantics with documents of its own,
-// always.
+// and a list of its exchanges are at hand (Corpus says where). They are not part of this repository;
+// GatewayAPITests in WireTests covers the same semantics with documents of its own, always.
 import Glibc
 import TestSupport
 import Testing
 
 @testable import Config
 
-/// What cannot run, and why. Everything else must pass.
-private let excluded: [String: String] = {
-    var reasons: [String: String] = [:]
-    func note(_ reason: String, _ tests: String...) { for test in tests { reasons[test] = reason } }
-    note(
-        "TLS to backends, from BackendTLSPolicy or Gateway.spec.tls", "BackendTLSPolicyGRPCRoute",
-        "BackendTLSPolicyInvalidCACertificateRef", "BackendTLSPolicyInvalidKind",
-        "BackendTLSPolicyTLSRouteTerminate", "BackendTLSPolicy", "GatewayTLSBackendClientCertificate")
-    note(
-        "HTTPS listeners; the certificates are made by the suite while it runs",
-        "GatewayFrontendInvalidDefaultClientCertificateValidation",
-        "GatewayFrontendClientCertificateValidation", "HTTPRouteHTTPSListener",
-        "HTTPRouteHTTPSListenerDetectMisdirectedRequests")
-    note(
-        "gRPC over HTTP/2", "GRPCExactMethodMatching", "GRPCRouteNamedRule", "GRPCRouteRequestHeaderModifier",
-        "MeshGRPCRouteWeight")
-    note("h2c with prior knowledge", "HTTPRouteBackendProtocolH2C")
-    note("mirrors", "HTTPRouteRequestMultipleMirrors")
-    note(
-        "ListenerSet", "ListenerSetAllowedRoutesNamespaces", "ListenerSetDualParentRefIndependence",
-        "ListenerSetGatewayParentSectionNameNotFound")
-    note(
-        "connections, not requests: GatewayRelayTests has the like; UDP is not spoken",
-        "TCPRouteParentRefAttachAll",
-        "TCPRouteParentRefPortAndSectionName", "TLSRouteMixedTerminationSameNamespace",
-        "TLSRouteSimpleSameNamespace", "UDPRouteParentRefAttachAllListeners",
-        "UDPRouteParentRefPortAndSectionName")
-    note(
-        "the Service is told by the address the client connects to, which an explicit proxy does not see",
-        "MeshFrontendHostname")
-    note("its path is a placeholder that the suite fills in", "HTTPRouteServiceTypes")
-    return reasons
-}()
+/// What is not run, and why: the table of this folder's README.md.
+private struct NotRun {
+    var test: String
+    /// Positions from 0; nil: all of them.
+    var exchanges: Set<Int>?
+    var reason: String
 
-/// Single exchanges, by position: of Gateways beside the first, of a pod's address.
-private func isSkipped(_ test: String, _ position: Int) -> Bool {
-    switch test {
-    // From the tenth on they are for the HTTPS listener.
-    case "HTTPRouteRedirectPortAndScheme": position >= 9
-    // The second is for the pod's own address, which is known inside a cluster only.
-    case "MeshFrontend": position == 1
-    default: false
+    static func read() throws -> [NotRun] {
+        let path = "/" + "\(#filePath)".split(separator: "/").dropLast().joined(separator: "/") + "/README.md"
+        let text = String(decoding: try readBounded(path, limit: 1 << 20).get(), as: UTF8.self)
+        return try Corpus.rows(text).map { cells in
+            try #require(cells.count == 3, "\(cells)")
+            let positions = cells[1].split(separator: " ").compactMap { Int($0) }
+            #expect(cells[1] == "all" || !positions.isEmpty, "\(cells)")
+            return NotRun(
+                test: cells[0], exchanges: cells[1] == "all" ? nil : Set(positions), reason: cells[2])
+        }
     }
 }
 
 /// Where the suite changes the client's place in between.
-private func port(_ test: String, _ position: Int) -> UInt16 {
-    test == "HTTPRouteRedirectPortAndScheme" && (6..<9).contains(position) ? 8080 : 80
+private func place(_ test: String, _ position: Int, _ values: [String: String]) -> (UInt16, String?) {
+    if let name = values["serverName"] { return (443, name) }
+    guard test == "HTTPRouteRedirectPortAndScheme" else { return (80, nil) }
+    return position < 6 ? (80, nil) : position < 9 ? (8080, nil) : (443, "example.org")
 }
 
 private func client(_ test: String, _ position: Int) -> String {
@@ -64,23 +40,61 @@ private func client(_ test: String, _ position: Int) -> String {
 }
 
 @Suite struct GatewayConformanceTests {
-    private static let folder = getenv("FAIRLEAD_GATEWAY_CORPUS").map { String(cString: $0) }
+    private static let folder =
+        getenv("FAIRLEAD_GATEWAY_CORPUS").map { String(cString: $0) }
+        ?? Corpus.folder("gateway-api-conformance")
 
-    @Test(.enabled(if: folder != nil, "FAIRLEAD_GATEWAY_CORPUS names no folder"))
+    /// The list of what is not run is one whatever is at hand.
+    @Test func theListIsWellFormed() throws {
+        let list = try NotRun.read()
+        #expect(!list.isEmpty)
+        #expect(Set(list.map(\.test)).count == list.count, "a test stands there twice")
+        for entry in list {
+            #expect(entry.reason.count > 10, "\(entry.test) has no reason")
+            #expect(
+                entry.exchanges != nil
+                    || (ConformanceLoops.rounds[entry.test] == nil
+                        && ConformanceConnections.expected[entry.test] == nil),
+                "\(entry.test) is run and listed")
+        }
+        if Self.folder == nil {
+            print("the conformance suite's manifests are not in \(Corpus.place): no exchange is run")
+        }
+    }
+
+    @Test(.enabled(if: folder != nil, "no gateway-api-conformance folder beside the project"))
     func exchanges() throws {
         let folder = try #require(Self.folder)
         let list = try Manifest.read("\(folder)/EXPECTATIONS.yaml")
         let tests = try #require(list.first?.node["tests"]).elements
+        let notRun = Dictionary(uniqueKeysWithValues: try NotRun.read().map { ($0.test, $0) })
         let names = Set(tests.compactMap { $0["test"]?.text })
-        #expect(names.isSuperset(of: excluded.keys), "\(Set(excluded.keys).subtracting(names))")
+        for name in Set(notRun.keys).union(ConformanceLoops.rounds.keys).union(
+            ConformanceConnections.expected.keys)
+        {
+            #expect(names.contains(name), "the suite has no test \(name)")
+        }
         var ran = 0
-        for test in tests where excluded[test["test"]?.text ?? ""] == nil { ran += try run(test, folder) }
-        print("\(ran) exchanges of \(tests.count - excluded.count) tests; not run: \(excluded.count) tests")
-        #expect(ran > 150)
+        var left = 0
+        for test in tests {
+            let name = test["test"]?.text ?? ""
+            let all = test["exchanges"]?.elements.count ?? 0
+            if let entry = notRun[name], entry.exchanges == nil {
+                left += all
+                continue
+            }
+            let skipped = notRun[name]?.exchanges ?? []
+            #expect(skipped.allSatisfy { $0 < all }, "\(name) has \(all) exchanges")
+            left += skipped.count
+            ran += try run(test, folder, skipped)
+        }
+        let whole = tests.map { $0["exchanges"]?.elements.count ?? 0 }.reduce(0, +)
+        #expect(ran + left == whole)
+        print("\(ran) of \(whole) exchanges run, \(left) listed with the reason")
     }
 
     /// Runs one test's exchanges; returns how many.
-    private func run(_ test: YAML, _ folder: String) throws -> Int {
+    private func run(_ test: YAML, _ folder: String, _ skipped: Set<Int>) throws -> Int {
         let name = test["test"]?.text ?? ""
         let isMesh = name.hasPrefix("Mesh")
         var manifests = try Manifest.read("\(folder)/\(isMesh ? "mesh" : "base")/manifests.yaml")
@@ -95,17 +109,28 @@ private func client(_ test: String, _ position: Int) -> String {
         let gateways = Set(parents.compactMap { $0["name"]?.text } + (test["gateways"]?.strings ?? []))
         var sites: [String: ConformanceSite] = [:]
         var count = 0
-        for (position, node) in (test["exchanges"]?.elements ?? []).enumerated() {
-            if isSkipped(name, position) { continue }
-            let place = isMesh ? client(name, position) : ""
+        for (position, node) in (test["exchanges"]?.elements ?? []).enumerated()
+        where !skipped.contains(position) {
+            let client = isMesh ? client(name, position) : nil
             let site =
-                try sites[place]
-                ?? ConformanceSite(manifests, gateways: gateways, client: isMesh ? place : nil)
-            sites[place] = site
-            let exchange = ConformanceExchange(node: node, isMesh: isMesh)
-            let problem = try exchange.problem(site, port: isMesh ? 15_001 : port(name, position))
-            #expect(problem == nil, "\(name), exchange \(position)")
+                try sites[client ?? ""] ?? ConformanceSite(manifests, gateways: gateways, client: client)
+            sites[client ?? ""] = site
             count += 1
+            if let listeners = ConformanceConnections.expected[name] {
+                for (port, wanted) in listeners {
+                    let problem = try ConformanceConnections.problem(site, port, wanted)
+                    #expect(problem == nil, "\(name)")
+                }
+                continue
+            }
+            let pod = ["<http.Ipv6SafeHost(v2.Address)>:8080": "127.0.0.1:\(site.podPort("echo-v2"))"]
+            for values in ConformanceLoops.rounds[name] ?? [pod] {
+                let (port, serverName) = place(name, position, values)
+                let exchange = ConformanceExchange(
+                    node: ConformanceLoops.fill(node, values), isMesh: isMesh,
+                    port: isMesh ? 15_001 : port, serverName: serverName)
+                #expect(try exchange.problem(site) == nil, "\(name), exchange \(position) \(values)")
+            }
         }
         return count
     }

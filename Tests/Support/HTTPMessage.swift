@@ -151,7 +151,7 @@ private func splitLines(_ bytes: [UInt8]) -> [String] {
     return lines
 }
 
-private func trimBlanks(_ text: Substring) -> String {
+func trimBlanks(_ text: Substring) -> String {
     var text = text
     while let first = text.first, first == " " || first == "\t" { text.removeFirst() }
     while let last = text.last, last == " " || last == "\t" { text.removeLast() }

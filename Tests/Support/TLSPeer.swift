@@ -152,8 +152,10 @@ package final class TLSPeer {
 
     package private(set) var saidGoodbye = false
 
+    /// False: the end, and nothing came before it.
     private func fill(_ deadline: Deadline) throws -> Bool {
         if ended { return false }
+        let before = buffered.count
         let input = try connection.receive(deadline)
         if input.isEmpty {
             ended = true
@@ -167,7 +169,7 @@ package final class TLSPeer {
         guard let end else { return true }
         saidGoodbye = end
         ended = true
-        return false
+        return buffered.count > before
     }
 
     /// close_notify, and the connection stays open.
