@@ -1,6 +1,6 @@
 # The image: the program with Swift's libraries linked in, the Debian libraries it uses, nothing else.
 
-FROM swift:6.3-bookworm AS builder
+FROM docker.io/library/swift:6.3-bookworm AS builder
 WORKDIR /src
 COPY .ci/packages .ci/packages
 RUN .ci/packages build
@@ -12,12 +12,12 @@ COPY Tests Tests
 RUN swift build -c release --static-swift-stdlib --product fairlead \
     && install -s .build/release/fairlead /fairlead
 
-FROM debian:bookworm-slim
+FROM docker.io/library/debian:bookworm-slim
 RUN apt-get update -q \
     && apt-get install -q -y --no-install-recommends \
         ca-certificates libluajit-5.1-2 libnghttp2-14 libre2-9 libssl3 libstdc++6 libyaml-0-2 zlib1g \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 65532 --no-create-home --shell /usr/sbin/nologin fairlead
+    && useradd --uid 65532 --no-create-home --shell /usr/sbin/nologin fairlead
 COPY --from=builder /fairlead /usr/local/bin/fairlead
 COPY config /etc/fairlead/examples
 USER 65532:65532

@@ -16,7 +16,7 @@ RELEASE = -c release --static-swift-stdlib --product fairlead
 # would build everything anew for `make test` and back.
 STRICT = --scratch-path .build/strict -Xswiftc -warnings-as-errors -Xcc -Wall -Xcc -Werror=all --explicit-target-dependency-import-check error
 SOURCES = Sources Tests Package.swift
-SCRIPTS = .ci/run .ci/packages
+SCRIPTS = .ci/run .ci/packages .ci/image
 
 .DEFAULT_GOAL := help
 .PHONY: help build release test check format fuzz bench counts demo image clean swift
@@ -75,9 +75,8 @@ counts: release ## system calls, allocations and instructions of one request, ag
 demo: release ## the whole story on loopback; ARGS=--once ends after the tour
 	.build/release/fairlead demo $(ARGS)
 
-image: ## container image $(IMAGE)
-	@command -v docker >/dev/null || { echo "docker (or podman as docker) is needed" >&2; exit 1; }
-	docker build --tag $(IMAGE) $(ARGS) .
+image: ## container image $(IMAGE), by docker, podman or buildah
+	.ci/image $(IMAGE) $(ARGS)
 
 clean: ## removes what was built
 	rm -rf .build Tests/Fuzz/.build
