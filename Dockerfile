@@ -15,7 +15,8 @@ RUN swift build -c release --static-swift-stdlib --product fairlead \
 FROM docker.io/library/debian:bookworm-slim
 RUN apt-get update -q \
     && apt-get install -q -y --no-install-recommends \
-        ca-certificates libluajit-5.1-2 libnghttp2-14 libre2-9 libssl3 libstdc++6 libyaml-0-2 zlib1g \
+        ca-certificates libc-ares2 libluajit-5.1-2 libnghttp2-14 libre2-9 libssl3 libstdc++6 \
+        libyaml-0-2 zlib1g \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 65532 --no-create-home --shell /usr/sbin/nologin fairlead
 COPY --from=builder /fairlead /usr/local/bin/fairlead

@@ -36,6 +36,7 @@ let package = Package(
             name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CYaml", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .systemLibrary(name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
         .target(
             name: "CRE2",
             linkerSettings: [.linkedLibrary("re2")]),
@@ -44,7 +45,7 @@ let package = Package(
             linkerSettings: [.linkedLibrary("luajit-5.1")]),
 
         library("Base", ["CLinux"]),
-        library("Loop", ["Base", "CLinux"]),
+        library("Loop", ["Base", "CLinux", "CAres"]),
         library("HTTP", ["Base", "CLinux"]),
         library("Sniff", ["Base", "CLinux"]),
         library("TLS", ["Base", "CLinux", "COpenSSL"]),

@@ -184,13 +184,35 @@ public enum Limits {
 
     // MARK: names
 
-    /// Questions that may wait for the resolver.
+    /// Who may wait for answers of the resolver, and how many questions are under way at a time: a server is
+    /// not to be flooded by the start of a proxy that watches thousands of names.
     public static let resolverQuestions = 1_024
-    /// Names whose addresses are remembered, and how long, milliseconds: short, because the system's resolver
-    /// tells no time to live.
-    public static let resolverNames = 4_096
+    public static let resolverInFlight = 64
+    /// Names that are watched or remembered.
+    public static let resolverNames = 16_384
+    /// Of one name: a headless service has one for each of its pods.
+    public static let resolverAddresses = 256
+    /// How long one question may take, search domains and all; a request waits no longer.
+    public static let resolverQuestionMs: UInt64 = 5_000
+    /// What c-ares gives each server, doubled with each round over all of them.
+    public static let resolverTryMs = 1_200
+    public static let resolverTries = 3
+    /// Bounds of a time to live: records of a second are followed, those of days looked after once an hour.
+    public static let resolverLeastTTLMs: UInt64 = 1_000
+    public static let resolverMostTTLMs: UInt64 = 3_600_000
+    /// Where nobody told one: names of /etc/hosts, and records that are not to be kept.
+    public static let resolverUnknownTTLMs: UInt64 = 5_000
+    /// After a question that failed or found nothing, doubled with each in a row.
+    public static let resolverLeastPauseMs: UInt64 = 1_000
+    public static let resolverMostPauseMs: UInt64 = 60_000
+    /// The most for a name that is asked for by requests only.
     public static let resolverMemoryMs: UInt64 = 5_000
-    public static let resolverAddresses = 16
+    /// How often resolv.conf is looked at, when there is something to ask.
+    public static let resolverLookMs: UInt64 = 1_000
+    /// How long the first configuration waits for the names it sends to, and a later one, which is to be in
+    /// effect within two seconds.
+    public static let resolverStartMs: UInt64 = 5_000
+    public static let resolverReloadMs: UInt64 = 1_000
 
     /// Event loops of one process: more than any machine has processors.
     public static let workers = 1_024
