@@ -1,6 +1,7 @@
 // What the admin server can ask of the rest of the program: values and closures that the control side
 // supplies, so that this module knows no worker. All are called on the admin thread, one at a time.
 package import Lanes
+package import Loop
 package import Telemetry
 
 /// A request that somebody wants explained.
@@ -55,6 +56,8 @@ package struct AdminActions: Sendable {
     package var explain: @Sendable (ExplainQuery) -> AdminOutcome
     /// Requests that lane members were handed.
     package var laneReceipts: @Sendable () -> [LaneReceipt] = { [] }
+    /// What is known of a name that clusters have.
+    package var nameState: @Sendable (String) -> NameState = { _ in NameState() }
     /// What is open at the moment.
     package var connections: @Sendable () -> ConnectionStats = { ConnectionStats() }
     /// The JSON object of `/audit`; nil: nothing correlates inbound with outbound yet, and `/audit` says so.

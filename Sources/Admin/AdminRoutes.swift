@@ -77,7 +77,7 @@ struct AdminRoutes: Sendable {
         case .clusters:
             let stats = actions.connections()
             return .json {
-                ModelJSON.clusters(model, &$0)
+                ModelJSON.clusters(model, actions.nameState, &$0)
                 $0.object("connections") { json in
                     json.member("upstream", stats.upstream)
                     json.member("idle", stats.idle)

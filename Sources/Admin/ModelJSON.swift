@@ -3,6 +3,7 @@
 internal import Base
 internal import HTTP
 internal import Lanes
+internal import Loop
 
 enum ModelJSON {
     static func source(_ source: SourceRef, _ json: inout JSONWriter, key: String = "source") {
@@ -201,9 +202,17 @@ enum ModelJSON {
 
     // MARK: /clusters
 
-    static func clusters(_ model: RoutingModel, _ json: inout JSONWriter) {
+    /// `nameState`: what is known of a name.
+    static func clusters(
+        _ model: RoutingModel, _ nameState: (String) -> NameState, _ json: inout JSONWriter
+    ) {
         json.array("clusters") { list in
-            for cluster in model.clusters { list.object { self.cluster(cluster, model, &$0) } }
+            for cluster in model.clusters {
+                list.object {
+                    self.cluster(cluster, model, &$0)
+                    if !cluster.sources.isEmpty { NamesJSON.names(cluster, nameState, &$0) }
+                }
+            }
         }
     }
 
@@ -216,11 +225,15 @@ enum ModelJSON {
         json.member("loadBalancing", "\(cluster.loadBalancing)")
         json.member("connectTimeoutMs", cluster.connectTimeoutMs)
         json.member("protocol", "\(cluster.upstreamProtocol)")
+        if cluster.resolution != .everyAddress || !cluster.sources.isEmpty {
+            json.member("resolution", cluster.resolution.rawValue)
+        }
         if let tls = cluster.tls { TLSJSON.cluster(tls, &json) }
         json.array("endpoints") { list in
             for (index, endpoint) in cluster.endpoints.enumerated() {
                 list.object {
-                    $0.member("address", endpoint.address.text)
+                    $0.member("address", endpoint.text)
+                    if !endpoint.hostname.isEmpty { $0.member("hostname", endpoint.hostname) }
                     $0.member("weight", endpoint.weight)
                     $0.member("healthy", endpoint.healthy)
                     $0.member("workload", endpoint.workload.isEmpty ? nil : endpoint.workload)

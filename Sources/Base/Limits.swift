@@ -184,6 +184,9 @@ public enum Limits {
 
     // MARK: names
 
+    /// How many Services of type ExternalName may follow each other.
+    public static let aliasDepth = 8
+
     /// Who may wait for answers of the resolver, and how many questions are under way at a time: a server is
     /// not to be flooded by the start of a proxy that watches thousands of names.
     public static let resolverQuestions = 1_024

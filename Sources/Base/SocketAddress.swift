@@ -22,6 +22,11 @@ public struct SocketAddress: Sendable, Hashable, BitwiseCopyable {
 
     public static var unspecified: SocketAddress { SocketAddress(ipv4: 0, port: 0) }
 
+    /// The same address with another port.
+    public func at(port: UInt16) -> SocketAddress {
+        SocketAddress(high: high, low: low, port: port, isIPv4: isIPv4)
+    }
+
     /// 127.0.0.0/8 or ::1.
     public var isLoopback: Bool {
         isIPv4 ? (low >> 24) & 0xFF == 127 : high == 0 && low == 1

@@ -161,10 +161,13 @@ func forward(
         decision.injected != nil || route.pointee.rewrite != nil || target.pointee.requestLevels.count > 0
         || !target.pointee.authority.isEmpty
     decision.response.levels = target.pointee.responseLevels
-    guard let cluster = target.pointee.cluster else {
+    guard var cluster = target.pointee.cluster else {
         decision.outcome = .noCluster
         decision.reason = .noCluster
         return
+    }
+    if cluster.pointee.resolvedIndex >= 0, let resolved = context.resolved {
+        cluster = resolved[Int(cluster.pointee.resolvedIndex)]
     }
     decision.cluster = cluster
     decision.outcome = .forward
@@ -193,7 +196,7 @@ private func chooseEndpoints(_ cluster: UnsafePointer<Cluster>, _ decision: inou
         }
     }
     decision.endpoints = cluster.pointee.stable
-    if decision.endpoints.isEmpty {
+    if decision.endpoints.isEmpty, !cluster.pointee.resolvesRequest {
         decision.outcome = .noHealthyUpstream
         decision.reason = .noHealthyUpstream
     }

@@ -49,11 +49,17 @@ public struct DecisionContext: BitwiseCopyable {
     public var nowSeconds: Int64
     /// TLS on the client side, or a trusted x-forwarded-proto says so.
     public var isTLS: Bool
+    /// The clusters with names as they are now, by `Cluster.resolvedIndex`; nil: there are none.
+    public var resolved: UnsafePointer<UnsafePointer<Cluster>>?
 
-    public init(random: UInt64, nowSeconds: Int64, isTLS: Bool) {
+    public init(
+        random: UInt64, nowSeconds: Int64, isTLS: Bool,
+        resolved: UnsafePointer<UnsafePointer<Cluster>>? = nil
+    ) {
         self.random = random
         self.nowSeconds = nowSeconds
         self.isTLS = isTLS
+        self.resolved = resolved
     }
 }
 

@@ -9,17 +9,25 @@ internal import HTTP
 /// now.
 public func explain(
     _ snapshot: Snapshot, method: String, url: String, headers: [(String, String)],
-    listener: String? = nil, serverName: String? = nil, nowSeconds: Int64? = nil
+    listener: String? = nil, serverName: String? = nil, nowSeconds: Int64? = nil,
+    resolved: [ResolvedCluster] = []
 ) -> Explanation {
     var random = SystemRandomNumberGenerator()
-    return explain(
-        snapshot, method: method, url: url, headers: headers, listener: listener, serverName: serverName,
-        nowSeconds: nowSeconds ?? Int64(time(nil)), random: random.next())
+    return withExtendedLifetime(resolved) {
+        resolved.map(\.cluster).withUnsafeBufferPointer { clusters in
+            explain(
+                snapshot, method: method, url: url, headers: headers, listener: listener,
+                serverName: serverName, nowSeconds: nowSeconds ?? Int64(time(nil)), random: random.next(),
+                resolved: clusters.count == snapshot.named.count && !clusters.isEmpty
+                    ? clusters.baseAddress : nil)
+        }
+    }
 }
 
 func explain(
     _ snapshot: Snapshot, method: String, url: String, headers: [(String, String)], listener: String?,
-    serverName: String? = nil, nowSeconds: Int64, random: UInt64
+    serverName: String? = nil, nowSeconds: Int64, random: UInt64,
+    resolved: UnsafePointer<UnsafePointer<Cluster>>? = nil
 ) -> Explanation {
     var explanation = Explanation()
     explanation.method = method
@@ -33,10 +41,10 @@ func explain(
     explanation.listener = entry.listener.pointee.name.string
     explanation.server = entry.server
     explanation.problem = entry.remark
+    let context = DecisionContext(random: random, nowSeconds: nowSeconds, isTLS: false, resolved: resolved)
     switch entry.next {
-    case .requests:
-        explainRequest(snapshot, entry.listener, headers, nowSeconds, random, &explanation)
-    case .relay(let server): explainRelay(snapshot, server, entry.listener, random, &explanation)
+    case .requests: explainRequest(snapshot, entry.listener, headers, context, &explanation)
+    case .relay(let server): explainRelay(snapshot, server, entry.listener, context, &explanation)
     case .refused(let problem, let status):
         explanation.problem = problem
         explanation.outcome = "none"
@@ -49,10 +57,8 @@ func explain(
 /// A connection that is passed on: TLS with its server name, or TCP.
 private func explainRelay(
     _ snapshot: Snapshot, _ server: UnsafePointer<ConnectionServer>, _ place: UnsafePointer<Listener>,
-    _ random: UInt64, _ explanation: inout Explanation
+    _ context: DecisionContext, _ explanation: inout Explanation
 ) {
-    let context = DecisionContext(
-        random: random, nowSeconds: 0, isTLS: false)
     let decision = decideConnection(server, place, place.pointee.address, context)
     fill(&explanation, snapshot, decision, RecordingTrace())
     if decision.outcome == .forward { explanation.outcome = "relay" }
@@ -66,8 +72,9 @@ private func explainRelay(
 
 private func explainRequest(
     _ snapshot: Snapshot, _ place: UnsafePointer<Listener>, _ headers: [(String, String)],
-    _ nowSeconds: Int64, _ random: UInt64, _ explanation: inout Explanation
+    _ context: DecisionContext, _ explanation: inout Explanation
 ) {
+    var context = context
     let table = snapshot.table
     let head = ExplainHead(
         method: explanation.method, url: explanation.url, headers: headers,
@@ -78,8 +85,7 @@ private func explainRequest(
     var list = head.headers
     // Seen before any header operation takes it away.
     let origin = list.find(.origin)?.pointee.value ?? .empty
-    let context = DecisionContext(
-        random: random, nowSeconds: nowSeconds, isTLS: request.scheme.equals("https"))
+    context.isTLS = request.scheme.equals("https")
     var trace = RecordingTrace()
     var scripts = ExplainedScripts(table, place, request.authority)
     defer { scripts.deallocate() }

@@ -377,6 +377,12 @@ public struct ClusterModel: Sendable {
     public var keepAliveMs: UInt64 = 0
     public var keepAliveTimeoutMs: UInt64 = 0
     public var endpoints: [EndpointModel] = []
+    /// What names among them stand for.
+    public var resolution = ClusterResolution.everyAddress
+    /// The names that it was made from, where they have addresses now.
+    public var sources: [String] = []
+    /// With `requestHost`: the port of the host that is looked up.
+    public var requestPort: UInt16 = 0
     /// Which endpoints each lane has here, by lane index, endpoint indexes into `endpoints`. A lane that
     /// lists this service but selects nothing has an empty list.
     public var laneMembers: [(lane: Int, endpoints: [Int])] = []
@@ -395,7 +401,10 @@ public struct ClusterModel: Sendable {
 }
 
 public struct EndpointModel: Sendable, Hashable {
+    /// Only the port counts while a name has no address yet.
     public var address: SocketAddress
+    /// The name that has the address, lower case; empty: the address was given.
+    public var hostname = ""
     public var weight: UInt32 = 1
     public var healthy = true
     /// For metrics and explain: the workload behind the address.

@@ -8,6 +8,8 @@ struct EndpointKey: Sendable, Hashable {
     var address: SocketAddress
     /// 0: plain text; else which TLS settings.
     var transport: UInt64
+    /// Of a logical endpoint, whose connections stay when its address changes (`firstAddress`).
+    var name = ""
 }
 
 public final class Registry: Sendable {

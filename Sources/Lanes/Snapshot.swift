@@ -31,6 +31,8 @@ public final class Snapshot: Sendable {
     public let generation: UInt64
     /// Numbers of labels and lanes found in the table.
     public let registry: Registry
+    /// Positions of the clusters that have names among their endpoints, in `model.clusters`.
+    public let named: [Int]
     private let endpoints: [EndpointKey]
     private let acceptors: [Int: TLSAcceptor]
     // Written before the snapshot is shared, then only read.
@@ -44,6 +46,7 @@ public final class Snapshot: Sendable {
         self.model = model
         self.generation = generation
         self.registry = registry
+        named = model.named
         endpoints = builder.endpoints
         acceptors = builder.acceptors
         arena = builder.arena

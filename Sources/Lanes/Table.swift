@@ -172,6 +172,12 @@ public struct Cluster: BitwiseCopyable {
     /// HTTP/2: how often a PING is sent, 0: never; and how long its answer is waited for.
     public var keepAliveMs: UInt64
     public var keepAliveTimeoutMs: UInt64
+    /// Position in `Snapshot.named` where endpoints are names, which the worker's own view of it resolves;
+    /// -1: it has none.
+    public var resolvedIndex: Int32 = -1
+    /// There are no endpoints: the host of each request is looked up, with this port.
+    public var resolvesRequest: Bool
+    public var requestPort: UInt16
     /// Some endpoint's weight differs from another's.
     public var hasWeights: Bool
     public var endpoints: Frozen<Endpoint>

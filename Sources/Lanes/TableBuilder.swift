@@ -33,7 +33,7 @@ struct TableBuilder {
         }
         acceptors = try Self.acceptors(model)
         holdEndpoints()
-        clusters = arena.store(model.clusters.enumerated().map { freeze($1, index: $0) })
+        clusters = arena.store(freezeClusters())
         do throws(TableError) {
             let hosts = try freezeRouteTables()
             let scripts = freezeScripts()
@@ -142,10 +142,26 @@ struct TableBuilder {
 
     // MARK: clusters
 
+    private func freezeClusters() -> [Cluster] {
+        var made = model.clusters.enumerated().map { freeze($1, index: $0) }
+        for (position, index) in model.named.enumerated() {
+            made[index].resolvedIndex = Int32(truncatingIfNeeded: position)
+        }
+        return made
+    }
+
     private mutating func holdEndpoints() {
-        endpoints = Array(
-            Set(model.clusters.flatMap { cluster in cluster.endpoints.map { cluster.key($0) } }))
+        let known = model.clusters.flatMap { cluster in
+            cluster.endpoints.filter { !$0.isUnresolved }.map { cluster.key($0) }
+        }
+        endpoints = Array(Set(known))
         for (endpoint, id) in zip(endpoints, registry.acquire(endpoints)) { endpointIDs[endpoint] = id }
+    }
+
+    /// The model's one cluster, in memory of its own; `index`: among the clusters of its snapshot.
+    mutating func freezeAlone(index: Int) -> Cluster {
+        holdEndpoints()
+        return freeze(model.clusters[0], index: index)
     }
 
     private func freeze(_ cluster: ClusterModel, index: Int) -> Cluster {
@@ -163,6 +179,7 @@ struct TableBuilder {
             requestsMax: cluster.requestsMax, idleTimeoutMs: cluster.idleTimeoutMs ?? .max,
             relayIdleTimeoutMs: cluster.relayIdleTimeoutMs ?? .max,
             keepAliveMs: cluster.keepAliveMs, keepAliveTimeoutMs: cluster.keepAliveTimeoutMs,
+            resolvesRequest: cluster.resolution == .requestHost, requestPort: cluster.requestPort,
             hasWeights: Set(cluster.endpoints.map(\.weight)).count > 1,
             endpoints: arena.store(cluster.endpoints.map { freeze($0, of: cluster) }),
             all: healthy(cluster.endpoints.indices), stable: healthy(cluster.stable),
@@ -177,7 +194,7 @@ struct TableBuilder {
         return Endpoint(
             id: id.id, idGeneration: id.generation, address: endpoint.address, weight: endpoint.weight,
             healthy: endpoint.healthy, labelsID: registry.labelsID(labels(cluster, endpoint)),
-            addressText: arena.store(endpoint.address.text))
+            addressText: arena.store(endpoint.text))
     }
 
     /// istio-semantics.md 24.
@@ -256,7 +273,11 @@ struct TableBuilder {
 
 extension ClusterModel {
     fileprivate func key(_ endpoint: EndpointModel) -> EndpointKey {
-        EndpointKey(address: endpoint.address, transport: tls?.key ?? 0)
+        if resolution == .firstAddress, !endpoint.hostname.isEmpty {
+            let port = SocketAddress.unspecified.at(port: endpoint.address.port)
+            return EndpointKey(address: port, transport: tls?.key ?? 0, name: endpoint.hostname)
+        }
+        return EndpointKey(address: endpoint.address, transport: tls?.key ?? 0)
     }
 }
 

@@ -41,4 +41,6 @@ public struct NameState: Sendable, Equatable {
     /// Questions in a row that failed or found nothing.
     public var failures = 0
     public var failure: NameFailure?
+
+    public init() {}
 }

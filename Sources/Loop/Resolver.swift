@@ -64,13 +64,6 @@ public final class Resolver: Sendable {
     public func stop() { desk.stop() }
 }
 
-extension SocketAddress {
-    /// The same address with another port.
-    public func at(port: UInt16) -> SocketAddress {
-        SocketAddress(high: high, low: low, port: port, isIPv4: isIPv4)
-    }
-}
-
 /// What the resolver and its thread share. Its descriptor lives as long as either, so that neither ever
 /// writes to or reads from a number that belongs to something else by then.
 private final class ResolverDesk: Sendable {

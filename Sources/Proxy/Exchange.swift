@@ -56,6 +56,8 @@ struct ExchangeFlags: OptionSet, BitwiseCopyable {
     static let overTLS = ExchangeFlags(rawValue: 1 << 17)
     /// Its listener has Lua filters.
     static let scripted = ExchangeFlags(rawValue: 1 << 18)
+    /// It goes to the host that it names, which is looked up.
+    static let byHost = ExchangeFlags(rawValue: 1 << 19)
     /// No request: the connection itself is relayed (see Relay). `.connect` is set too.
     static let raw = ExchangeFlags(rawValue: 1 << 15)
 }
@@ -78,6 +80,8 @@ struct Exchange: BitwiseCopyable {
     var attempts: UInt16 = 0
     /// Passthrough: where to.
     var address = SocketAddress.unspecified
+    /// In the worker's `heldClusters`: the cluster with names that decided it; `noSlot`: none.
+    var heldCluster = noSlot
     /// Tells a late answer of the resolver from one for an earlier user of this slot.
     var serial: UInt32 = 0
 

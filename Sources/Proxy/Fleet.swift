@@ -37,15 +37,16 @@ package final class Fleet: Sendable {
     package let memories: [MeterMemory]
     package let accessLog: AccessLog?
     private let mailboxes: [Mailbox<WorkerLetter>]
-    private let resolver: Resolver
+    /// What names stand for.
+    package let discovery: Discovery
     private let state = Mutex(State())
     private let finished = Atomic<Int>(0)
 
     /// Starts `workers` event loops that wait for their first configuration. nil: the system refused threads,
     /// descriptors or address space.
-    package init?(workers: Int, accessLog: AccessLog?, pin: Bool) {
-        guard let resolver = Resolver() else { return nil }
-        self.resolver = resolver
+    /// `dnsServers`: instead of those of resolv.conf.
+    package init?(workers: Int, accessLog: AccessLog?, pin: Bool, dnsServers: [SocketAddress] = []) {
+        guard let resolver = Resolver(servers: dnsServers) else { return nil }
         self.accessLog = accessLog
         var mailboxes: [Mailbox<WorkerLetter>] = []
         var memories: [MeterMemory] = []
@@ -55,6 +56,7 @@ package final class Fleet: Sendable {
             memories.append(memory)
         }
         self.mailboxes = mailboxes
+        discovery = Discovery(resolver, mailboxes)
         self.memories = memories
         let (connectionsMax, acceptMax) = Self.connectionBounds(workers)
         for index in 0..<workers {
@@ -97,6 +99,7 @@ package final class Fleet: Sendable {
 
     /// Routes by `snapshot` from now on. Nothing has changed when this throws.
     package func apply(_ snapshot: Snapshot) throws(ListenError) {
+        discovery.prepare(snapshot)
         let listeners = snapshot.table.pointee.listeners
         let (open, ours) = state.withLock { ($0.open, $0.ours) }
         var made: [Int: [Int32]] = [:]
@@ -115,16 +118,19 @@ package final class Fleet: Sendable {
         }
         if let failure {
             for sockets in made.values { for fd in sockets { Syscalls.close(fd) } }
+            discovery.keep()
             throw failure
         }
         let interpreters = makeInterpreters(snapshot)
-        for (worker, mailbox) in mailboxes.enumerated() {
-            let sockets = (0..<listeners.count).map { index in
-                ListenerSocket(
-                    index: index, address: listeners[index].pointee.address,
-                    descriptor: made[index]?[worker])
+        discovery.take(snapshot) { resolved in
+            for (worker, mailbox) in mailboxes.enumerated() {
+                let sockets = (0..<listeners.count).map { index in
+                    ListenerSocket(
+                        index: index, address: listeners[index].pointee.address,
+                        descriptor: made[index]?[worker])
+                }
+                mailbox.post(.configuration(snapshot, sockets, interpreters[worker], resolved))
             }
-            mailbox.post(.configuration(snapshot, sockets, interpreters[worker]))
         }
         state.withLock { state in
             state.open = wanted
@@ -183,6 +189,6 @@ package final class Fleet: Sendable {
             return state.threads
         }
         for thread in threads { thread.join() }
-        resolver.stop()
+        discovery.resolver.stop()
     }
 }

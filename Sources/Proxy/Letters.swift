@@ -6,8 +6,10 @@ package import Lua
 package enum WorkerLetter: Sendable {
     /// Route by this from the next request on. The listeners are all that are to be open: a descriptor is one
     /// that the worker now owns; nil: it has that address open already. The interpreter is the worker's
-    /// alone; nil: no listener has scripts.
-    case configuration(Snapshot, [ListenerSocket], Interpreter?)
+    /// alone; nil: no listener has scripts. Then the clusters that have names, as they are now.
+    case configuration(Snapshot, [ListenerSocket], Interpreter?, [ResolvedCluster])
+    /// A cluster of the configuration in force whose names have other addresses from now on.
+    case endpoints(ResolvedCluster)
     /// Stop listening, end what is idle, let the rest end; then stop.
     case drain(deadlineMs: UInt64)
     /// A name's addresses; none: it has no address or could not be resolved.

@@ -87,8 +87,9 @@ extension Worker {
     mutating func readMail() {
         for letter in setup.mailbox.take() {
             switch letter {
-            case .configuration(let snapshot, let sockets, let interpreter):
-                take(snapshot, sockets, interpreter)
+            case .configuration(let snapshot, let sockets, let interpreter, let resolved):
+                take(snapshot, sockets, interpreter, resolved)
+            case .endpoints(let cluster): take(cluster)
             case .drain(let deadlineMs): drain(deadlineMs)
             case .resolved(let slot, let serial, let addresses): resolved(slot, serial, addresses)
             }
@@ -96,7 +97,8 @@ extension Worker {
     }
 
     private mutating func take(
-        _ snapshot: Snapshot, _ sockets: [ListenerSocket], _ interpreter: Interpreter?
+        _ snapshot: Snapshot, _ sockets: [ListenerSocket], _ interpreter: Interpreter?,
+        _ resolved: [ResolvedCluster]
     ) {
         if isDraining {
             for socket in sockets { if let fd = socket.descriptor { Syscalls.close(fd) } }
@@ -107,13 +109,15 @@ extension Worker {
             if !sockets.contains(where: { $0.address == listeners[index].address }) { closeListener(index) }
         }
         let free = held.firstIndex { $0.snapshot == nil }
-        let next = HeldSnapshot(snapshot: snapshot, interpreter: interpreter, exchanges: 0)
+        let next = HeldSnapshot(
+            snapshot: snapshot, interpreter: interpreter, exchanges: 0, resolved: resolvedView(resolved))
         let previous = current
         if !held.isEmpty { held[Int(previous)].exchanges = currentExchanges }
         currentExchanges = 0
         if let free { held[free] = next } else { held.append(next) }
         current = UInt32(free ?? held.count - 1)
         table = snapshot.table
+        resolvedClusters = UnsafePointer(held[Int(current)].resolved.pointers)
         rules.settle(snapshot.table.pointee.proxy.clientCertificates)
         if previous != current { dropIfUnused(previous) }
         replaceListeners(sockets, snapshot.table)
@@ -124,6 +128,7 @@ extension Worker {
     /// Lets go of a configuration that no exchange needs any more.
     mutating func dropIfUnused(_ index: UInt32) {
         guard index != current, Int(index) < held.count, held[Int(index)].exchanges == 0 else { return }
+        dropClusters(of: index)
         held[Int(index)].snapshot = nil
         held[Int(index)].interpreter = nil
     }

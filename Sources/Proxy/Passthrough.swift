@@ -1,6 +1,7 @@
-// Egress to a host that no document knows (ALLOW_ANY). There is no original address to go to without
-// transparent capture, so the Host is resolved: the address itself if it is one, else by the resolver, off
-// the loop.
+// Egress to the host that a request names: one that no document knows (ALLOW_ANY), or one of a ServiceEntry
+// whose hosts are looked up as they are asked for (NONE, DYNAMIC_DNS). There is no original address to go to
+// without transparent capture, so the name is resolved: the address itself if it is one, else by the
+// resolver, off the loop.
 internal import Base
 internal import CLinux
 internal import HTTP
@@ -10,20 +11,37 @@ internal import Telemetry
 
 extension Worker {
     mutating func startPassthrough(_ number: UInt32, _ authority: ByteView) {
-        let x = exchange(number)
-        let isConnect = x.pointee.flags.contains(.connect)
+        let isConnect = exchange(number).pointee.flags.contains(.connect)
         guard let (host, port) = HostAndPort.split(authority, defaultPort: isConnect ? 443 : 80) else {
             reply(number, Self.unresolved)
             return
         }
+        lookUp(number, host, port, settings.connectTimeoutMs)
+    }
+
+    /// For a cluster without endpoints: its own name, or the host of the request that its wildcard covers.
+    mutating func startByHost(_ number: UInt32, _ cluster: UnsafePointer<Cluster>) {
+        let x = exchange(number)
+        let host = x.pointee.flags.contains(.raw) ? serverName(number) : upstreamHost(number)
+        guard let name = cluster.pointee.name(for: host) else {
+            reply(number, Self.unresolved)
+            return
+        }
+        x.pointee.attempts &+= 1
+        lookUp(number, name, cluster.pointee.requestPort, cluster.pointee.connectTimeoutMs)
+    }
+
+    private mutating func lookUp(_ number: UInt32, _ host: ByteView, _ port: UInt16, _ timeoutMs: UInt64) {
+        let x = exchange(number)
+        x.pointee.flags.insert(.byHost)
         if let address = HostAndPort.literal(host, port) {
-            connectPassthrough(number, address)
+            connectByHost(number, address)
             return
         }
         x.pointee.step = .resolving
         let mailbox = setup.mailbox
         let serial = x.pointee.serial
-        setTimeout(x.pointee.downstream, settings.connectTimeoutMs)
+        setTimeout(x.pointee.downstream, timeoutMs)
         setup.resolver.resolve(host.string, port: port) { addresses in
             mailbox.post(.resolved(exchange: number, serial: serial, addresses: addresses))
         }
@@ -36,7 +54,7 @@ extension Worker {
         return answer
     }
 
-    private mutating func connectPassthrough(_ number: UInt32, _ address: SocketAddress) {
+    private mutating func connectByHost(_ number: UInt32, _ address: SocketAddress) {
         // A Host that names one of our own listeners would come back to us for ever.
         for index in 0..<listenerCount
         where listeners[index].fd >= 0 && listeners[index].address.port == address.port
@@ -47,10 +65,13 @@ extension Worker {
             reply(number, answer)
             return
         }
+        let cluster = exchange(number).pointee.decision.pointee.cluster
+        let timeoutMs = cluster?.pointee.connectTimeoutMs ?? settings.connectTimeoutMs
         if exchange(number).pointee.flags.contains(.toSession) {
-            startStream(number, address, noSlot, 0, settings.connectTimeoutMs)
+            startStream(number, address, noSlot, 0, timeoutMs)
         } else {
-            connect(number, address, noSlot, 0, settings.connectTimeoutMs)
+            connect(
+                number, address, noSlot, 0, timeoutMs, cluster?.pointee.tls == nil ? .plain : .handshake)
         }
     }
 
@@ -69,7 +90,7 @@ extension Worker {
             reply(number, Self.unresolved)
             return
         }
-        connectPassthrough(number, address)
+        connectByHost(number, address)
     }
 }
 

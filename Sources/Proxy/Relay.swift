@@ -21,7 +21,7 @@ extension Worker {
             return
         }
         let context = DecisionContext(
-            random: random.next(), nowSeconds: 0, isTLS: false)
+            random: random.next(), nowSeconds: 0, isTLS: false, resolved: resolvedClusters)
         let decision = decisions + Int(number)
         decision.initialize(
             to: decideConnection(server, listener, Sockets.localAddress(own.pointee.fd), context))
@@ -31,6 +31,7 @@ extension Worker {
         value.flags = [.raw, .connect, .requestComplete]
         value.reason = decision.pointee.reason
         exchange(number).initialize(to: value)
+        holdCluster(number)
         own.pointee.exchange = number
         own.pointee.flags.insert(.served)
         setTimeout(slot, 0)
@@ -121,7 +122,9 @@ extension Worker {
         record.details = x.pointee.details
         record.reason = view(x.pointee.reason.text)
         record.serverName = serverName(number)
-        if x.pointee.endpointIndex >= 0 { record.upstream = x.pointee.address }
+        if x.pointee.endpointIndex >= 0 || x.pointee.flags.contains(.byHost) {
+            record.upstream = x.pointee.address
+        }
         let own = connection(x.pointee.downstream)
         record.downstreamRemote = own.pointee.peer
         record.downstreamLocal = listeners[Int(own.pointee.listener)].address

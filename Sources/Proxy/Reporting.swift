@@ -126,7 +126,7 @@ extension Worker {
             record.laneCarrier = view(x.pointee.decision.pointee.lane.carrier.text)
         }
         let lane = x.pointee.decision.pointee.response.lane
-        if x.pointee.endpointIndex >= 0 || x.pointee.decision.pointee.outcome == .passthrough {
+        if x.pointee.endpointIndex >= 0 || x.pointee.flags.contains(.byHost) {
             record.upstream = x.pointee.address
         }
         let own = connection(x.pointee.downstream)

@@ -40,7 +40,7 @@ extension Worker {
         let fields = forwardFields(own, role)
         let context = DecisionContext(
             random: random.next(), nowSeconds: Int64((nowNs &+ realtimeOffsetNs) / 1_000_000_000),
-            isTLS: fields.isTLS)
+            isTLS: fields.isTLS, resolved: resolvedClusters)
         guard let table else { return 0 }
         guard let number = admitExchange() else {
             refuse(
@@ -64,6 +64,7 @@ extension Worker {
         x.pointee.requestWireBytes = UInt64(headLength)
         fill(x, &head, fields)
         x.pointee.reason = decision.pointee.reason
+        holdCluster(number)
         if settings.compression != nil { noteAcceptedCoding(&x.pointee) }
         own.pointee.exchange = number
         own.pointee.flags.insert(.served)

@@ -585,6 +585,7 @@ extension Worker {
         buffers.release(&x.pointee.explanation)
         endCompression(number)
         if x.pointee.isScripted { scriptsEnded(number) }
+        if x.pointee.heldCluster != noSlot { releaseCluster(x) }
         let snapshot = x.pointee.snapshot
         if snapshot == current {
             currentExchanges &-= 1

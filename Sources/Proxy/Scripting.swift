@@ -193,10 +193,14 @@ extension Worker {
         guard !listener.pointee.routesBeforeScripts,
             let snapshot = held[Int(x.pointee.snapshot)].snapshot
         else { return }
+        var context = context
+        // Of the configuration it began under, and of now: names may have changed since.
+        context.resolved = UnsafePointer(held[Int(x.pointee.snapshot)].resolved.pointers)
         decide(
             snapshot.table, listener, &head.request, &requestHeaders.pointee, context,
             into: x.pointee.decision)
         x.pointee.reason = x.pointee.decision.pointee.reason
+        holdCluster(number)
     }
 
     /// `respond`. The route's response operations count if the route was known when the script answered: a

@@ -244,11 +244,8 @@ extension Worker {
         let isConfigured = !tls.pointee.serverName.isEmpty
         let isAddress = HostAndPort.literal(host, 0) != nil
         let name = isConfigured ? tls.pointee.serverName : (isAddress ? .empty : host)
-        let state = pool.state(own.pointee.endpoint)
         let hash = isConfigured ? 0 : nameHash(host)
-        let session =
-            state.pointee.generation == own.pointee.endpointGeneration
-                && state.pointee.sessionNameHash == hash ? state.pointee.session : nil
+        let session = resumable(own, hash)
         guard
             let stream = TLSStream(
                 connecting: context, pipe, serverName: name,
@@ -379,6 +376,18 @@ extension Worker {
         state.pointee.session?.free()
         state.pointee.session = session
         state.pointee.sessionNameHash = tls.pointee.nameHash
+    }
+
+    /// What a new connection to the same endpoint for the same host may resume.
+    private mutating func resumable(
+        _ own: UnsafeMutablePointer<Connection>, _ hash: UInt64
+    ) -> TLSSession? {
+        if own.pointee.endpoint == noSlot { return nil }
+        let state = pool.state(own.pointee.endpoint)
+        let isOf =
+            state.pointee.generation == own.pointee.endpointGeneration
+            && state.pointee.sessionNameHash == hash
+        return isOf ? state.pointee.session : nil
     }
 
     mutating func dropSession(_ endpoint: UInt32) {

@@ -18,7 +18,11 @@ extension Worker {
             let index = own.pointee.attempts == 0
                 ? pickEndpoint(cluster, set) : pickOther(set, than: own.pointee.endpointIndex)
         else {
-            reply(number, LocalReply.noHealthyUpstream)
+            if let cluster = own.pointee.decision.pointee.cluster, cluster.pointee.resolvesRequest {
+                startByHost(number, cluster)
+            } else {
+                reply(number, LocalReply.noHealthyUpstream)
+            }
             return
         }
         own.pointee.endpointIndex = Int32(truncatingIfNeeded: index)
@@ -60,6 +64,12 @@ extension Worker {
 
     /// The id belongs to another address now: connections to the old one go.
     private mutating func forget(_ id: UInt32, _ generation: UInt32) {
+        closePooled(id)
+        pool.state(id).pointee = EndpointState(generation: generation)
+    }
+
+    /// Nothing goes to an endpoint any more: idle connections are closed, others end with their requests.
+    mutating func closePooled(_ id: UInt32) {
         while true {
             let idle = pool.state(id).pointee.idleHead
             if idle == noSlot { break }
@@ -72,7 +82,6 @@ extension Worker {
             connection(slot).pointee.session?.submitGoaway()
         }
         dropSession(id)
-        pool.state(id).pointee = EndpointState(generation: generation)
     }
 
     /// Ties a connection and an exchange together.
@@ -400,6 +409,10 @@ extension Worker {
                 closeUpstream(slot)
                 return
             }
+        }
+        if let cluster, cluster.pointee.resolvedIndex >= 0, isGone(id, of: cluster) {
+            closeUpstream(slot)
+            return
         }
         if isDraining || id == noSlot
             || pool.state(id).pointee.generation != own.pointee.endpointGeneration

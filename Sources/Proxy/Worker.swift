@@ -45,6 +45,8 @@ struct HeldSnapshot {
     /// Of its scripts; nil: it has none.
     var interpreter: Interpreter?
     var exchanges: Int
+    /// Its clusters with names.
+    var resolved = ResolvedView([], [])
 }
 
 /// One open listening socket.
@@ -133,6 +135,9 @@ struct Worker: ~Copyable {
     var currentExchanges = 0
     /// Of the current snapshot.
     var table: UnsafePointer<Table>?
+    /// Of the current snapshot; nil: no cluster has names.
+    var resolvedClusters: UnsafePointer<UnsafePointer<Cluster>>?
+    var heldClusters: [HeldCluster] = []
     /// Of the current snapshot; nothing listens before there is one.
     var settings: ProxySettings { table.unsafelyUnwrapped.pointee.proxy }
     var listeners: UnsafeMutablePointer<OpenListener>

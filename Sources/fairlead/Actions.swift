@@ -13,12 +13,13 @@ enum Actions {
         var actions = AdminActions(
             isReady: { control.snapshot != nil && !control.isDraining },
             isDraining: { control.isDraining },
-            model: { control.snapshot?.model },
+            model: { fleet.discovery.model },
             metrics: {
-                MetricsPage(
+                var page = MetricsPage(
                     meters: fleet.memories, names: names, own: own(control), control: control.meter,
-                    accessLog: fleet.accessLog, version: Version.fairlead
-                ).render()
+                    accessLog: fleet.accessLog, version: Version.fairlead)
+                page.extra = { nameFamilies(fleet.discovery) }
+                return page.render()
             },
             reload: {
                 let result = control.reload()
@@ -27,15 +28,40 @@ enum Actions {
             },
             drain: { control.drain() },
             explain: { query in
-                guard let snapshot = control.snapshot else { return .invalid("no configuration yet") }
+                guard let (snapshot, resolved) = fleet.discovery.inForce else {
+                    return .invalid("no configuration yet")
+                }
                 let fields = query.headers.map { ($0.name, $0.value) }
                 let explanation = Lanes.explain(
-                    snapshot, method: query.method, url: query.url, headers: fields)
+                    snapshot, method: query.method, url: query.url, headers: fields, resolved: resolved)
                 return .done(query.asText ? Array(explanation.text().utf8) : explanation.json())
             })
         actions.laneReceipts = { laneReceipts(fleet.memories, names) }
+        actions.nameState = { fleet.discovery.resolver.state($0) }
         actions.connections = { ConnectionStats(fleet.memories) }
         return actions
+    }
+
+    /// What the resolver does.
+    private static func nameFamilies(_ discovery: Discovery) -> [ExtraFamily] {
+        let stats = discovery.resolver.stats
+        let questions = [
+            ("resolved", stats.resolved), ("absent", stats.absent), ("failed", stats.failed),
+            ("timeout", stats.timeouts),
+        ]
+        return [
+            ExtraFamily(
+                "fairlead_dns_questions_total", help: "Names looked up by what became of it.",
+                type: .counter,
+                samples: questions.map { (labels: [("result", $0.0)], value: Double($0.1)) }),
+            ExtraFamily(
+                "fairlead_dns_names", help: "Names whose addresses are kept fresh.", type: .gauge,
+                samples: [(labels: [], value: Double(stats.watched))]),
+            ExtraFamily(
+                "fairlead_dns_endpoint_changes_total",
+                help: "How often a cluster's endpoints changed with the addresses of its names.",
+                type: .counter, samples: [(labels: [], value: Double(discovery.changes))]),
+        ]
     }
 
     private static func own(_ control: Control) -> WorkloadLabels {

@@ -136,7 +136,10 @@ struct ControlLoop {
                 throw fail("\(error)", .refused)
             }
         }
-        guard let fleet = Fleet(workers: options.workers, accessLog: log, pin: false) else {
+        guard
+            let fleet = Fleet(
+                workers: options.workers, accessLog: log, pin: false, dnsServers: options.dnsServers)
+        else {
             throw fail("the system refused threads, descriptors or memory", .refused)
         }
         let control = Control(options: options, paths: paths, fleet: fleet, stopDescriptor: stop)

@@ -29,6 +29,12 @@ struct RunCommand: ParsableCommand {
         help: ArgumentHelp("Bind TO where the configuration says FROM; repeatable.", valueName: "from=to"))
     var port: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "Ask this DNS server instead of those of /etc/resolv.conf; repeatable.",
+            valueName: "address[:port]"))
+    var dns: [String] = []
+
     @Option(help: "trace, debug, info, warning, error or off.")
     var logLevel: String?
 
@@ -86,6 +92,14 @@ struct RunCommand: ParsableCommand {
             }
             return mapping
         }
+        let dnsTexts =
+            dns.isEmpty ? (flagOrEnvironment(nil, "DNS")?.split(separator: ",").map(String.init) ?? []) : dns
+        let dnsServers = try dnsTexts.map { text in
+            guard let server = parseDNSServer(text) else {
+                throw ValidationError("--dns \(text): not an IP address, with or without a port")
+            }
+            return server
+        }
         var drain: UInt64?
         if let text = flagOrEnvironment(drainSeconds, "DRAIN_SECONDS") {
             guard let value = UInt64(text), value <= 86_400 else {
@@ -96,6 +110,6 @@ struct RunCommand: ParsableCommand {
         return RunOptions(
             workers: count, admin: address, proxy: flagOrEnvironment(proxy, "PROXY"), ports: ports,
             accessLog: flagOrEnvironment(accessLog, "ACCESS_LOG") ?? "off", logFormat: format,
-            drainSeconds: drain)
+            drainSeconds: drain, dnsServers: dnsServers)
     }
 }

@@ -36,6 +36,11 @@ func parseAddress(_ text: String) -> SocketAddress? {
     return SocketAddress(addressAndPort: text)
 }
 
+/// An IP address with or without a port, 53 if without.
+func parseDNSServer(_ text: String) -> SocketAddress? {
+    SocketAddress(text: text, port: 53) ?? SocketAddress(addressAndPort: text)
+}
+
 struct RunOptions {
     var workers: Int
     var admin: SocketAddress
@@ -44,4 +49,6 @@ struct RunOptions {
     var accessLog: String
     var logFormat: String
     var drainSeconds: UInt64?
+    /// Instead of those of resolv.conf.
+    var dnsServers: [SocketAddress]
 }

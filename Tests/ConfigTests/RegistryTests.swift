@@ -173,19 +173,79 @@ private let staticEntry = """
     #expect(cluster.endpoints.map(\.workload) == ["vm", "pod"])
 }
 
-@Test func namesThatWouldHaveToBeResolved() throws {
+@Test func namesThatAreResolved() throws {
     let dns = staticEntry.replacing("STATIC", with: "DNS").replacing(", '*.wild.example.com'", with: "")
-    #expect(loadText(sidecarProxy + dns).findings.isEmpty, "all endpoints are addresses")
-    let named = dns.replacing("10.0.0.2,", with: "b.example.com,")
-    #expect(loadText(sidecarProxy + named).has("FL0013"))
-    let none = String(dns.split(separator: "  endpoints:")[0]) + "---\n"
-    let result = loadText(sidecarProxy + none.replacing("DNS", with: "NONE"))
-    #expect(result.has("FL0013"))
-    #expect(result.model?.host("api.example.com", in: "80")?.routes[0].isPassthrough == true)
+    let port80 = "outbound|80||api.example.com"
+    #expect(try modelOf(sidecarProxy + dns).cluster(port80)?.hasNames == false, "all endpoints are addresses")
+    let named = dns.replacing("10.0.0.2,", with: "B.example.com,")
+    var cluster = try #require(try modelOf(sidecarProxy + named).cluster(port80))
+    #expect(cluster.endpoints.map(\.text) == ["10.0.0.1:8000", "b.example.com:7000"])
+    #expect(cluster.names == ["b.example.com"] && cluster.resolution == .everyAddress)
     #expect(loadText(named.replacing("DNS", with: "STATIC")).has("IST0106", containing: "needs IP addresses"))
-    #expect(loadText(staticEntry.replacing("STATIC", with: "NONE")).has("IST0106", containing: "NONE"))
+    let bad = named.replacing("B.example.com", with: "b..example")
+    #expect(loadText(bad).has("IST0106", containing: "no host name"))
+
+    let bare = String(dns.split(separator: "  endpoints:")[0]) + "---\n"
+    cluster = try #require(try modelOf(sidecarProxy + bare).cluster(port80))
+    #expect(cluster.endpoints.map(\.text) == ["api.example.com:8000"])
+    let one = bare.replacing("DNS", with: "DNS_ROUND_ROBIN")
+    #expect(try modelOf(sidecarProxy + one).cluster(port80)?.resolution == .firstAddress)
+    #expect(
+        loadText(dns.replacing("DNS", with: "DNS_ROUND_ROBIN")).has("IST0106", containing: "one endpoint"))
     let wild = String(staticEntry.split(separator: "  endpoints:")[0]).replacing("STATIC", with: "DNS")
     #expect(loadText(wild).has("IST0106", line: 5, containing: "needs endpoints"))
+    let unix = staticEntry.replacing("10.0.0.2,", with: "'unix:///run/app',")
+    #expect(loadText(unix).has("FL0013", containing: "unix:///run/app"))
+}
+
+@Test func hostsThatAreLookedUpAsTheyAreAskedFor() throws {
+    let bare = String(staticEntry.split(separator: "  endpoints:")[0]) + "---\n"
+    let none = bare.replacing("STATIC", with: "NONE")
+    let model = try modelOf(sidecarProxy + none)
+    #expect(model.cluster("outbound|80||api.example.com")?.addresses == ["240.0.0.1:80"], "its addresses")
+    let wild = try #require(model.cluster("outbound|80||*.wild.example.com"))
+    #expect(wild.resolution == .requestHost && wild.requestPort == 8_000 && wild.endpoints.isEmpty)
+    let named = none.replacing("240.0.0.1, ", with: "")
+    let cluster = try modelOf(sidecarProxy + named).cluster("outbound|80||api.example.com")
+    #expect(cluster?.resolution == .requestHost)
+    #expect(loadText(staticEntry.replacing("STATIC", with: "NONE")).has("IST0106", containing: "NONE"))
+    let dynamic = bare.replacing("STATIC", with: "DYNAMIC_DNS")
+    #expect(loadText(dynamic).has("IST0106", line: 5, containing: "wildcard hosts"))
+    let good = dynamic.replacing("api.example.com, ", with: "")
+    #expect(
+        try modelOf(sidecarProxy + good).cluster("outbound|443||*.wild.example.com")?.resolution
+            == .requestHost)
+}
+
+@Test func externalNames() throws {
+    func alias(_ name: String, _ target: String, _ ports: String = "") -> String {
+        """
+        apiVersion: v1
+        kind: Service
+        metadata: {name: \(name), namespace: shop}
+        spec: {type: ExternalName, externalName: \(target)\(ports)}
+        ---
+
+        """
+    }
+    let auth = "auth.shop.svc.cluster.local"
+    let model = try modelOf(
+        sidecarProxy + service("auth", network: 1) + alias("login", auth)
+            + alias("signin", "login.shop.svc.cluster.local")
+            + alias("ext", "Api.example.com.", ", ports: [{name: http, port: 8000}]")
+            + alias("bare", "b.example.com")
+            + alias("round", "round.shop.svc.cluster.local"))
+    let host = try #require(model.host(auth, in: "8080"))
+    #expect(host.domains.contains("login.shop") && host.domains.contains("signin.shop.svc.cluster.local"))
+    #expect(
+        model.cluster("outbound|8000||ext.shop.svc.cluster.local")?.endpoints.map(\.text) == [
+            "api.example.com:8000"
+        ])
+    #expect(
+        model.cluster("outbound|80||bare.shop.svc.cluster.local")?.endpoints.map(\.text) == [
+            "b.example.com:80"
+        ])
+    #expect(model.host("round.shop.svc.cluster.local", in: "80") != nil, "an alias of itself is a name")
 }
 
 @Test func aKubernetesServiceBeatsAServiceEntryOfItsName() throws {

@@ -11,18 +11,18 @@ package final class EchoUpstream: Sendable {
         let requests = Mutex<[HTTPMessage]>([])
     }
 
-    /// `respond` may answer a request itself, with raw bytes; nil leaves it to the echo: 200 with
-    /// `x-upstream: NAME`, `x-connection: N` (counted from 0), `x-body-bytes: N`, and the raw request head as
-    /// its body. A response without content-length and chunked coding must be followed by a close, which
-    /// `connection: close` in it brings about.
+    /// On 127.0.0.`host`. `respond` may answer a request itself, with raw bytes; nil leaves it to the echo:
+    /// 200 with `x-upstream: NAME`, `x-connection: N` (counted from 0), `x-body-bytes: N`, and the raw
+    /// request head as its body. A response without content-length and chunked coding must be followed by a
+    /// close, which `connection: close` in it brings about.
     package init(
-        _ name: String, port: UInt16 = 0,
+        _ name: String, port: UInt16 = 0, host: UInt8 = 1,
         respond: @escaping @Sendable (HTTPMessage) -> [UInt8]? = { _ in nil }
     ) throws {
         self.name = name
         let record = Record()
         self.record = record
-        listener = try Listener(port: port) { connection, number in
+        listener = try Listener(port: port, host: host) { connection, number in
             while let request = try? connection.request() {
                 record.requests.withLock { $0.append(request) }
                 let response = respond(request) ?? Self.echo(request, name, number)

@@ -15,10 +15,10 @@ final class Listener: Sendable {
         var stopped = false
     }
 
-    /// `serve` gets each connection with its number, counted from 0, on a thread of its own; the connection
-    /// is closed when it returns.
-    init(port: UInt16, _ serve: @escaping @Sendable (RawConnection, Int) -> Void) throws {
-        fd = try listenOnLoopback(port: port)
+    /// On 127.0.0.`host`. `serve` gets each connection with its number, counted from 0, on a thread of its
+    /// own; the connection is closed when it returns.
+    init(port: UInt16, host: UInt8 = 1, _ serve: @escaping @Sendable (RawConnection, Int) -> Void) throws {
+        fd = try listenOnLoopback(port: port, host: host)
         self.port = localPort(fd)
         try startThread { [self] in acceptAll(serve) }
     }

@@ -23,15 +23,15 @@ package func freeLoopbackPort() throws -> UInt16 {
     throw TestFailure("no free port on loopback")
 }
 
-/// A blocking listening socket on 127.0.0.1; port 0 lets the system choose.
-func listenOnLoopback(port: UInt16, backlog: Int32 = 128) throws -> Int32 {
+/// A blocking listening socket on 127.0.0.`host`; port 0 lets the system choose.
+func listenOnLoopback(port: UInt16, backlog: Int32 = 128, host: UInt8 = 1) throws -> Int32 {
     let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     guard fd >= 0 else { throw TestFailure("socket: errno \(errno)") }
     _ = fl_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1)
-    guard withLoopback(port, { bind(fd, $0, $1) }) == 0, listen(fd, backlog) == 0 else {
+    guard withLoopback(port, host: host, { bind(fd, $0, $1) }) == 0, listen(fd, backlog) == 0 else {
         let error = errno
         close(fd)
-        throw TestFailure("listen on 127.0.0.1:\(port): errno \(error)")
+        throw TestFailure("listen on 127.0.0.\(host):\(port): errno \(error)")
     }
     return fd
 }
@@ -46,11 +46,13 @@ func localPort(_ fd: Int32) -> UInt16 {
     return result == 0 ? UInt16(bigEndian: address.sin_port) : 0
 }
 
-func withLoopback<Result>(_ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+func withLoopback<Result>(
+    _ port: UInt16, host: UInt8 = 1, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
+) -> Result {
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = port.bigEndian
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    address.sin_addr.s_addr = (UInt32(0x7F00_0000) | UInt32(host)).bigEndian
     return withUnsafePointer(to: &address) { pointer in
         pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
             body($0, socklen_t(MemoryLayout<sockaddr_in>.size))

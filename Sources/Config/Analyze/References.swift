@@ -149,22 +149,17 @@ extension Analysis {
         }
     }
 
-    /// Services whose addresses would have to be looked up.
+    /// Endpoints that are no internet addresses.
     mutating func checkServiceEntries() {
-        for entry in documents.serviceEntries where entry.resolution != "STATIC" {
-            let needed =
-                entry.resolution == "NONE"
-                || entry.endpoints.isEmpty || entry.endpoints.contains { IPAddress($0.address) == nil }
-            guard needed else { continue }
-            note(
-                .warning, Code.resolutionNotSupported,
-                "not supported yet: resolution \(entry.resolution); routes to it find no endpoint",
-                entry.meta.ref, line: entry.line, suggestion: "STATIC with endpoints works")
-        }
-        for document in documents.services where !document.externalName.isEmpty {
-            note(
-                .warning, Code.resolutionNotSupported,
-                "not supported yet: type ExternalName; routes to it find no endpoint", document.meta.ref)
+        let inline = documents.serviceEntries.map { ($0.meta, $0.endpoints) }
+        let alone = documents.workloadEntries.map { ($0.meta, [$0.workload]) }
+        for (meta, workloads) in inline + alone {
+            for workload in workloads where workload.address.hasPrefix("unix://") {
+                note(
+                    .warning, Code.resolutionNotSupported,
+                    "not supported yet: \(workload.address); it is no endpoint", meta.ref,
+                    line: workload.line)
+            }
         }
     }
 }

@@ -58,6 +58,8 @@ extension Compiler {
         setProtocol(&cluster, servicePort, rule?.settings(subset: wanted, port: port).http)
         cluster.proxyHeaderVersion = rule?.proxyHeaderVersion(subset: wanted) ?? 0
         if cluster.proxyHeaderVersion != 0 { settleProxyHeader(&cluster, service) }
+        cluster.resolution = service.resolution
+        if case .number(let number) = servicePort.target { cluster.requestPort = number }
         let all = service.endpoints[port] ?? []
         cluster.endpoints = wanted.map { wanted in all.filter { $0.labels.contains(wanted.labels) } } ?? all
         divide(&cluster, service, servicePort)
@@ -105,17 +107,17 @@ extension Compiler {
             cluster.stable = Array(own)
             return
         }
-        var indexByAddress: [SocketAddress: Int] = [:]
-        for (index, endpoint) in cluster.endpoints.enumerated() { indexByAddress[endpoint.address] = index }
+        var indexByAddress: [EndpointPlace: Int] = [:]
+        for (index, endpoint) in cluster.endpoints.enumerated() { indexByAddress[endpoint.place] = index }
         var inLane: [Int: Int] = [:]
         var positionOfLane: [Int: Int] = [:]
         for member in members {
             var indexes: [Int] = []
             for endpoint in endpoints(of: member, service, port) {
-                if let known = indexByAddress[endpoint.address] {
+                if let known = indexByAddress[endpoint.place] {
                     indexes.append(known)
                 } else {
-                    indexByAddress[endpoint.address] = cluster.endpoints.count
+                    indexByAddress[endpoint.place] = cluster.endpoints.count
                     indexes.append(cluster.endpoints.count)
                     cluster.endpoints.append(endpoint)
                 }
@@ -143,7 +145,7 @@ extension Compiler {
     private func noteShared(_ endpoint: EndpointModel, _ owner: Int, _ member: LaneMember) {
         note(
             .warning, Code.memberOfTwoLanes,
-            "\(endpoint.address.text) is also a member of the lane \(model.lanes[owner].name)",
+            "\(endpoint.text) is also a member of the lane \(model.lanes[owner].name)",
             member.source)
     }
 
@@ -164,6 +166,16 @@ extension Compiler {
         clusterByName[cluster.name] = model.clusters.count - 1
         return model.clusters.count - 1
     }
+}
+
+/// What tells endpoints apart: the address, or the name in its place.
+private struct EndpointPlace: Hashable {
+    var address: SocketAddress
+    var hostname: String
+}
+
+extension EndpointModel {
+    fileprivate var place: EndpointPlace { EndpointPlace(address: address, hostname: hostname) }
 }
 
 extension SourceRef {

@@ -132,7 +132,7 @@ extension Compiler {
         var index: [SocketAddress: Set<String>] = [:]
         for service in registry.services {
             for endpoints in service.endpoints.values {
-                for endpoint in endpoints {
+                for endpoint in endpoints where !endpoint.isUnresolved {
                     index[endpoint.address.withoutPort, default: []].insert(service.host)
                 }
             }

@@ -73,11 +73,13 @@ extension Compiler {
             }
             for item in owned.sorted(by: { ($0.order, $0.service) < ($1.order, $1.service) }) {
                 let service = registry.services[item.service]
-                add("\(service.host):\(port)", domains(of: service), item.routes)
+                add("\(service.host):\(port)", domains(of: item.service, outbound), item.routes)
             }
             for index in plain {
                 let service = registry.services[index]
-                add("\(service.host):\(port)", domains(of: service), [defaultRoute(service, port: port)])
+                add(
+                    "\(service.host):\(port)", domains(of: index, outbound),
+                    [defaultRoute(service, port: port)])
             }
         }
         addServices(outbound.byPort[port] ?? [], port: port)
@@ -88,7 +90,7 @@ extension Compiler {
                 self.streamRoute(outbound.virtualServices[$0], service, servicePort)
             }.first
             add(
-                "\(service.host):\(port)", domains(of: service),
+                "\(service.host):\(port)", domains(of: index, outbound),
                 [routed ?? defaultRoute(service, port: port)], isStream: true)
         }
         if port == 80 {
@@ -117,9 +119,6 @@ extension Compiler {
 
     /// The one route of a service without a VirtualService.
     private func defaultRoute(_ service: Service, port: UInt16) -> RouteModel {
-        if service.backing == .byName {
-            return RouteModel(name: "default", source: service.meta.ref, action: .passthrough)
-        }
         let target = target(
             host: service.host, subset: "", port: port, arrivalPort: port, weight: 0,
             source: service.meta.ref)
@@ -136,6 +135,11 @@ extension Compiler {
     }
 
     /// The Hosts by which this client may call a service.
+    private func domains(of index: Int, _ outbound: OutboundServices) -> [String] {
+        let aliases = outbound.aliases[index] ?? []
+        return domains(of: registry.services[index]) + aliases.flatMap { domains(of: registry.services[$0]) }
+    }
+
     private func domains(of service: Service) -> [String] {
         guard !Names.isWildcard(service.host) else { return [service.host] }
         var names = [service.host, service.host + "."]
@@ -205,10 +209,13 @@ private struct OutboundServices {
     /// VirtualService hosts that are no known service, with the number of their VirtualService.
     private(set) var unknownHosts: [(order: Int, host: String)] = []
     private var ownersByHost = HostIndex<[Int]>()
+    /// ExternalName services by the one that they stand for.
+    let aliases: [Int: [Int]]
 
     init(_ compiler: Compiler) {
         let client = compiler.proxy.model.namespace
         let registry = compiler.registry
+        aliases = registry.aliases(from: client)
         virtualServices = compiler.documents.virtualServices.oldestFirst().filter { document in
             let inMesh = document.gateways.isEmpty || document.gateways.contains { $0.value == "mesh" }
             return inMesh && !document.hosts.isEmpty

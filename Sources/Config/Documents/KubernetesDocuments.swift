@@ -18,6 +18,8 @@ struct ServiceDocument: Document {
         let spec = Fields(node, path: "spec", context: context)
         selector = spec.labels("selector")
         externalName = spec.string("type") == "ExternalName" ? spec.string("externalName") ?? "" : ""
+        externalName = externalName.lowercased()
+        if externalName.hasSuffix(".") { externalName.removeLast() }
         clusterIPs = spec.strings("clusterIPs").map(\.value)
         if let one = spec.string("clusterIP"), !clusterIPs.contains(one) { clusterIPs.insert(one, at: 0) }
         isHeadless = clusterIPs.contains("None")
@@ -84,6 +86,8 @@ struct EndpointSliceDocument: Document {
     var service = ""
     var endpoints: [Endpoint] = []
     var ports: [Port] = []
+    /// `addressType: FQDN`.
+    var hasNames = false
     var line = 0
 
     init(_ root: YAML, meta: Meta, context: DocumentContext) {
@@ -98,6 +102,7 @@ struct EndpointSliceDocument: Document {
         }
         let fields = Fields(root, path: "", context: context)
         ports = Self.readPorts(fields)
+        hasNames = fields.string("addressType") == "FQDN"
         for fields in fields.objects("endpoints") {
             let conditions = fields.object("conditions")
             endpoints.append(

@@ -141,6 +141,11 @@ struct ServiceEntryDocument: Document {
             if host.value == "*" || !isHostName(host.value, wildcard: true) {
                 context.invalid(host.line, "spec.hosts: \"\(host.value)\" is no host name")
             }
+            if resolution == "DYNAMIC_DNS", !host.value.hasPrefix("*") {
+                context.invalid(
+                    host.line, "resolution DYNAMIC_DNS is for wildcard hosts, not \(host.value)",
+                    suggestion: "DNS resolves a name that is known")
+            }
             if host.value.hasPrefix("*"), resolution == "DNS" || resolution == "DNS_ROUND_ROBIN",
                 endpoints.isEmpty
             {
@@ -153,8 +158,20 @@ struct ServiceEntryDocument: Document {
             context.invalid(
                 spec.line(of: "workloadSelector"), "workloadSelector and endpoints exclude each other")
         }
-        if resolution == "NONE", !endpoints.isEmpty {
-            context.invalid(spec.line(of: "endpoints"), "endpoints with resolution NONE")
+        if resolution == "NONE" || resolution == "DYNAMIC_DNS", !endpoints.isEmpty {
+            context.invalid(spec.line(of: "endpoints"), "endpoints with resolution \(resolution)")
+        }
+        if resolution == "DNS_ROUND_ROBIN", endpoints.count > 1 {
+            context.invalid(
+                spec.line(of: "endpoints"), "resolution DNS_ROUND_ROBIN takes one endpoint",
+                suggestion: "DNS takes several")
+        }
+        for endpoint in endpoints
+        where resolution.hasPrefix("DNS") && !endpoint.address.isEmpty
+            && IPAddress(endpoint.address) == nil && !endpoint.address.hasPrefix("unix://")
+            && !isHostName(endpoint.address, wildcard: false)
+        {
+            context.invalid(endpoint.line, "\"\(endpoint.address)\" is no host name")
         }
         guard resolution == "STATIC" else { return }
         for endpoint in endpoints

@@ -5,12 +5,6 @@ internal import Lanes
 
 /// A service under one host name.
 struct Service: Sendable {
-    enum Backing: Sendable {
-        case addresses
-        /// Nothing to connect to but the name the client asked for.
-        case byName
-    }
-
     /// FQDN, lower case; may be a wildcard (ServiceEntry).
     var host: String
     var namespace: String
@@ -20,7 +14,10 @@ struct Service: Sendable {
     var clusterIPs: [String] = []
     var isHeadless = false
     var exportTo: [String] = []
-    var backing = Backing.addresses
+    /// What names among its endpoints stand for.
+    var resolution = ClusterResolution.everyAddress
+    /// ExternalName: the host that it is another name of; empty: it is none.
+    var externalName = ""
     var selector: [String: String] = [:]
     var meta: Meta
     /// Of a ServiceEntry: names for the certificates of its endpoints.
@@ -78,12 +75,35 @@ struct Registry {
         for index in byHost[host] ?? [] {
             let service = services[index]
             guard Names.isExported(service.exportTo, own: service.namespace, to: namespace) else { continue }
-            if service.isKubernetes { return index }
+            if service.isKubernetes { return known(service.externalName, from: namespace) ?? index }
             if best == nil || (service.namespace == namespace && services[best!].namespace != namespace) {
                 best = index
             }
         }
         return best
+    }
+
+    /// The service that an ExternalName names, if it is a known one; through as many names as there may be.
+    private func known(_ host: String, from namespace: String, depth: Int = 0) -> Int? {
+        guard !host.isEmpty, depth < Limits.aliasDepth else { return nil }
+        let visible = byHost[host]?.first { index in
+            Names.isExported(services[index].exportTo, own: services[index].namespace, to: namespace)
+        }
+        guard let visible else { return nil }
+        let next = services[visible].externalName
+        return next.isEmpty ? visible : known(next, from: namespace, depth: depth + 1)
+    }
+
+    /// ExternalName services by the service that they are other names of, as a client in `namespace` sees
+    /// them.
+    func aliases(from namespace: String) -> [Int: [Int]] {
+        var result: [Int: [Int]] = [:]
+        for index in services.indices where !services[index].externalName.isEmpty {
+            if let target = service(services[index].host, from: namespace), target != index {
+                result[target, default: []].append(index)
+            }
+        }
+        return result
     }
 
     /// Whether any client at all knows this host.
@@ -114,10 +134,11 @@ struct Registry {
         service.clusterIPs = document.clusterIPs
         service.isHeadless = document.isHeadless
         service.selector = document.selector
+        if !document.externalName.isEmpty { setExternalName(&service, document) }
         if let exportTo = meta.annotations["networking.istio.io/exportTo"] {
             service.exportTo = exportTo.split(separator: ",").map { $0.trimmed }
         }
-        for port in document.ports where port.proto != .udp {
+        for port in document.ports where port.proto != .udp && service.externalName.isEmpty {
             service.endpoints[port.number] =
                 slices.isEmpty && !document.selector.isEmpty
                 ? endpoints(ofPods: document, port) : endpoints(of: slices, port, document)
@@ -125,16 +146,50 @@ struct Registry {
         append(service)
     }
 
+    /// An alias, or where nobody knows the other name, what DNS makes of it: a CNAME, whose ports are those
+    /// that clients use. Such a Service may have no ports at all.
+    private func setExternalName(_ service: inout Service, _ document: ServiceDocument) {
+        service.externalName = document.externalName
+        if service.ports.isEmpty {
+            service.ports = [
+                ServicePort(number: 80, name: "http", proto: .http, target: .number(80)),
+                ServicePort(number: 443, name: "https", proto: .tls, target: .number(443)),
+            ]
+        }
+        for port in service.ports where port.proto != .udp {
+            let endpoint = Self.endpoint(at: document.externalName, port: port.number)
+            service.endpoints[port.number] = endpoint.map { [$0] } ?? []
+        }
+    }
+
+    /// By address or by name; nil: it is neither.
+    private static func endpoint(at text: String, port: UInt16) -> EndpointModel? {
+        if let ip = IPAddress(text) { return EndpointModel(address: ip.socket(port: port)) }
+        guard isHostName(text, wildcard: false) else { return nil }
+        var model = EndpointModel(address: SocketAddress.unspecified.at(port: port))
+        model.hostname = text.lowercased()
+        return model
+    }
+
     private func endpoints(
         of slices: [EndpointSliceDocument], _ port: ServicePort, _ document: ServiceDocument
     ) -> [EndpointModel] {
         var result: [EndpointModel] = []
         var seen: Set<SocketAddress> = []
+        var names: Set<String> = []
         for slice in slices {
             guard let slicePort = slice.ports.first(where: { $0.name == port.name }) else { continue }
             for endpoint in slice.endpoints where !endpoint.terminating {
                 for address in endpoint.addresses {
-                    guard let ip = IPAddress(address) else { continue }
+                    guard let ip = IPAddress(address) else {
+                        guard slice.hasNames, names.insert(address).inserted,
+                            var model = Self.endpoint(at: address, port: slicePort.number)
+                        else { continue }
+                        model.healthy = endpoint.ready || document.publishesNotReady
+                        model.namespace = slice.meta.namespace
+                        result.append(model)
+                        continue
+                    }
                     let socket = ip.socket(port: slicePort.number)
                     guard seen.insert(socket).inserted else { continue }
                     let named = endpoint.pod.flatMap { podByName["\(slice.meta.namespace)/\($0)"] }
@@ -193,14 +248,13 @@ struct Registry {
     // MARK: ServiceEntry
 
     private mutating func add(entry document: ServiceEntryDocument) {
-        let hasAddresses = document.workloadSelector != nil || !document.endpoints.isEmpty
         var template = Service(
             host: "", namespace: document.meta.namespace, name: "", ports: document.ports,
             meta: document.meta)
         template.exportTo = document.exportTo
         template.subjectAltNames = document.subjectAltNames
+        if document.resolution == "DNS_ROUND_ROBIN" { template.resolution = .firstAddress }
         template.clusterIPs = document.addresses.filter { IPAddress($0) != nil }
-        template.backing = document.resolution != "STATIC" && !hasAddresses ? .byName : .addresses
         for port in document.ports {
             var endpoints = document.endpoints.compactMap { endpoint($0, port, document.meta.namespace, "") }
             if let selector = document.workloadSelector {
@@ -208,20 +262,45 @@ struct Registry {
             }
             template.endpoints[port.number] = endpoints
         }
+        let isListed = document.workloadSelector != nil || !document.endpoints.isEmpty
         for host in document.hosts {
             var service = template
             service.host = host.value.lowercased()
+            if !isListed { setUnlisted(&service, document) }
             append(service)
         }
+    }
+
+    /// A ServiceEntry that lists no endpoints (istio-semantics.md 18.1).
+    private func setUnlisted(_ service: inout Service, _ document: ServiceEntryDocument) {
+        switch document.resolution {
+        case "DNS", "DNS_ROUND_ROBIN":
+            for port in document.ports {
+                let target = Self.number(port.target) ?? port.number
+                let endpoint = Self.endpoint(at: service.host, port: target)
+                service.endpoints[port.number] = endpoint.map { [$0] } ?? []
+            }
+        case "NONE" where !service.clusterIPs.isEmpty && !Names.isWildcard(service.host):
+            // What a client that resolves the name through the mesh connects to.
+            for port in document.ports {
+                service.endpoints[port.number] = service.clusterIPs.compactMap {
+                    Self.endpoint(at: $0, port: port.number)
+                }
+            }
+        case "NONE", "DYNAMIC_DNS": service.resolution = .requestHost
+        default: break
+        }
+    }
+
+    private static func number(_ target: ServicePort.Target) -> UInt16? {
+        if case .number(let number) = target { number } else { nil }
     }
 
     private func endpoint(
         _ workload: Workload, _ port: ServicePort, _ namespace: String, _ name: String
     ) -> EndpointModel? {
-        guard let ip = IPAddress(workload.address) else { return nil }
-        var number = port.number
-        if case .number(let target) = port.target { number = target }
-        var model = EndpointModel(address: ip.socket(port: workload.ports[port.name] ?? number))
+        let number = workload.ports[port.name] ?? Self.number(port.target) ?? port.number
+        guard var model = Self.endpoint(at: workload.address, port: number) else { return nil }
         model.labels = workload.labels
         model.weight = UInt32(clamping: workload.weight)
         model.namespace = namespace

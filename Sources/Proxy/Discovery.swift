@@ -1,0 +1,93 @@
+// Which addresses the names of the configuration in force have: a cluster with names is frozen anew when they
+// change, and each worker is told. Lives on the threads that configure and resolve, never on a worker's.
+internal import Base
+package import Lanes
+package import Loop
+internal import Synchronization
+
+package final class Discovery: Sendable {
+    private struct State {
+        var snapshot: Snapshot?
+        var clusters: [ResolvedCluster] = []
+        var changes: UInt64 = 0
+    }
+
+    package let resolver: Resolver
+    private let mailboxes: [Mailbox<WorkerLetter>]
+    private let state = Mutex(State())
+
+    package init(_ resolver: Resolver, _ mailboxes: [Mailbox<WorkerLetter>]) {
+        self.resolver = resolver
+        self.mailboxes = mailboxes
+        resolver.whenChanged { [weak self] names in self?.changed(names) }
+    }
+
+    /// The configuration in force and its clusters with names; nil before the first.
+    package var inForce: (snapshot: Snapshot, clusters: [ResolvedCluster])? {
+        state.withLock { state in state.snapshot.map { ($0, state.clusters) } }
+    }
+
+    /// Its model, with the addresses that names have now.
+    package var model: RoutingModel? {
+        guard let (snapshot, clusters) = inForce else { return nil }
+        var model = snapshot.model
+        for cluster in clusters { model.clusters[snapshot.named[cluster.position]] = cluster.model }
+        return model
+    }
+
+    /// How often a cluster's endpoints changed since the start.
+    package var changes: UInt64 { state.withLock { $0.changes } }
+
+    /// Before a configuration is in force: its names are looked up, and waited for, but not long. The names
+    /// of the one that still serves stay fresh.
+    func prepare(_ snapshot: Snapshot) {
+        let wanted = Self.names(of: snapshot)
+        let before = state.withLock { $0.snapshot }
+        if wanted.isEmpty, before?.named.isEmpty ?? true { return }
+        resolver.watch(wanted.union(before.map(Self.names) ?? []))
+        resolver.settle(
+            wanted, withinMs: before == nil ? Limits.resolverStartMs : Limits.resolverReloadMs)
+    }
+
+    /// The configuration is in force from now on: `post` gives it to the workers, with its clusters as they
+    /// are now; what changes from then on comes behind it.
+    func take(_ snapshot: Snapshot, _ post: ([ResolvedCluster]) -> Void) {
+        state.withLock { state in
+            let hadNames = !state.clusters.isEmpty
+            state.snapshot = snapshot
+            state.clusters = snapshot.named.indices.map { resolve(snapshot, $0) }
+            post(state.clusters)
+            if hadNames || !snapshot.named.isEmpty { resolver.watch(Self.names(of: snapshot)) }
+        }
+    }
+
+    /// What `prepare` was told of was refused: only the names of the configuration in force are wanted.
+    func keep() {
+        state.withLock { state in
+            if let snapshot = state.snapshot { resolver.watch(Self.names(of: snapshot)) }
+        }
+    }
+
+    private static func names(of snapshot: Snapshot) -> Set<String> {
+        snapshot.named.reduce(into: []) { $0.formUnion(snapshot.model.clusters[$1].names) }
+    }
+
+    private func resolve(_ snapshot: Snapshot, _ position: Int) -> ResolvedCluster {
+        ResolvedCluster(snapshot, position: position) { resolver.state($0).addresses }
+    }
+
+    /// On the resolver's thread.
+    private func changed(_ names: Set<String>) {
+        state.withLock { state in
+            guard let snapshot = state.snapshot else { return }
+            for (position, index) in snapshot.named.enumerated()
+            where !snapshot.model.clusters[index].names.isDisjoint(with: names) {
+                let next = resolve(snapshot, position)
+                if next.model.endpoints == state.clusters[position].model.endpoints { continue }
+                state.clusters[position] = next
+                state.changes += 1
+                for mailbox in mailboxes { mailbox.post(.endpoints(next)) }
+            }
+        }
+    }
+}
