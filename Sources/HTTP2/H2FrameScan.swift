@@ -1,5 +1,6 @@
-// Where frames begin in what a client sends. nghttp2 tells nothing of DATA for streams it has forgotten; to
-// see those, input is cut in front of each DATA frame, when everything before it has been dealt with.
+// Where frames begin in what a client sends. nghttp2 tells nothing of DATA and WINDOW_UPDATE for streams it
+// has forgotten; to see the former, input is cut in front of each DATA frame, when everything before it has
+// been dealt with, and of the latter those that open nothing are found.
 internal import Base
 
 struct H2FrameScan: BitwiseCopyable {
@@ -10,6 +11,9 @@ struct H2FrameScan: BitwiseCopyable {
     private var header: UInt64 = 0
     private var length = 0
     private var have = 0
+    /// The stream of the WINDOW_UPDATE under way (0: another frame is), and what came of its increment.
+    private var opened: Int32 = 0
+    private var increment: UInt32 = 0
 
     init() {}
 
@@ -56,9 +60,26 @@ struct H2FrameScan: BitwiseCopyable {
         return (first, count)
     }
 
-    /// The bytes were used.
-    mutating func advance(_ bytes: UnsafePointer<UInt8>, _ count: Int) {
+    /// The bytes were used. Returns a stream whose window they opened by 0, if any; else 0.
+    mutating func advance(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
         var at = 0
-        while nextHeader(bytes, count, &at) != nil {}
+        var unopened: Int32 = 0
+        while true {
+            if opened != 0 {
+                while at < count, left > 0 {
+                    increment = increment << 8 | UInt32(bytes[at])
+                    left -= 1
+                    at += 1
+                }
+                if left > 0 { return unopened }
+                if increment & 0x7FFF_FFFF == 0 { unopened = opened }
+                opened = 0
+            }
+            guard let header = nextHeader(bytes, count, &at) else { return unopened }
+            if header.type == 8, length == 4 {
+                opened = header.stream
+                increment = 0
+            }
+        }
     }
 }

@@ -184,7 +184,10 @@ public struct H2Session: BitwiseCopyable {
             if next.stream > 0 { refuseForgotten(next.stream) }
         }
         let used = nghttp2_session_mem_recv(state.pointee.session, bytes, limit)
-        if state.pointee.isServer, used > 0 { state.pointee.scan.advance(bytes, used) }
+        if state.pointee.isServer, used > 0 {
+            let unopened = state.pointee.scan.advance(bytes, used)
+            if unopened > 0 { refuseUnopened(unopened) }
+        }
         engine.pointee.inside = false
         saveBlock()
         markDirty()
@@ -232,6 +235,15 @@ public struct H2Session: BitwiseCopyable {
         let wasLeftOut = id >= own.firstLeftOut && id <= own.lastLeftOut
         state.pointee.glitches.note(.malformed)
         terminate(code: wasLeftOut ? H2Error.protocolError : H2Error.streamClosed)
+    }
+
+    /// A window that is opened by 0 is an error whatever has become of its stream (RFC 9113 6.9). nghttp2 has
+    /// said so of a stream that it knows.
+    private func refuseUnopened(_ id: Int32) {
+        if state.pointee.isTerminated { return }
+        if nghttp2_session_find_stream(state.pointee.session, id) != nil { return }
+        state.pointee.glitches.note(.malformed)
+        terminate(code: H2Error.protocolError)
     }
 
     /// Keeps the part of a head that came so far; the inbox is another session's next.

@@ -272,6 +272,18 @@ enum H2Cases {
         H2Case(
             "6.9", "increment of 0 on a stream", .streamError(1, .protocolError),
             .headers(1, block("POST"), end: false), .windowUpdate(1, 0)),
+        H2Case("6.9", "increment of 0 on a stream that is over", .streamError(1, .protocolError)) { peer in
+            try peer.complete(1)
+            try peer.send(.windowUpdate(1, 0))
+        },
+        H2Case("6.9", "increment of 0 in pieces", .streamError(1, .protocolError)) { peer in
+            try peer.complete(1)
+            for byte in H2Frame.windowUpdate(1, 0).bytes { try peer.raw.send([byte]) }
+        },
+        H2Case("6.9", "a small increment on a stream that is over", .goesOn) { peer in
+            try peer.complete(1)
+            try peer.send(.windowUpdate(1, 256), .windowUpdate(1, 1 << 31 | 1))
+        },
         H2Case("6.9", "length", .connectionError(.frameSize), frame(Kind.windowUpdate, 0, 0, 3)),
         H2Case("6.9.1", "a window of 1", .goesOn, settings: [(4, 1)]) { peer in
             try peer.ask(1)
