@@ -25,6 +25,7 @@ struct H2EngineState: ~Copyable {
     var drained: UnsafeMutablePointer<H2Stream>?
     var firstDirty: UnsafeMutablePointer<H2State>?
     var lastDirty: UnsafeMutablePointer<H2State>?
+    var sessionCount = 0
     /// nghttp2 is running: it must not be entered again.
     var inside = false
 
@@ -142,10 +143,14 @@ public struct H2Engine: BitwiseCopyable {
         }
         place.initialize(
             to: H2State(session: session, engine: state, slot: slot, isServer: isServer, limits: limits))
+        state.pointee.sessionCount += 1
         let made = H2Session(state: place)
         made.submitSettings()
         return made
     }
+
+    /// Sessions that were made and are not freed.
+    public var sessionCount: Int { state.pointee.sessionCount }
 
     // MARK: events of the last `feed` or `gather`
 

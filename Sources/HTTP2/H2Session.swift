@@ -94,6 +94,7 @@ public struct H2Session: BitwiseCopyable {
     /// Frees the session and every stream record. Slots that stand for its streams must be released before.
     public func free() {
         unlinkDirty()
+        state.pointee.engine.pointee.sessionCount -= 1
         nghttp2_session_del(state.pointee.session)
         while let stream = state.pointee.streams { forget(stream) }
         state.pointee.saved?.deallocate()

@@ -43,8 +43,9 @@ struct TLSState: BitwiseCopyable {
 }
 
 extension Worker {
-    /// Gives a connection its TLS. False: out of memory.
-    func attach(_ own: UnsafeMutablePointer<Connection>, _ stream: TLSStream) {
+    /// Gives a connection its TLS.
+    mutating func attach(_ own: UnsafeMutablePointer<Connection>, _ stream: TLSStream) {
+        tlsCount &+= 1
         let state = UnsafeMutablePointer<TLSState>.allocate(capacity: 1)
         state.initialize(to: TLSState(stream))
         own.pointee.tls = state
@@ -58,6 +59,7 @@ extension Worker {
             if own.pointee.side == .upstream { keepSession(own) }
             if own.pointee.flags.isDisjoint(with: [.writeShut, .aborted, .writeFailed]) { sayGoodbye(own) }
         }
+        tlsCount &-= 1
         state.pointee.stream.free()
         buffers.release(&state.pointee.leftover)
         buffers.release(&state.pointee.certificate)

@@ -161,6 +161,10 @@ struct Worker: ~Copyable {
     /// The time that was read for the last bytes of a response, while these are being accounted for; else 0.
     var sentNs: UInt64 = 0
     var scripting = ScriptBench()
+    /// Connections with TLS.
+    var tlsCount = 0
+    /// Most connections with state on the heap since `trimHeap` did something.
+    var heapPeak = 0
 
     /// Space in front of and behind what is read.
     static let margin = 64
@@ -260,7 +264,10 @@ struct Worker: ~Copyable {
             let count = poller.wait(timeoutMs: sleepMs)
             nowNs = Syscalls.monotonicNs()
             nowMs = nowNs / 1_000_000
-            if nowNs &- clockReadNs > 1_000_000_000 { readClock() }
+            if nowNs &- clockReadNs > 1_000_000_000 {
+                readClock()
+                trimHeap()
+            }
             meter.add(.loopTurns)
             meter.add(.loopEvents, UInt64(count))
             if count > 1 { deliverToIdle(count) }

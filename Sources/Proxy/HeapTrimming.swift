@@ -1,0 +1,17 @@
+// A connection with TLS or HTTP/2 has state on the heap, many kilobytes in pieces of all sizes. When a crowd
+// of them has gone, glibc keeps the pages for the next crowd; here they go back to the system.
+internal import Base
+internal import CLinux
+internal import HTTP2
+
+extension Worker {
+    /// Called once a second. Each time takes milliseconds, and half of the connections must have gone since
+    /// the last: so many connections pay for it, and coming and going at a level costs nothing.
+    mutating func trimHeap() {
+        let now = tlsCount &+ (engine?.sessionCount ?? 0)
+        if now > heapPeak { heapPeak = now }
+        guard now <= heapPeak / 2, heapPeak &- now >= Limits.trimConnections else { return }
+        heapPeak = now
+        fl_trim_heap()
+    }
+}
