@@ -29,6 +29,9 @@ package struct LoadOptions: Sendable {
     package var firstSeen: [String: Int64] = [:]
     /// What the last load returned: TLS contexts that need not be made again.
     package var contexts = TLSContexts()
+    /// A number that differs when a file has changed; asked for before the file is read, so that no change
+    /// after that goes unseen.
+    package var fingerprint: @Sendable (String) -> UInt64 = { _ in 0 }
 
     package init(proxy: String? = nil, purpose: Purpose = .run) {
         self.proxy = proxy

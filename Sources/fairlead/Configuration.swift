@@ -2,6 +2,7 @@
 internal import Base
 internal import Config
 internal import Lanes
+internal import Loop
 
 /// What loading came to.
 struct LoadedConfiguration {
@@ -23,6 +24,7 @@ enum Configuration {
         var options = LoadOptions(proxy: proxy)
         options.firstSeen = firstSeen
         options.contexts = contexts
+        options.fingerprint = { FileWatcher.fingerprint([$0]) }
         let result = Config.load(paths: paths, options: options)
         var loaded = LoadedConfiguration(
             snapshot: nil, findings: result.findings, unreadable: result.unreadable, notes: result.notes,

@@ -18,8 +18,8 @@ final class Control: Sendable {
         var generation: UInt64 = 0
         var firstSeen: [String: Int64] = [:]
         var contexts = TLSContexts()
-        /// Certificate files of the last load, refused or not.
-        var certificateFiles: [String] = []
+        /// Files beside the documents that the last load read, refused or not, as they were before.
+        var filesBeside: [String: UInt64] = [:]
         /// Findings of the last load, as told.
         var told: Set<String> = []
     }
@@ -32,18 +32,20 @@ final class Control: Sendable {
     private let state = Mutex(State())
     private let loading = Mutex(())
     private let draining = Atomic<Bool>(false)
-    private let stopDescriptor: Int32
+    private let wakeDescriptor: Int32
 
-    init(options: RunOptions, paths: [String], fleet: Fleet, stopDescriptor: Int32) {
+    init(options: RunOptions, paths: [String], fleet: Fleet, wakeDescriptor: Int32) {
         self.options = options
         self.paths = paths
         self.fleet = fleet
-        self.stopDescriptor = stopDescriptor
+        self.wakeDescriptor = wakeDescriptor
     }
 
     var snapshot: Snapshot? { state.withLock { $0.snapshot } }
     /// Everything whose change means a reload.
-    var watched: [String] { paths + state.withLock { $0.certificateFiles } }
+    var watched: [String] { paths + filesBeside.keys.sorted() }
+    /// Files beside the documents, with their fingerprints of just before they were read.
+    var filesBeside: [String: UInt64] { state.withLock { $0.filesBeside } }
     var isDraining: Bool { draining.load(ordering: .relaxed) }
 
     /// Loads and, if nothing is refused, routes by it. Also the first load.
@@ -59,7 +61,9 @@ final class Control: Sendable {
             var loaded = Configuration.load(
                 paths, proxy: options.proxy, ports: options.ports, generation: generation,
                 registry: registry, firstSeen: firstSeen, contexts: contexts)
-            state.withLock { $0.certificateFiles = loaded.contexts.files.sorted() }
+            state.withLock { $0.filesBeside = loaded.contexts.files }
+            // Whoever asked for it: what is watched may be other files now.
+            defer { wake() }
             for note in loaded.notes where generation == 1 { Log.info(note) }
             var listen: ListenError?
             if let snapshot = loaded.snapshot {
@@ -102,8 +106,13 @@ final class Control: Sendable {
         guard !draining.exchange(true, ordering: .relaxed) else { return }
         let configured = snapshot?.model.proxy.drainTimeoutMs ?? 30_000
         fleet.drain(milliseconds: options.drainSeconds.map { $0 * 1_000 } ?? configured)
+        wake()
+    }
+
+    /// Makes the control loop look at what has changed.
+    private func wake() {
         var one: UInt64 = 1
-        _ = write(stopDescriptor, &one, 8)
+        _ = write(wakeDescriptor, &one, 8)
     }
 }
 
@@ -111,8 +120,10 @@ struct ControlLoop {
     var options: RunOptions
     var paths: [String]
 
-    /// How long after a change of files the reload waits for the rest of the change, milliseconds.
+    /// How long after a change of files the reload waits for the rest of the change, milliseconds; and how
+    /// long at most, where the folder never rests.
     private static let settleMs: Int32 = 100
+    private static let settleMostMs: UInt64 = 1_000
     /// How often the end of the workers is looked for while draining.
     private static let drainPollMs: Int32 = 20
 
@@ -125,7 +136,7 @@ struct ControlLoop {
         guard signals.descriptor >= 0 else {
             throw fail("the system refused a descriptor for signals", .refused)
         }
-        let stop = eventfd(0, Int32(EFD_NONBLOCK) | Int32(EFD_CLOEXEC))
+        let wake = eventfd(0, Int32(EFD_NONBLOCK) | Int32(EFD_CLOEXEC))
         var log: AccessLog?
         if let target = AccessLogTarget(flag: options.accessLog) {
             do throws(AccessLogError) {
@@ -142,8 +153,8 @@ struct ControlLoop {
         else {
             throw fail("the system refused threads, descriptors or memory", .refused)
         }
-        let control = Control(options: options, paths: paths, fleet: fleet, stopDescriptor: stop)
-        var seen = SeenFiles(paths)
+        let control = Control(options: options, paths: paths, fleet: fleet, wakeDescriptor: wake)
+        let seen = SeenFiles(paths)
         try start(control)
         fl_drop_code_pages()
         let admin: AdminServer
@@ -158,9 +169,8 @@ struct ControlLoop {
         var watcher = FileWatcher()
         watcher?.watch(control.watched)
         if watcher == nil { Log.warning("no inotify instance left: files are reloaded on SIGHUP only") }
-        seen.add(control.watched)
         announce(control, admin)
-        serve(control, signals, stop, &watcher, seen)
+        serve(control, signals, wake, &watcher, seen)
         fleet.join()
         admin.stop()
         log?.close()
@@ -193,51 +203,52 @@ struct ControlLoop {
     }
 
     private func serve(
-        _ control: Control, _ signals: SignalSource, _ stop: Int32, _ watcher: inout FileWatcher?,
+        _ control: Control, _ signals: SignalSource, _ wake: Int32, _ watcher: inout FileWatcher?,
         _ before: SeenFiles
     ) {
         var seen = before
         // At first, and after each reload: what changes between a reading and the start of the watches that
         // follow it is reported by none.
-        var dirty = true
+        var changedMs: UInt64? = Self.nowMs
         while true {
             var descriptors = [
                 pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
-                pollfd(fd: stop, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: wake, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: watcher?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
             ]
-            let timeoutMs = control.isDraining ? Self.drainPollMs : (dirty ? Self.settleMs : -1)
+            let timeoutMs = control.isDraining ? Self.drainPollMs : (changedMs == nil ? -1 : Self.settleMs)
             let count = poll(&descriptors, 3, timeoutMs)
             if control.isDraining, control.fleet.isFinished { return }
-            if count == 0, dirty {
-                dirty = false
+            if let since = changedMs, count == 0 || Self.nowMs > since + Self.settleMostMs {
+                changedMs = nil
+                seen.add(control.filesBeside)
                 // Seen before they are read: what changes meanwhile is news.
-                if seen.changed(control.watched) {
-                    reload(control, &watcher, "files changed")
-                    dirty = true
-                }
-                seen.add(control.watched)
+                if seen.changed(control.watched) { reload(control, "files changed") }
             }
             if descriptors[1].revents != 0 {
                 var value: UInt64 = 0
-                _ = read(stop, &value, 8)
+                _ = read(wake, &value, 8)
+                // After a reload: what the paths name may have moved.
+                watcher?.watch(control.watched)
+                changedMs = changedMs ?? Self.nowMs
             }
-            if descriptors[2].revents != 0, watcher?.drain() == true { dirty = true }
+            if descriptors[2].revents != 0, watcher?.drain() == true {
+                changedMs = changedMs ?? Self.nowMs
+            }
             if descriptors[0].revents != 0 {
-                for signal in signals.take() {
-                    handle(signal, control, &watcher)
-                    dirty = true
-                }
+                for signal in signals.take() { handle(signal, control) }
             }
         }
     }
 
-    private func handle(_ signal: Int32, _ control: Control, _ watcher: inout FileWatcher?) {
+    private static var nowMs: UInt64 { Syscalls.monotonicNs() / 1_000_000 }
+
+    private func handle(_ signal: Int32, _ control: Control) {
         switch signal {
         case SIGTERM, SIGINT:
             Log.info("draining")
             control.drain()
-        case SIGHUP: reload(control, &watcher, "SIGHUP")
+        case SIGHUP: reload(control, "SIGHUP")
         case SIGUSR1: control.fleet.accessLog?.reopen()
         case SIGUSR2:
             Log.warning("SIGUSR2: this version cannot hand its sockets to a new process; nothing was done")
@@ -245,11 +256,9 @@ struct ControlLoop {
         }
     }
 
-    private func reload(_ control: Control, _ watcher: inout FileWatcher?, _ why: String) {
+    private func reload(_ control: Control, _ why: String) {
         if control.isDraining { return }
         let result = control.reload()
-        // What the paths name may have moved with the change.
-        watcher?.watch(control.watched)
         let news = control.news(result.findings)
         if result.ok {
             tell(news)
@@ -266,17 +275,14 @@ struct ControlLoop {
 private struct SeenFiles {
     private var fingerprints: [String: UInt64] = [:]
 
-    init(_ paths: [String]) { add(paths) }
-
-    /// Notes the paths that are new.
-    mutating func add(_ paths: [String]) {
-        for path in paths where fingerprints[path] == nil {
-            fingerprints[path] = FileWatcher.fingerprint([path])
-        }
+    init(_ paths: [String]) {
+        for path in paths { fingerprints[path] = FileWatcher.fingerprint([path]) }
     }
 
-    /// Looks again at the paths; true if what one held before is not what it holds now. New ones are noted,
-    /// others forgotten.
+    /// Notes of files that are new what they held before they were read.
+    mutating func add(_ files: [String: UInt64]) { fingerprints.merge(files) { known, _ in known } }
+
+    /// Looks again at the paths; true if what one held before is not what it holds now. Others are forgotten.
     mutating func changed(_ paths: [String]) -> Bool {
         let now = Dictionary(paths.map { ($0, FileWatcher.fingerprint([$0])) }) { first, _ in first }
         let differs = now.contains { path, value in fingerprints[path].map { $0 != value } ?? false }

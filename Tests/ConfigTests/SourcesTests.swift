@@ -118,3 +118,29 @@ private struct Folder: ~Copyable {
         #expect(check.model != nil && !check.hasErrors && check.has("FL0022", line: 10))
     }
 }
+
+/// A file beside the documents is looked at before it is read: whoever changes it after that is noticed.
+@Test func filesBesideAreLookedAtBeforeTheyAreRead() {
+    let folder = Folder()
+    folder.write("lane.key", "")
+    folder.write(
+        "a.yaml",
+        edgeProxy + gateway + """
+            apiVersion: fairlead.dev/v1alpha1
+            kind: LanePolicy
+            metadata: {name: default, namespace: shop}
+            spec: {key: x-feat-name, signing: {secretFile: lane.key}}
+            """)
+    let path = folder.path
+    var options = LoadOptions()
+    options.fingerprint = { file in
+        // What is read must be what comes now.
+        let descriptor = open(file, O_WRONLY | O_TRUNC)
+        _ = write(descriptor, "secret", 6)
+        close(descriptor)
+        return 7
+    }
+    let result = load(paths: [path], options: options)
+    #expect(result.findings.isEmpty && result.model != nil, "\(result.findings)")
+    #expect(result.contexts.files == ["\(path)/lane.key": 7])
+}

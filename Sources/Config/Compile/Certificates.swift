@@ -12,8 +12,9 @@ package struct TLSContexts: Sendable {
     fileprivate var clients: [[UInt8]: TLSClientContext] = [:]
     /// By the name of the Gateway's server.
     fileprivate var byName: [String: TLSServerContext] = [:]
-    /// Files that certificates were read from, or would be if they were there.
-    package fileprivate(set) var files: Set<String> = []
+    /// Files beside the documents that were read, or would be if they were there: certificates, keys,
+    /// secrets. With each what `LoadOptions.fingerprint` said before it was read the first time.
+    package private(set) var files: [String: UInt64] = [:]
 
     package init() {}
 
@@ -21,7 +22,11 @@ package struct TLSContexts: Sendable {
         servers.merge(other.servers) { first, _ in first }
         clients.merge(other.clients) { first, _ in first }
         byName.merge(other.byName) { first, _ in first }
-        files.formUnion(other.files)
+        files.merge(other.files) { first, _ in first }
+    }
+
+    fileprivate mutating func willRead(_ path: String, _ fingerprint: (String) -> UInt64) {
+        if files[path] == nil { files[path] = fingerprint(path) }
     }
 }
 
@@ -382,21 +387,26 @@ extension Compiler {
         at.line = files.certificate.line
         // A response beside its certificate is sent along; there need not be one.
         let staple = path(files.certificate.value, ref) + ".ocsp"
-        contexts.files.insert(staple)
-        let response = try? readBounded(staple, limit: Limits.certificateBytes).get()
+        let response = try? readBeside(staple, limit: Limits.certificateBytes).get()
         return (certificate, key, response ?? [], at)
     }
 
-    private func path(_ given: String, _ ref: SourceRef) -> String {
+    /// The path of a file that a document names: relative ones begin at its folder.
+    func path(_ given: String, _ ref: SourceRef) -> String {
         if given.hasPrefix("/") { return given }
         guard let slash = ref.file.lastIndex(of: "/") else { return given }
         return ref.file[...slash] + given
     }
 
+    /// The bytes of a file beside the documents, whose changes mean a reload from now on.
+    func readBeside(_ path: String, limit: Int) -> Result<[UInt8], FileProblem> {
+        contexts.willRead(path, options.fingerprint)
+        return readBounded(path, limit: limit)
+    }
+
     private func readCertificateFile(_ file: Located<String>, _ ref: SourceRef) -> [UInt8]? {
         let path = path(file.value, ref)
-        contexts.files.insert(path)
-        switch readBounded(path, limit: Limits.certificateBytes) {
+        switch readBeside(path, limit: Limits.certificateBytes) {
         case .success(let bytes): return bytes
         case .failure(let problem):
             // A check may run where certificates are not mounted; a proxy without them must not start.

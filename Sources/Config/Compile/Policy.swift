@@ -36,12 +36,9 @@ extension Compiler {
     }
 
     private func readSecret(_ file: Located<String>, _ ref: SourceRef) -> [UInt8]? {
-        var path = file.value
-        if !path.hasPrefix("/"), let slash = ref.file.lastIndex(of: "/") {
-            path = ref.file[...slash] + path
-        }
+        let path = path(file.value, ref)
         let isCheck = options.purpose == .check
-        switch readBounded(path, limit: Limits.secretBytes) {
+        switch readBeside(path, limit: Limits.secretBytes) {
         case .success(var bytes):
             if bytes.last == 0x0A { bytes.removeLast() }
             if !bytes.isEmpty { return bytes }
