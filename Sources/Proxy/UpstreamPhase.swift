@@ -158,7 +158,7 @@ extension Worker {
         abandonUpstream(number)
         exchange(number).pointee.flags.insert(.retried)
         meter.add(.staleRetries)
-        rewriteAttemptCount(number)
+        rewriteForRetry(number)
         startUpstream(number)
     }
 
@@ -295,19 +295,38 @@ extension Worker {
 
     mutating func sendAgain(_ number: UInt32) {
         let own = exchange(number)
-        rewriteAttemptCount(number)
+        rewriteForRetry(number)
         // A pooled connection may take the request at once, and no event tells the rest of the body to
         // follow.
         if !own.pointee.flags.contains(.requestComplete) { enqueue(own.pointee.downstream) }
         startUpstream(number)
     }
 
-    /// `x-envoy-attempt-count` is the last line of the head; one digit until nine tries.
-    private func rewriteAttemptCount(_ number: UInt32) {
+    /// `x-envoy-attempt-count` is the last line of the head; one digit until nine tries. The line before it
+    /// tells of the timeout, where there is one.
+    private mutating func rewriteForRetry(_ number: UInt32) {
         let own = exchange(number)
         guard let base = own.pointee.head.base, own.pointee.headBytes > 5 else { return }
         let digit = base + Int(own.pointee.headBytes) - 5
         if digit[0] >= 0x31, digit[0] < 0x39 { digit[0] += 1 }
+        let line: ByteView = "\r\nx-envoy-attempt-count: "
+        if own.pointee.deadlineMs != 0 { rewriteTimeout(number, digit - line.count) }
+    }
+
+    /// Writes what remains of the timeout over what stood there, as Envoy does: no more digits than before.
+    /// `end`: behind the last of these.
+    private mutating func rewriteTimeout(_ number: UInt32, _ end: UnsafeMutablePointer<UInt8>) {
+        let own = exchange(number)
+        let remainingMs = max(1, own.pointee.deadlineMs - min(nowMs, own.pointee.deadlineMs))
+        var start = end
+        while start[-1] != 0x20 { start -= 1 }
+        let count = writeDecimal(min(remainingMs, own.pointee.timeoutMs), to: start)
+        let gone = (end - start) - count
+        if gone == 0 { return }
+        let rest = own.pointee.head.bytes + own.pointee.head.count - end
+        memmove(start + count, end, rest)
+        own.pointee.head.end -= UInt32(truncatingIfNeeded: gone)
+        own.pointee.headBytes -= UInt32(truncatingIfNeeded: gone)
     }
 
     /// In TLS 1.3 a server judges our certificate when our handshake is already over: its refusal comes where

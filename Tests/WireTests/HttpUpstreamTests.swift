@@ -3,6 +3,13 @@ import Glibc
 import TestSupport
 import Testing
 
+extension [UInt8] {
+    /// Up to and with the first occurrence of a text, which must be there.
+    fileprivate func prefix(through text: String) -> ArraySlice<UInt8> {
+        prefix(firstRange(of: Array(text.utf8))?.upperBound ?? 0)
+    }
+}
+
 @Suite(.timeLimit(.minutes(15)))
 struct HttpUpstream {
     private let get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -29,6 +36,29 @@ struct HttpUpstream {
         try proxy.expectMetric(1, "fairlead_upstream_stale_retries_total")
         let second = String(decoding: upstream.received(1), as: UTF8.self)
         #expect(second.contains("x-envoy-attempt-count: 2\r\n"))
+    }
+
+    /// What another attempt is told of the timeout is what remains of it; the body behind that is whole.
+    @Test func aRetryHasTheRestOfTheTimeout() throws {
+        let upstream = try ScriptedUpstream([
+            [.readRequest, .send(okResponse("one")), .readRequest, .pause(ms: 20), .close],
+            [.readRequest, .send(okResponse("again")), .readToEnd],
+        ])
+        let proxy = try HttpProxy(
+            edgeDocuments(to: [upstream.port]).replacing("timeout: 300ms", with: "timeout: 100s"))
+        let client = try proxy.connect()
+        #expect(try client.get("/timeout").text == "one")
+        try client.send("PUT /timeout HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
+        #expect(try client.response().text == "again")
+        let name = "x-envoy-expected-rq-timeout-ms"
+        let first = try HTTPMessage(rawHead: Array(upstream.received(0).prefix(through: "\r\n\r\n")))
+        #expect(first.value(name) == "100000")
+        let bytes = upstream.received(1)
+        let head = Array(bytes.prefix(through: "\r\n\r\n"))
+        let second = try HTTPMessage(rawHead: head)
+        let left = try #require(second.value(name).flatMap { Int($0) })
+        #expect((1..<100_000).contains(left) && second.value("x-envoy-attempt-count") == "2", "\(second)")
+        #expect(bytes.dropFirst(head.count) == Array("hello".utf8)[...])
     }
 
     @Test func staleConnectionIsNotRetriedForPost() throws {
