@@ -169,6 +169,9 @@ extension Worker {
 
     /// Both sides have ended; what is pending for the client still goes out.
     private mutating func finishTunnel(_ number: UInt32) {
+        let upstream = exchange(number).pointee.upstream
+        // A stream that is let go without its end is reset.
+        if upstream != noSlot, isStream(upstream) { endStream(connection(upstream)) }
         abandonUpstream(number)
         finishExchange(number)
     }

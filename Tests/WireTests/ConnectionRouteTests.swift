@@ -25,33 +25,14 @@ struct RelaySite: Sendable {
     }
 
     init(
-        spec: String = "role: edge", arguments: [String] = ["--access-log", "-"], more: String = ""
+        spec: [String] = [], arguments: [String] = ["--access-log", "-"], more: String = ""
     ) throws {
         a = try Self.upstream("a")
         b = try Self.upstream("b")
         let refused = try refusedPort()
         site = try LaneSite(
             Documents.join([
-                """
-                apiVersion: fairlead.dev/v1alpha1
-                kind: Proxy
-                metadata: {name: edge, namespace: shop, labels: {istio: ingressgateway}}
-                spec: {\(spec)}
-                """,
-                """
-                apiVersion: networking.istio.io/v1
-                kind: Gateway
-                metadata: {name: public, namespace: shop}
-                spec:
-                  selector: {istio: ingressgateway}
-                  servers:
-                  - {port: {number: 3306, name: tcp, protocol: TCP}, bind: 127.0.0.1, hosts: ["*"]}
-                  - {port: {number: 3307, name: tcp-none, protocol: TCP}, bind: 127.0.0.1, hosts: ["*"]}
-                  - port: {number: 443, name: tls, protocol: TLS}
-                    bind: 127.0.0.1
-                    hosts: ["*.test"]
-                    tls: {mode: PASSTHROUGH}
-                """,
+                edgeGateway(spec: spec, servers: Self.servers),
                 """
                 apiVersion: networking.istio.io/v1
                 kind: VirtualService
@@ -77,19 +58,19 @@ struct RelaySite: Sendable {
             ]) + more, ports: [443, 3306, 3307], arguments: arguments)
     }
 
+    private static let servers = [
+        "{port: {number: 3306, name: tcp, protocol: TCP}, bind: 127.0.0.1, hosts: ['*']}",
+        "{port: {number: 3307, name: tcp-none, protocol: TCP}, bind: 127.0.0.1, hosts: ['*']}",
+        """
+        port: {number: 443, name: tls, protocol: TLS}
+        bind: 127.0.0.1
+        hosts: ["*.test"]
+        tls: {mode: PASSTHROUGH}
+        """,
+    ]
+
     private static func entry(_ host: String, _ ports: [UInt16]) -> String {
-        let endpoints = ports.map { "{address: 127.0.0.1, ports: {tcp: \($0)}}" }.joined(separator: ", ")
-        return """
-            apiVersion: networking.istio.io/v1
-            kind: ServiceEntry
-            metadata: {name: \(host.prefix { $0 != "." }), namespace: shop}
-            spec:
-              hosts: [\(host)]
-              resolution: STATIC
-              location: MESH_INTERNAL
-              ports: [{number: 9000, name: tcp, protocol: TCP}]
-              endpoints: [\(endpoints)]
-            """
+        serviceEntry(host, port: 9_000, protocol: "TCP", endpoints: ports)
     }
 
     func connect(_ port: UInt16) throws -> RawConnection { try RawConnection(port: site.port(port)) }
@@ -239,7 +220,7 @@ func clientHello(_ name: String, recordBytes: Int = 16_384) -> [UInt8] {
     }
 
     @Test func aClientHelloThatDoesNotCome() throws {
-        let site = try RelaySite(spec: "role: edge, timeouts: {requestHeader: 300ms}", arguments: [])
+        let site = try RelaySite(spec: ["timeouts: {requestHeader: 300ms}"], arguments: [])
         for bytes in [[], Array(clientHello("a.test").prefix(20))] {
             let client = try site.connect(443)
             try client.send(bytes)
@@ -251,7 +232,7 @@ func clientHello(_ name: String, recordBytes: Int = 16_384) -> [UInt8] {
     }
 
     @Test func silenceEndsAConnection() throws {
-        let site = try RelaySite(spec: "role: edge, timeouts: {idle: 300ms}", arguments: [])
+        let site = try RelaySite(spec: ["timeouts: {idle: 300ms}"], arguments: [])
         let client = try site.connect(3_306)
         _ = try client.receive(exactly: 2)
         do { _ = try client.receiveToEnd() } catch is ConnectionReset {}

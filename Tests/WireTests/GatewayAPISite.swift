@@ -22,7 +22,9 @@ enum GatewayDocuments {
             """
     }
 
-    static let edge = """
+    /// An edge with the Gateway `front`. `listeners`: the elements of the list, as YAML lines.
+    static func edge(_ listeners: String) -> String {
+        """
         apiVersion: fairlead.dev/v1alpha1
         kind: Proxy
         metadata: {name: edge, namespace: shop}
@@ -34,11 +36,9 @@ enum GatewayDocuments {
         spec:
           gatewayClassName: fairlead
           listeners:
-          - {name: http, port: 80, protocol: HTTP}
-          - {name: exact, port: 80, protocol: HTTP, hostname: exact.isolated.test}
-          - {name: wide, port: 80, protocol: HTTP, hostname: "*.isolated.test"}
-          - {name: other, port: 8081, protocol: HTTP}
+        \(listeners.split(separator: "\n").map { "  \($0)" }.joined(separator: "\n"))
         """
+    }
 
     /// `rules`: the elements of the list, as YAML lines.
     static func route(
@@ -77,7 +77,7 @@ struct GatewayEdge: Sendable {
         lane = try puppet("lane")
         mute = try ScriptedUpstream(.readRequest, .readToEnd)
         let services = [
-            GatewayDocuments.edge, GatewayDocuments.service("v1", v1.port),
+            GatewayDocuments.edge(Self.listeners), GatewayDocuments.service("v1", v1.port),
             GatewayDocuments.service("v2", v2.port), GatewayDocuments.service("mute", mute.port),
             GatewayDocuments.service("void", nil),
             GatewayDocuments.service("away", v2.port, namespace: "other"),
@@ -95,6 +95,13 @@ struct GatewayEdge: Sendable {
     func get(_ target: String, _ lines: [String] = [], host: String, port: UInt16 = 80) throws -> LaneAnswer {
         try site.get(target, host: host, lines, port: port)
     }
+
+    private static let listeners = """
+        - {name: http, port: 80, protocol: HTTP}
+        - {name: exact, port: 80, protocol: HTTP, hostname: exact.isolated.test}
+        - {name: wide, port: 80, protocol: HTTP, hostname: "*.isolated.test"}
+        - {name: other, port: 8081, protocol: HTTP}
+        """
 
     private static let grant = """
         apiVersion: gateway.networking.k8s.io/v1beta1

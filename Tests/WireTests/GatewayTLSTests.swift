@@ -23,25 +23,11 @@ import Testing
     @Test func serverNamesChooseListenerAndRoutes() throws {
         let upstream = try puppet("v1")
         let certificates = try TestCertificates()
-        let gateway = """
-            apiVersion: fairlead.dev/v1alpha1
-            kind: Proxy
-            metadata: {name: edge, namespace: shop}
-            spec: {role: edge}
-            ---
-            apiVersion: gateway.networking.k8s.io/v1
-            kind: Gateway
-            metadata: {name: front, namespace: shop}
-            spec:
-              gatewayClassName: fairlead
-              listeners:
-              - {name: a, port: 443, protocol: HTTPS, hostname: a.test, tls: {certificateRefs: [{name: a}]}}
-              - name: b
-                port: 443
-                protocol: HTTPS
-                hostname: "*.b.test"
-                tls: {certificateRefs: [{name: b}]}
+        let gateway = GatewayDocuments.edge(
             """
+            - {name: a, port: 443, protocol: HTTPS, hostname: a.test, tls: {certificateRefs: [{name: a}]}}
+            - {name: b, port: 443, protocol: HTTPS, hostname: "*.b.test", tls: {certificateRefs: [{name: b}]}}
+            """)
         let site = try LaneSite(
             Documents.join([
                 gateway, try Self.secret("a", certificates.make("a", ["DNS:a.test"])),

@@ -8,33 +8,14 @@ struct HttpSplitting {
     /// An edge with lanes, a pin, redirects and formatters that echo what clients say.
     private static func documents(_ upstream: UInt16, normalization: String = "BASE") -> String {
         """
-        apiVersion: fairlead.dev/v1alpha1
-        kind: Proxy
-        metadata: {name: edge, namespace: shop, labels: {istio: ingressgateway}}
-        spec: {role: edge, pathNormalization: \(normalization)}
+        \(edgeGateway(spec: ["pathNormalization: \(normalization)"]))
         ---
         apiVersion: fairlead.dev/v1alpha1
         kind: LanePolicy
         metadata: {name: default, namespace: shop}
         spec: {key: x-feat-name, pin: {path: /}}
         ---
-        apiVersion: networking.istio.io/v1
-        kind: Gateway
-        metadata: {name: public, namespace: shop}
-        spec:
-          selector: {istio: ingressgateway}
-          servers:
-          - {port: {number: 80, name: http, protocol: HTTP}, bind: 127.0.0.1, hosts: ["*"]}
-        ---
-        apiVersion: networking.istio.io/v1
-        kind: ServiceEntry
-        metadata: {name: app, namespace: shop}
-        spec:
-          hosts: [app.test]
-          resolution: STATIC
-          location: MESH_INTERNAL
-          ports: [{number: 8080, name: http, protocol: HTTP}]
-          endpoints: [{address: 127.0.0.1, ports: {http: \(upstream)}}]
+        \(serviceEntry("app.test", endpoints: [upstream]))
         ---
         apiVersion: networking.istio.io/v1
         kind: VirtualService
@@ -122,7 +103,7 @@ struct HttpSplitting {
         ("rewrite: {authority: \"a\\r\\nevil: 1\"}", "VirtualService"),
         ("redirect: {authority: \"a\\r\\nevil: 1\"}", "VirtualService"),
         ("redirect: {uri: \"/a\\r\\nevil: 1\"}", "VirtualService"),
-        ("spec: {headers: {request: {set: {x-a: \"b\\r\\nevil: 1\"}}}}", "Proxy"),
+        ("headers: {request: {set: {x-a: \"b\\r\\nevil: 1\"}}}", "Proxy"),
         ("spec: {key: \"x\\r\\nevil\"}", "LanePolicy"),
         ("spec: {pin: {domain: \"a\\r\\nevil: 1\"}}", "LanePolicy"),
         ("spec: {pin: {path: \"/\\r\\nevil: 1\"}}", "LanePolicy"),
@@ -130,7 +111,7 @@ struct HttpSplitting {
     ])
     func documentsWithLineEnds(_ part: String, _ kind: String) throws {
         let folder = try TemporaryDirectory()
-        var text: String
+        let text: String
         switch kind {
         case "VirtualService":
             let route =
@@ -140,8 +121,7 @@ struct HttpSplitting {
                 "redirect: {authority: other.test}",
                 with: "redirect: {authority: other.test}\n  - {\(part)\(route)}")
         case "Proxy":
-            text = Self.documents(1).replacing("spec: {role: edge, pathNormalization: BASE}", with: part)
-            text = text.replacing("spec: {headers", with: "spec: {role: edge, headers")
+            text = Self.documents(1).replacing("pathNormalization: BASE", with: part)
         default:
             text = Self.documents(1).replacing("spec: {key: x-feat-name, pin: {path: /}}", with: part)
         }

@@ -1,5 +1,6 @@
 // YAML for wire tests: the documents that every site has, so that a test writes down only what it is about.
 // Everything lives in namespace `shop`.
+import TestSupport
 
 enum Documents {
     static func join(_ documents: [String]) -> String { documents.joined(separator: "\n---\n") }
@@ -11,25 +12,7 @@ enum Documents {
 
     /// An edge with a plain Gateway for every host on port 80.
     static func edge(_ spec: String = "") -> String {
-        join([
-            """
-            apiVersion: fairlead.dev/v1alpha1
-            kind: Proxy
-            metadata: {name: edge, namespace: shop, labels: {istio: ingressgateway}}
-            spec:
-              role: edge
-            \(indented(spec))
-            """,
-            """
-            apiVersion: networking.istio.io/v1
-            kind: Gateway
-            metadata: {name: front, namespace: shop}
-            spec:
-              selector: {istio: ingressgateway}
-              servers:
-              - {port: {number: 80, name: http, protocol: HTTP}, bind: 127.0.0.1, hosts: ["*"]}
-            """,
-        ])
+        edgeGateway("front", spec: spec.split(separator: "\n").map(String.init))
     }
 
     static func sidecar(_ spec: String = "", labels: String = "{app: caller}", name: String = "caller")

@@ -31,17 +31,7 @@ private struct TLSServer {
 
 @Suite struct RealTLSRelayTests {
     private func entry(_ host: String, _ port: UInt16) -> String {
-        """
-        apiVersion: networking.istio.io/v1
-        kind: ServiceEntry
-        metadata: {name: \(host.prefix { $0 != "." }), namespace: shop}
-        spec:
-          hosts: [\(host)]
-          resolution: STATIC
-          location: MESH_INTERNAL
-          ports: [{number: 443, name: tls, protocol: TLS}]
-          endpoints: [{address: 127.0.0.1, ports: {tls: \(port)}}]
-        """
+        serviceEntry(host, port: 443, protocol: "TLS", endpoints: [port])
     }
 
     private func routes(_ hosts: String...) -> String {
@@ -65,24 +55,14 @@ private struct TLSServer {
         let two = try TLSServer("two.test", in: folder)
         let site = try LaneSite(
             Documents.join([
-                """
-                apiVersion: fairlead.dev/v1alpha1
-                kind: Proxy
-                metadata: {name: edge, namespace: shop, labels: {istio: ingressgateway}}
-                spec: {role: edge}
-                """,
-                """
-                apiVersion: networking.istio.io/v1
-                kind: Gateway
-                metadata: {name: public, namespace: shop}
-                spec:
-                  selector: {istio: ingressgateway}
-                  servers:
-                  - port: {number: 443, name: tls, protocol: HTTPS}
+                edgeGateway(servers: [
+                    """
+                    port: {number: 443, name: tls, protocol: HTTPS}
                     bind: 127.0.0.1
                     hosts: ["*.test"]
                     tls: {mode: PASSTHROUGH}
-                """,
+                    """
+                ]),
                 routes("one.test", "two.test"), entry("one.test", one.port), entry("two.test", two.port),
             ]), ports: [443])
         for (name, server) in [("one.test", one), ("two.test", two)] {

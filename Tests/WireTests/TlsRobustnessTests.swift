@@ -1,5 +1,6 @@
 // TLS under hardship: handshakes that drip, stop or make no sense, records of one byte and in halves, ends
 // with and without a goodbye, reloads under load, many idle connections.
+import Glibc
 import Synchronization
 import TLS
 import TestSupport
@@ -175,11 +176,7 @@ struct TlsRobustnessTests {
                 }
             }
         }
-        func serial() throws -> String {
-            let said = try site.client("edge.test")
-            let path = try site.folder.write("seen.pem", said)
-            return try TestCertificates.openssl(["x509", "-in", path, "-noout", "-serial"])
-        }
+        func serial() throws -> String { try Self.serial(site) }
         var seen: Set<String> = [try serial()]
         for reload in 2...4 {
             try site.certificates.make("edge", ["DNS:edge.test"])
@@ -200,6 +197,45 @@ struct TlsRobustnessTests {
         #expect(try !seen.insert(serial()).inserted)
         try kept.send(Self.request)
         _ = try kept.receive(through: "direct")
+    }
+
+    /// Of the certificate that a site shows.
+    private static func serial(_ site: TlsSite) throws -> String {
+        let path = try site.folder.write("seen.pem", try site.client("edge.test"))
+        return try serial(path)
+    }
+
+    private static func serial(_ path: String) throws -> String {
+        try TestCertificates.openssl(["x509", "-in", path, "-noout", "-serial"])
+    }
+
+    /// A certificate that is named for the first time, and changes when it has just been read. Beside it lies
+    /// a pipe for a staple, which is opened behind it.
+    @Test func certificatesChangeWhileTheyAreReadFirst() throws {
+        let upstream = try EchoUpstream("app")
+        let site = try Self.site(upstream.port)
+        let next = try site.certificates.make("next", ["DNS:edge.test"])
+        let later = site.folder.file("later.crt")
+        try TestCertificates.openssl([
+            "x509", "-req", "-in", site.folder.file("next.csr"), "-CA", site.certificates.authority, "-CAkey",
+            site.folder.file("ca.key"), "-CAcreateserial", "-extfile", site.folder.file("next.ext"), "-out",
+            later,
+        ])
+        let pipe = next.certificate + ".ocsp"
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let isRead = Gate()
+        try startThread {
+            let end = open(pipe, O_WRONLY | O_CLOEXEC)
+            try? site.folder.replace("next.crt", bytes: readFile(later) ?? [])
+            close(end)
+            isRead.open()
+        }
+        try site.folder.replace(
+            "conf/edge.yaml",
+            TlsSite.documents(upstream.port, 1, [Self.server.replacing("edge.", with: "next.")]))
+        try waitUntil("the certificate to be read") { isRead.isOpen }
+        let expected = try Self.serial(later)
+        try waitUntil("the certificate that came later") { try Self.serial(site) == expected }
     }
 
     /// A server that asks other things of clients than before lets its connections go.
@@ -246,8 +282,11 @@ struct TlsRobustnessTests {
         try open(50)
         let before = try resident()
         try open(400)
-        let each = Double(try resident() - before) / 400
-        #expect(each <= 20, "\(each) KiB for each idle TLS connection")
+        let grown = try resident() - before
+        #expect(grown <= 400 * 20, "\(grown) KiB for 400 idle TLS connections")
         try waitUntil("no buffers") { try site.metric("fairlead_memory_buffer_used_bytes") == 0 }
+        // What they had goes back to the system when they are gone.
+        idle.removeAll()
+        try waitUntil("memory to be given back") { try resident() - before < grown / 4 }
     }
 }

@@ -39,30 +39,13 @@ final class TlsSite: Sendable {
         _ upstream: UInt16, _ secure: UInt16, _ servers: [String], _ spec: [String] = [],
         _ annotations: String = ""
     ) -> String {
-        let items = servers.enumerated().map { index, server in
-            "  - port: {number: 443, name: https-\(index), protocol: HTTPS}\n    bind: 127.0.0.1\n"
-                + server.split(separator: "\n").map { "    \($0)\n" }.joined()
+        let secured = servers.enumerated().map { index, server in
+            "port: {number: 443, name: https-\(index), protocol: HTTPS}\nbind: 127.0.0.1\n\(server)"
         }
-        let annotated = annotations.isEmpty ? "" : ", annotations: \(annotations)"
-        let lines = spec.map { "  \($0)\n" }.joined()
+        let plain = plainServer() + "\ntls: {httpsRedirect: true}"
         return """
-            apiVersion: fairlead.dev/v1alpha1
-            kind: Proxy
-            metadata: {name: edge, namespace: shop, labels: {istio: ingressgateway}\(annotated)}
-            spec:
-              role: edge
-            \(lines)---
-            apiVersion: networking.istio.io/v1
-            kind: Gateway
-            metadata: {name: public, namespace: shop}
-            spec:
-              selector: {istio: ingressgateway}
-              servers:
-              - port: {number: 80, name: http, protocol: HTTP}
-                bind: 127.0.0.1
-                hosts: ["*"]
-                tls: {httpsRedirect: true}
-            \(items.joined())---
+            \(edgeGateway(spec: spec, annotations: annotations, servers: [plain] + secured))
+            ---
             apiVersion: networking.istio.io/v1
             kind: ServiceEntry
             metadata: {name: app, namespace: shop}

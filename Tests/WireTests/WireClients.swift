@@ -70,21 +70,9 @@ final class H2Site {
         adminPort = line.split(separator: ":").last.flatMap { UInt16($0) } ?? 0
     }
 
-    private static func documents(_ routes: [(path: String, protocol: String, port: UInt16)]) -> String {
+    static func documents(_ routes: [(path: String, protocol: String, port: UInt16)]) -> String {
         let entries = routes.enumerated().map { index, route in
-            """
-            apiVersion: networking.istio.io/v1
-            kind: ServiceEntry
-            metadata: {name: app-\(index), namespace: shop}
-            spec:
-              hosts: [app-\(index).test]
-              resolution: STATIC
-              location: MESH_INTERNAL
-              ports: [{number: 8080, name: app, protocol: \(route.protocol)}]
-              endpoints: [{address: 127.0.0.1, ports: {app: \(route.port)}}]
-            ---
-
-            """
+            serviceEntry("app-\(index).test", protocol: route.protocol, endpoints: [route.port]) + "\n---\n"
         }
         let matches = routes.enumerated().map { index, route in
             """
@@ -94,20 +82,7 @@ final class H2Site {
             """
         }
         return """
-            apiVersion: fairlead.dev/v1alpha1
-            kind: Proxy
-            metadata: {name: edge, namespace: shop, labels: {istio: ingressgateway}}
-            spec: {role: edge}
-            ---
-            apiVersion: networking.istio.io/v1
-            kind: Gateway
-            metadata: {name: public, namespace: shop}
-            spec:
-              selector: {istio: ingressgateway}
-              servers:
-              - port: {number: 80, name: http, protocol: HTTP}
-                bind: 127.0.0.1
-                hosts: ["*"]
+            \(edgeGateway())
             ---
             \(entries.joined())apiVersion: networking.istio.io/v1
             kind: VirtualService
@@ -124,5 +99,11 @@ final class H2Site {
         let client = try RawConnection(port: adminPort)
         try client.send("GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
         return try client.response().text
+    }
+
+    /// The value of a sample without labels; 0: there is none.
+    func gauge(_ name: String) throws -> Int {
+        let line = try metrics().split(separator: "\n").first { $0.hasPrefix(name + " ") }
+        return line.flatMap { Int($0.dropFirst(name.count + 1)) } ?? 0
     }
 }
