@@ -51,7 +51,7 @@ let package = Package(
         library("TLS", ["Base", "CLinux", "COpenSSL"]),
         library("HTTP2", ["Base", "CLinux", "CNghttp2", "HTTP"]),
         library("Lua", ["Base", "HTTP", "CLuaJIT"]),
-        library("Lanes", ["Base", "HTTP", "Lua", "TLS", "CRE2", "COpenSSL"]),
+        library("Lanes", ["Base", "CLinux", "HTTP", "Lua", "TLS", "CRE2", "COpenSSL"]),
         library("Config", ["Base", "CLinux", "CRE2", "CYaml", "HTTP", "Lua", "TLS", "Lanes"]),
         library("Telemetry", ["Base", "CLinux", "CZlib", "Loop"]),
         library(

@@ -63,6 +63,14 @@ public struct ByteView: BitwiseCopyable {
         return UnsafeRawPointer(hit) - UnsafeRawPointer(start)
     }
 
+    /// Index of the first place at or after `from` where `key`, which is not empty, stands; nil if there is
+    /// none.
+    @inlinable
+    public func firstIndex(of key: ByteView, from: Int = 0) -> Int? {
+        let hit = fl_find(start, count, key.start, key.count, from)
+        return hit < count ? hit : nil
+    }
+
     /// Without blanks and tabs at both ends (OWS, RFC 9110 5.6.3).
     @inlinable
     public var trimmed: ByteView {

@@ -272,27 +272,28 @@ fl_head_state fl_read_lines(fl_head_reader *reader) {
 #if defined(__SSE2__)
 /// Notes what normalisation and splitting look for among sixteen bytes, of which those of `mine` count.
 static inline void note_target(fl_target *target, __m128i bytes, unsigned mine, uint32_t offset) {
-    const unsigned question = places_of(bytes, '?') & mine;
     const unsigned hash = places_of(bytes, '#') & mine;
-    if (target->question == UINT32_MAX && target->hash == UINT32_MAX) {
-        const unsigned slash = places_of(bytes, '/') & mine;
-        const unsigned behind = slash << 1 | (target->ends_with_slash != 0);
-        target->ends_with_slash = slash >> 15;
-        const unsigned odd = (places_of(bytes, '%') | places_of(bytes, '\\')) & mine;
-        const unsigned pairs = behind & (slash | places_of(bytes, '.')) & mine;
-        // What comes behind the first mark is no part of the path.
-        const unsigned marks = question | hash;
-        const unsigned path = marks == 0 ? 0xffff : (marks & (0u - marks)) - 1;
-        if ((odd | pairs) & path) target->is_plain = 0;
-    }
-    if (target->question == UINT32_MAX && question != 0) {
-        target->question = offset + (uint32_t)__builtin_ctz(question);
+    if (target->question == UINT32_MAX) {
+        const unsigned question = places_of(bytes, '?') & mine;
+        if (target->hash == UINT32_MAX) {
+            const unsigned slash = places_of(bytes, '/') & mine;
+            const unsigned behind = slash << 1 | (target->ends_with_slash != 0);
+            target->ends_with_slash = slash >> 15;
+            const unsigned odd = (places_of(bytes, '%') | places_of(bytes, '\\')) & mine;
+            const unsigned pairs = behind & (slash | places_of(bytes, '.')) & mine;
+            // What comes behind the first mark is no part of the path.
+            const unsigned marks = question | hash;
+            const unsigned path = marks == 0 ? 0xffff : (marks & (0u - marks)) - 1;
+            if ((odd | pairs) & path) target->is_plain = 0;
+        }
+        if (question != 0) target->question = offset + (uint32_t)__builtin_ctz(question);
     }
     if (target->hash == UINT32_MAX && hash != 0) target->hash = offset + (uint32_t)__builtin_ctz(hash);
 }
 #endif
 
-uint32_t fl_read_target(const uint8_t *from, const uint8_t *end, fl_target *seen) {
+/// A target of any kind.
+static RARE uint32_t read_any_target(const uint8_t *from, const uint8_t *end, fl_target *seen) {
     // The bytes could be those of `seen`, for all the compiler knows.
     fl_target place = {.question = UINT32_MAX, .hash = UINT32_MAX, .is_plain = 1};
     fl_target *const target = &place;
@@ -339,6 +340,49 @@ uint32_t fl_read_target(const uint8_t *from, const uint8_t *end, fl_target *seen
     }
     *seen = place;
     return at;
+}
+
+uint32_t fl_read_target(const uint8_t *from, const uint8_t *end, fl_target *seen) {
+#if defined(__SSE2__)
+    // Targets as nearly everybody sends them: a path, perhaps a query, no fragment, and then more of the head
+    // than a load takes.
+    const uint8_t *at = from;
+    unsigned behind_slash = 0, odd = 0;
+    uint32_t question = UINT32_MAX;
+    while (end - at >= WIDTH) {
+        const __m128i bytes = load(at);
+        const unsigned stops = blanks(bytes) | places_of(bytes, '?') | places_of(bytes, '#');
+        const unsigned slash = places_of(bytes, '/');
+        const unsigned pairs = (slash << 1 | behind_slash) & (slash | places_of(bytes, '.'));
+        const unsigned escapes = places_of(bytes, '%') | places_of(bytes, '\\');
+        // What comes before the first stop; everything where there is none.
+        odd |= (pairs | escapes) & ~stops & (stops - 1);
+        if (stops != 0) {
+            at += __builtin_ctz(stops);
+            break;
+        }
+        behind_slash = slash >> (WIDTH - 1);
+        at += WIDTH;
+    }
+    if (end - at >= WIDTH && *at == '?') {
+        question = (uint32_t)(at - from);
+        at += 1;
+        while (end - at >= WIDTH) {
+            const __m128i bytes = load(at);
+            const unsigned stops = blanks(bytes) | places_of(bytes, '#');
+            if (stops != 0) {
+                at += __builtin_ctz(stops);
+                break;
+            }
+            at += WIDTH;
+        }
+    }
+    if (end - at >= WIDTH && (*at <= 0x20 || *at == DEL)) {
+        *seen = (fl_target){.question = question, .hash = UINT32_MAX, .is_plain = odd == 0};
+        return (uint32_t)(at - from);
+    }
+#endif
+    return read_any_target(from, end, seen);
 }
 
 int fl_is_plain_host(const uint8_t *host, size_t count) {
@@ -392,24 +436,6 @@ uint8_t *fl_copy_lines(const fl_field *fields, uint32_t count, uint8_t *to) {
     }
     copy_line(to, start, (size_t)(stop - start));
     return to + (stop - start);
-}
-
-int fl_holds_either(const uint8_t *bytes, size_t count, uint8_t one, uint8_t other) {
-#if defined(__SSE2__)
-    if (count >= WIDTH) {
-        unsigned found = 0;
-        for (size_t at = 0; at + WIDTH <= count; at += WIDTH) {
-            const __m128i piece = load(bytes + at);
-            found |= places_of(piece, (char)one) | places_of(piece, (char)other);
-        }
-        const __m128i piece = load(bytes + count - WIDTH);
-        return (found | places_of(piece, (char)one) | places_of(piece, (char)other)) != 0;
-    }
-#endif
-    for (size_t at = 0; at < count; at++) {
-        if (bytes[at] == one || bytes[at] == other) return 1;
-    }
-    return 0;
 }
 
 #if defined(__SSE2__)

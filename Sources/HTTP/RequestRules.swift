@@ -140,8 +140,24 @@ public enum RequestRules {
     }
 
     /// Host, if the target did not name the authority; checks either (RFC 9110 7.2). The target in absolute
-    /// form wins over Host (RFC 9112 3.2.2).
-    public static func settleAuthority(_ head: inout RequestHead, _ headers: inout HeaderList) -> HeadError? {
+    /// form wins over Host (RFC 9112 3.2.2). `known`, where it is not empty, is an authority that was found
+    /// plain before; it takes the place of a Host with the same bytes.
+    @inlinable @inline(__always)
+    public static func settleAuthority(
+        _ head: inout RequestHead, _ headers: inout HeaderList, known: ByteView = .empty
+    ) -> HeadError? {
+        if !known.isEmpty, !head.isAbsoluteForm, !head.request.isConnect, let host = headers.find(.host),
+            host.pointee.value.equals(known)
+        {
+            head.request.authority = known
+            head.request.hasPlainAuthority = true
+            return nil
+        }
+        return settleUnknown(&head, &headers)
+    }
+
+    @usableFromInline
+    static func settleUnknown(_ head: inout RequestHead, _ headers: inout HeaderList) -> HeadError? {
         guard let host = headers.find(.host) else { return .missingHost }
         let value = host.pointee.value
         if !head.isAbsoluteForm, !head.request.isConnect, fl_is_plain_host(value.start, value.count) != 0 {

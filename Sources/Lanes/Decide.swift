@@ -32,7 +32,7 @@ func decide<Trace: DecisionTrace>(
     if let policy = table.pointee.policy {
         let entry = LaneEntry<Trace>(
             table: table, policy: policy, role: role, nowSeconds: context.nowSeconds)
-        entry.enter(scan, &request, &headers, &decision, &trace)
+        entry.enter(scan, &request, &headers, &decision, context.memo, &trace)
         if role == .edge, request.method.count == 7 {
             decision.response.preflightAsksForKey = preflightAsks(for: policy, request, headers)
         }
@@ -76,7 +76,7 @@ private func route<Trace: DecisionTrace>(
 ) {
     let inLane = decision.lane.known
     if inLane { decision.laneDecision = .stable }
-    guard let host = findVirtualHost(listener, &request) else {
+    guard let host = findVirtualHost(listener, &request, context.memo) else {
         let canPass = listener.pointee.role == .outbound
         decision.outcome =
             !canPass ? .noRoute : table.pointee.proxy.allowAnyOutbound ? .passthrough : .blocked
@@ -205,13 +205,28 @@ private func chooseEndpoints(_ cluster: UnsafePointer<Cluster>, _ decision: inou
 /// On an outbound listener the Host's port chooses the routes; without one it is 80, or the service's only
 /// HTTP port where it has no 80 (interface.md 3).
 func findVirtualHost(
-    _ listener: UnsafePointer<Listener>, _ request: inout Request
+    _ listener: UnsafePointer<Listener>, _ request: inout Request,
+    _ memo: UnsafeMutablePointer<DecisionMemo>?
 ) -> UnsafePointer<VirtualHost>? {
     let tables = listener.pointee.tables
     if request.hasPlainAuthority, listener.pointee.role != .outbound, !tables.isEmpty {
-        return tables[0].pointee.hosts.pointee.find(request.authority)
+        let hosts = tables[0].pointee.hosts
+        // The bytes of the table itself: the connection's last authority, as it was settled.
+        if let entry = memo?.pointee.host, entry.pointee.key.start == request.authority.start {
+            return hosts.pointee.virtualHosts[Int(entry.pointee.value)]
+        }
+        return find(request.authority, hosts, memo)
     }
     return findVirtualHost(listener, request.authority)
+}
+
+@inline(never)
+private func find(
+    _ host: ByteView, _ hosts: UnsafePointer<HostIndex>, _ memo: UnsafeMutablePointer<DecisionMemo>?
+) -> UnsafePointer<VirtualHost>? {
+    guard let entry = hosts.pointee.exact.slot(host) else { return hosts.pointee.findWildcard(host) }
+    if let memo { memo.pointee.host = entry }
+    return hosts.pointee.virtualHosts[Int(entry.pointee.value)]
 }
 
 private func findVirtualHost(

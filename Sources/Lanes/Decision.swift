@@ -39,6 +39,12 @@ public struct LaneReading: BitwiseCopyable {
     public var conflict: Bool { !conflicts.isEmpty }
     public var invalid: Bool { !invalidCarriers.isEmpty }
     public var refused: Bool { !refusedCarriers.isEmpty }
+
+    /// There is more to tell than the lane: a conflict, an invalid value, a guard's work, an end or a limit.
+    @inlinable @inline(__always)
+    public var isOdd: Bool {
+        conflicts.rawValue | invalidCarriers.rawValue | strippedCarriers.rawValue != 0 || expired || limit
+    }
 }
 
 /// What the worker knows beside the request.
@@ -51,15 +57,19 @@ public struct DecisionContext: BitwiseCopyable {
     public var isTLS: Bool
     /// The clusters with names as they are now, by `Cluster.resolvedIndex`; nil: there are none.
     public var resolved: UnsafePointer<UnsafePointer<Cluster>>?
+    /// Of the client's connection, for this configuration; nil: nothing is remembered.
+    public var memo: UnsafeMutablePointer<DecisionMemo>?
 
     public init(
         random: UInt64, nowSeconds: Int64, isTLS: Bool,
-        resolved: UnsafePointer<UnsafePointer<Cluster>>? = nil
+        resolved: UnsafePointer<UnsafePointer<Cluster>>? = nil,
+        memo: UnsafeMutablePointer<DecisionMemo>? = nil
     ) {
         self.random = random
         self.nowSeconds = nowSeconds
         self.isTLS = isTLS
         self.resolved = resolved
+        self.memo = memo
     }
 }
 

@@ -82,11 +82,12 @@ extension TableBuilder {
                     tracestate: line("tracestate", "\(key.lowercased())=\(name)"), pin: pinLine(name))))
     }
 
-    private func pinLine(_ name: String) -> HeaderField? {
+    private func pinLine(_ name: String) -> UnsafePointer<HeaderField>? {
         guard let policy = model.policy, let pin = policy.pin, !policy.signingRequired else { return nil }
         let attributes = freeze(pin).attributes.string
         let secure = pin.secure == .always ? "; Secure" : ""
-        return line("set-cookie", "\(policy.key)=\(name)\(attributes)\(secure)")
+        let whole = line("set-cookie", "\(policy.key)=\(name)\(attributes)\(secure)")
+        return UnsafePointer(arena.store(whole))
     }
 
     private func piece(_ part: HeaderValue.Part) -> ValuePiece {

@@ -15,7 +15,7 @@ struct LaneEntry<Trace: DecisionTrace> {
     /// Sets `decision.lane`, `reason`, `outcome` (`laneRejected`, `laneLost`) and the pin of the response.
     func enter(
         _ scan: LineScan, _ request: inout Request, _ headers: inout HeaderList, _ decision: inout Decision,
-        _ trace: inout Trace
+        _ memo: UnsafeMutablePointer<DecisionMemo>?, _ trace: inout Trace
     ) {
         decision.response.policy = policy
         if policy.pointee.guardStrip {
@@ -23,21 +23,22 @@ struct LaneEntry<Trace: DecisionTrace> {
             guardStrip(scan, &request, &headers, &decision)
             return
         }
-        let cookies = isEdge ? reader.cookies(scan.firstCookie, &headers) : OurMembers()
-        if isSilent(scan, cookies, hasQuery: request.hasQuery) { return }
-        enter(scan, cookies, &request, &headers, &decision, &trace)
+        let cookie = isEdge ? reader.cookie(scan.firstCookie, &headers) : nil
+        if isSilent(scan, cookie, hasQuery: request.hasQuery) { return }
+        if isEdge, enterByOne(scan, cookie, &request, &headers, &decision, memo, &trace) { return }
+        enter(scan, cookie, &request, &headers, &decision, &trace)
     }
 
     /// The same where some carrier may speak. Apart, so that silence does not pay for its stack.
     @inline(never)
     private func enter(
-        _ scan: LineScan, _ cookies: OurMembers, _ request: inout Request, _ headers: inout HeaderList,
+        _ scan: LineScan, _ cookie: ByteView?, _ request: inout Request, _ headers: inout HeaderList,
         _ decision: inout Decision, _ trace: inout Trace
     ) {
         decision.isLaneSilent = false
         // `inout` all the way, though most only read it: it is copied else.
         var reading = CarrierReading()
-        read(scan, cookies, &request, &headers, &reading)
+        read(scan, cookie, &request, &headers, &reading)
         if Trace.isRecording { tell(reading, &trace) }
         choose(&reading, &decision.lane)
         if decision.lane.known || (decision.lane.carrier == .proxy && !decision.lane.expired) {
@@ -50,17 +51,17 @@ struct LaneEntry<Trace: DecisionTrace> {
         decision.reason = reason(decision.lane)
         if policy.pointee.onLoss == .fail, isLost(decision.lane) { decision.outcome = .laneLost }
         if decision.lane.carrier != .none, !decision.lane.left {
-            decision.response.lane = InlineName(decision.lane.name)
+            decision.response.lane.set(decision.lane.name)
         }
         if isEdge { finishEdge(scan, &reading, &headers, &decision) }
     }
 
     /// Nothing that could carry a lane: most requests of most proxies.
     @inline(__always)
-    private func isSilent(_ scan: LineScan, _ cookies: OurMembers, hasQuery: Bool) -> Bool {
+    private func isSilent(_ scan: LineScan, _ cookie: ByteView?, hasQuery: Bool) -> Bool {
         if scan.hasHeaderCarriers { return false }
         switch role {
-        case .edge: return cookies.count == 0 && !hasQuery && policy.pointee.previewHosts.isEmpty
+        case .edge: return cookie == nil && !hasQuery && policy.pointee.previewHosts.isEmpty
         case .outbound: return table.pointee.proxy.memberLane.isEmpty
         case .inbound: return true
         }
@@ -108,7 +109,7 @@ struct LaneEntry<Trace: DecisionTrace> {
     /// Every carrier that this side reads; at the edge, those not accepted are taken away.
     @inline(__always)
     private func read(
-        _ scan: LineScan, _ cookies: OurMembers, _ request: inout Request, _ headers: inout HeaderList,
+        _ scan: LineScan, _ cookie: ByteView?, _ request: inout Request, _ headers: inout HeaderList,
         _ reading: inout CarrierReading
     ) {
         let accept = policy.pointee.accept
@@ -119,9 +120,9 @@ struct LaneEntry<Trace: DecisionTrace> {
                 reader.readPreviewHost(request.authority, &headers, &reading)
                 if let preview = reading.previewHost { enterPreviewHost(preview, &request, &headers) }
             }
-            if cookies.count > 0 {
+            if let cookie {
                 if accept.contains(.cookie) {
-                    reader.readCookie(cookies, &reading)
+                    reader.readCookie(cookie, &reading)
                 } else {
                     removePieces(.cookie, .cookie, key, &headers)
                 }
@@ -208,7 +209,7 @@ struct LaneEntry<Trace: DecisionTrace> {
     private func resolve(_ lane: inout LaneReading, _ earlier: FoundLane) {
         let found =
             earlier.name.start == lane.name.start && !earlier.name.isEmpty
-            ? earlier : table.pointee.find(lane.name, policy)
+            ? earlier : FoundLane(table, lane.name, policy)
         if let document = found.document {
             lane.name = document.pointee.name
             lane.metricsID = document.pointee.metricsID

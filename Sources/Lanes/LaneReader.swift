@@ -1,6 +1,7 @@
 // Which lane a request is in (lanes.md 2 and 3): every carrier is looked at once, the first that speaks in
 // the fixed order wins, and the others are only compared with it.
 internal import Base
+internal import CLinux
 internal import HTTP
 
 /// Where carriers stand in the list, and what the single pass over it noticed.
@@ -51,6 +52,8 @@ struct FoundLane: BitwiseCopyable {
     var name = ByteView.empty
     var document: UnsafePointer<Lane>?
     var known: UnsafePointer<KnownName>?
+
+    init() {}
 }
 
 /// Finds the carriers; at the edge drops what only Fairlead itself may say. Looks at lines only where the
@@ -149,7 +152,7 @@ struct LaneReader {
     /// A name in the table is a lane name: looking it up spares the validation, and the second look-up.
     private func isFound(_ value: ByteView, _ found: inout FoundLane) -> Bool {
         if !found.name.isEmpty { return value.equals(found.name) }
-        found = table.pointee.find(value, policy)
+        found = FoundLane(table, value, policy)
         return !found.name.isEmpty
     }
 
@@ -228,24 +231,30 @@ struct LaneReader {
         if !value.isEmpty { reading.header = name(value, .header, &reading) }
     }
 
-    /// Our cookies, whether they are accepted or not.
-    func cookies(_ first: Int, _ headers: inout HeaderList) -> OurMembers {
-        var members = OurMembers()
-        if first < 0 { return members }
-        let key = policy.pointee.key
-        note(headers.fields[first].value, .cookie, key, &members)
-        if headers.isRepeated(.cookie) {
-            var from = first &+ 1
-            while let line = headers.find(.cookie, from: from) {
-                note(line.pointee.value, .cookie, key, &members)
-                from = headers.index(of: line) &+ 1
+    /// The value of our first cookie, whether it is accepted or not; nil: there is none.
+    @inline(__always)
+    func cookie(_ first: Int, _ headers: inout HeaderList) -> ByteView? {
+        if first < 0 { return nil }
+        let line = headers.fields[first].value
+        if !headers.isRepeated(.cookie) {
+            var found = fl_pair()
+            switch Int(fl_find_pair(line.start, line.count, 0x3B, key.start, key.count, &found)) {
+            case FL_PAIR_NONE: return nil
+            case FL_PAIR_FOUND: return ByteView(found.value, found.count)
+            default: break
             }
         }
-        return members
+        return lookForCookie(first, headers)
     }
 
-    func readCookie(_ members: OurMembers, _ reading: inout CarrierReading) {
-        guard let value = members.value else { return }
+    private var key: ByteView { policy.pointee.key }
+
+    @inline(never)
+    private func lookForCookie(_ first: Int, _ headers: HeaderList) -> ByteView? {
+        ourMembers(.cookie, .cookie, first, key, headers).value
+    }
+
+    func readCookie(_ value: ByteView, _ reading: inout CarrierReading) {
         reading.hasCookie = true
         reading.cookie = name(value, .cookie, &reading)
     }
@@ -287,17 +296,16 @@ struct LaneReader {
     }
 }
 
-extension Table {
+extension FoundLane {
     /// A lane by its whole name: of a document, else of a literal that routes accept.
-    func find(_ name: ByteView, _ policy: UnsafePointer<LanePolicy>) -> FoundLane {
-        var found = FoundLane()
-        if let at = laneIndex.find(name) {
-            found.document = lanes[Int(at)]
-            found.name = name
+    @inline(__always)
+    init(_ table: UnsafePointer<Table>, _ name: ByteView, _ policy: UnsafePointer<LanePolicy>) {
+        if let at = table.pointee.laneIndex.find(name) {
+            document = table.pointee.lanes[Int(at)]
+            self.name = name
         } else if let at = policy.pointee.knownNames.find(name) {
-            found.known = policy.pointee.known[Int(at)]
-            found.name = name
+            known = policy.pointee.known[Int(at)]
+            self.name = name
         }
-        return found
     }
 }

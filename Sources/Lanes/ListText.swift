@@ -63,11 +63,9 @@ enum ListKind {
 /// `ListKind.value` tell, found by looking for the key: most lists hold much and nothing of ours.
 func nextOurs(_ text: ByteView, _ kind: ListKind, _ key: ByteView, from: inout Int) -> ByteView? {
     var at = from
-    while let hit = text.firstIndex(of: key[0], from: at) {
+    while let hit = text.firstIndex(of: key, from: at) {
         at = hit &+ 1
-        guard hit &+ key.count < text.count, text.slice(hit, hit &+ key.count).equals(key),
-            begins(text, hit, kind.separator)
-        else { continue }
+        guard hit &+ key.count < text.count, begins(text, hit, kind.separator) else { continue }
         let end = text.firstIndex(of: kind.separator, from: hit) ?? text.count
         if let value = kind.value(after: text.slice(hit &+ key.count, end)) {
             from = end

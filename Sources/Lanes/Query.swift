@@ -1,6 +1,7 @@
 // The query string: our parameter as a browser means it (lanes.md 3), and raw look-up as VirtualService
 // `queryParams` has it (istio-semantics.md 4.1).
 internal import Base
+internal import CLinux
 internal import HTTP
 
 /// Raw value of the first parameter of this name, neither name nor value decoded; `?key` has an empty value.
@@ -15,9 +16,38 @@ func firstParameter(_ query: ByteView, _ name: ByteView) -> ByteView? {
     return nil
 }
 
-/// Value of our parameter as it was sent; the first of duplicates. Names are compared decoded.
+/// Our parameter in a query.
+enum LaneParameter {
+    case missing
+    /// The value as it was sent, and whether it may hold an escape.
+    case value(ByteView, mayEscape: Bool)
+}
+
+/// The first of duplicates; names are compared decoded.
+@inline(__always)
+func findLaneParameter(_ query: ByteView, _ key: ByteView) -> LaneParameter {
+    var found = fl_parameter()
+    switch Int(fl_find_parameter(query.start, query.count, key.start, key.count, &found)) {
+    case FL_PARAMETER_NONE: return .missing
+    case FL_PARAMETER_FOUND:
+        return .value(ByteView(found.value, found.count), mayEscape: found.has_escape != 0)
+    default:
+        guard let value = decodedParameter(query, key) else { return .missing }
+        return .value(value, mayEscape: true)
+    }
+}
+
+/// Value of our parameter as it was sent.
 func laneParameter(_ query: ByteView, _ key: ByteView) -> ByteView? {
-    if query.count < key.count { return nil }
+    switch findLaneParameter(query, key) {
+    case .missing: nil
+    case .value(let value, _): value
+    }
+}
+
+/// The same where some name has an escape.
+@inline(never)
+private func decodedParameter(_ query: ByteView, _ key: ByteView) -> ByteView? {
     let text = query.slice(0, query.firstIndex(of: 0x23) ?? query.count)
     var pieces = Pieces(text, separator: 0x26)
     while let piece = pieces.next() {

@@ -1,5 +1,6 @@
 // The words of a decision: how a request went, why, and by which carrier its lane came.
 public import Base
+internal import CLinux
 
 /// Why Fairlead answered itself or fell back (interface.md 3, `x-fairlead-reason`).
 public enum Reason: UInt8, Sendable, BitwiseCopyable, CaseIterable {
@@ -131,10 +132,16 @@ public struct InlineName: BitwiseCopyable {
     /// Longer names are cut: callers have validated them.
     public init(_ name: ByteView) {
         self.init()
+        set(name)
+    }
+
+    /// The same in place: of what was here, nothing can be read any more.
+    mutating func set(_ name: ByteView) {
         let length = min(name.count, Limits.laneNameBytes)
         count = UInt8(truncatingIfNeeded: length)
         withUnsafeMutableBytes(of: &words) { room in
-            room.baseAddress!.copyMemory(from: name.start, byteCount: length)
+            fl_copy_short(
+                room.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt8.self), name.start, length)
         }
     }
 

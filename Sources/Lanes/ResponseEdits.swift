@@ -17,7 +17,7 @@ public func applyResponseEdits(
     }
     if plan.pointee.cors != .none { allowOrigin(plan.pointee.cors, format.pointee, &headers) }
     if let policy = plan.pointee.policy {
-        if plan.pointee.pin != .none { writePin(plan, policy, &headers, &scratch) }
+        if plan.pointee.pin != .none { pin(plan, policy, &headers, &scratch) }
         if plan.pointee.isLaneResponse { guardCaches(policy, &headers, &scratch) }
         if plan.pointee.preflightAsksForKey { allowKey(policy, &headers) }
     }
@@ -27,16 +27,25 @@ public func applyResponseEdits(
 }
 
 /// One more Set-Cookie line; the application's stay.
-private func writePin(
+@inline(__always)
+private func pin(
     _ plan: UnsafePointer<ResponsePlan>, _ policy: UnsafePointer<LanePolicy>,
     _ headers: inout HeaderList, _ scratch: inout EditScratch
 ) {
     guard let pin = policy.pointee.pin else { return }
     let becomesSecure = pin.pointee.secure == .auto && plan.pointee.isTLS
     if plan.pointee.pin == .write, !becomesSecure, let line = plan.pointee.lines?.pointee.pin {
-        headers.append(line)
-        return
+        headers.append(lent: line)
+    } else {
+        writePin(plan, policy, pin, becomesSecure, &headers, &scratch)
     }
+}
+
+@inline(never)
+private func writePin(
+    _ plan: UnsafePointer<ResponsePlan>, _ policy: UnsafePointer<LanePolicy>, _ pin: UnsafePointer<Pin>,
+    _ becomesSecure: Bool, _ headers: inout HeaderList, _ scratch: inout EditScratch
+) {
     let mark = scratch.mark
     scratch.append(policy.pointee.key)
     scratch.append(0x3D)
@@ -70,6 +79,7 @@ private func sign(_ text: ByteView, _ secret: ByteView, _ scratch: inout EditScr
 }
 
 /// No shared cache keeps a lane's answer, and those that vary it know by what.
+@inline(__always)
 private func guardCaches(
     _ policy: UnsafePointer<LanePolicy>, _ headers: inout HeaderList, _ scratch: inout EditScratch
 ) {
@@ -77,18 +87,25 @@ private func guardCaches(
     case .keep: break
     case .none:
         headers.remove(.cacheControl)
-        headers.append(policy.pointee.cacheLine)
+        headers.append(lent: policy.place(of: \.cacheLine))
     case .private:
         if headers.find(.cacheControl) == nil {
-            headers.append(policy.pointee.cacheLine)
+            headers.append(lent: policy.place(of: \.cacheLine))
         } else {
             makePrivate(&headers, &scratch)
         }
     }
     if headers.find(.vary) == nil {
-        headers.append(policy.pointee.varyLine)
-        return
+        headers.append(lent: policy.place(of: \.varyLine))
+    } else {
+        extendVary(policy, &headers, &scratch)
     }
+}
+
+@inline(never)
+private func extendVary(
+    _ policy: UnsafePointer<LanePolicy>, _ headers: inout HeaderList, _ scratch: inout EditScratch
+) {
     if hasListToken(.vary, "*", headers) { return }
     let hasKey = hasListToken(.vary, policy.pointee.header.bytes, headers)
     let hasCookie = hasListToken(.vary, "cookie", headers)
@@ -107,6 +124,7 @@ private func guardCaches(
 }
 
 /// `private` with the application's other directives; what invites shared caches goes.
+@inline(never)
 private func makePrivate(_ headers: inout HeaderList, _ scratch: inout EditScratch) {
     if hasListToken(.cacheControl, ByteView(literal: "no-store"), headers) { return }
     let mark = scratch.mark

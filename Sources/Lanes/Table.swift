@@ -237,7 +237,7 @@ struct LaneLines: BitwiseCopyable {
     var tracestate: HeaderField
     /// `set-cookie` that pins to the lane, for connections that are not secure where that matters; nil: it
     /// is signed, with a time, or there is no pin.
-    var pin: HeaderField?
+    var pin: UnsafePointer<HeaderField>?
 }
 
 /// A name that some VirtualService match accepts as it stands.

@@ -2,6 +2,7 @@
 // and nothing else: buffers come when bytes are left over.
 internal import Base
 internal import HTTP2
+internal import Lanes
 internal import Loop
 
 enum ConnectionSide: UInt8, BitwiseCopyable {
@@ -107,6 +108,8 @@ struct Connection: BitwiseCopyable {
     var stream: UnsafeMutablePointer<H2Stream>?
     /// nil: plain text, or nothing was heard of the client yet.
     var tls: UnsafeMutablePointer<TLSState>?
+    /// Downstream: of its last request.
+    private(set) var decided = DecisionMemo(serial: 0)
 
     init(fd: Int32, generation: UInt32, side: ConnectionSide, peer: SocketAddress) {
         self.fd = fd
@@ -126,6 +129,12 @@ extension UnsafeMutablePointer<Connection> {
     var outputPlace: UnsafeMutablePointer<Buffer> {
         let offset = MemoryLayout<Connection>.offset(of: \Connection.output).unsafelyUnwrapped
         return (UnsafeMutableRawPointer(self) + offset).assumingMemoryBound(to: Buffer.self)
+    }
+
+    /// What is remembered of its requests, for as long as the slot is in use.
+    var memo: UnsafeMutablePointer<DecisionMemo> {
+        let offset = MemoryLayout<Connection>.offset(of: \Connection.decided).unsafelyUnwrapped
+        return (UnsafeMutableRawPointer(self) + offset).assumingMemoryBound(to: DecisionMemo.self)
     }
 
     /// The client's address in text; holds as long as the connection.

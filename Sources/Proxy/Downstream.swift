@@ -359,6 +359,7 @@ extension Worker {
 
     /// Whether the connection must end after its current response: the worker drains, or its listener is
     /// gone.
+    @inline(__always)
     mutating func isRetired(_ slot: UInt32) -> Bool {
         isDraining || connection(slot).pointee.flags.contains(.retired)
             || listeners[Int(connection(slot).pointee.listener)].fd < 0

@@ -102,15 +102,12 @@ extension Worker {
     private mutating func noteReading(_ number: UInt32) {
         guard let table, table.pointee.policy != nil else { return }
         let x = exchange(number)
+        // Field by field: the reading is too large to be copied for each request.
         let decision = x.pointee.decision
-        let reading = decision.pointee.lane
-        if reading.conflict { noteLoss(number, .conflict) }
-        if reading.invalid { noteLoss(number, .invalid) }
-        if reading.expired { noteLoss(number, .expired) }
-        if reading.limit { noteLoss(number, .limit) }
-        if !reading.strippedCarriers.isEmpty { countStripped(reading.strippedCarriers) }
-        let isInLane = !reading.name.isEmpty && !reading.left
-        if isInLane, !reading.known, !reading.expired, x.pointee.role == .edge {
+        if decision.pointee.lane.isOdd { noteOddities(number) }
+        let isInLane = !decision.pointee.lane.name.isEmpty && !decision.pointee.lane.left
+        let isKnown = decision.pointee.lane.known
+        if isInLane, !isKnown, !decision.pointee.lane.expired, x.pointee.role == .edge {
             noteLoss(number, .unknown)
         }
         if !isInLane {
@@ -122,16 +119,24 @@ extension Worker {
             x.pointee.flags.insert(.inLane)
         }
         let labels = serviceLabels(decision)
+        let metricsID = decision.pointee.lane.metricsID
+        let carrier = decision.pointee.lane.carrier.rawValue
         meter.lane(
-            service: labels, lane: reading.metricsID, decision: decision.pointee.laneDecision.rawValue,
-            carrier: reading.carrier.rawValue)
-        if reading.restored {
-            meter.laneRestored(
-                carrier: reading.carrier.rawValue, lane: reading.metricsID, service: labels)
+            service: labels, lane: metricsID, decision: decision.pointee.laneDecision.rawValue,
+            carrier: carrier)
+        if decision.pointee.lane.restored {
+            meter.laneRestored(carrier: carrier, lane: metricsID, service: labels)
         }
-        if decision.pointee.laneDecision == .lane {
-            meter.laneMember(lane: reading.metricsID, service: labels)
-        }
+        if decision.pointee.laneDecision == .lane { meter.laneMember(lane: metricsID, service: labels) }
+    }
+
+    private mutating func noteOddities(_ number: UInt32) {
+        let reading = exchange(number).pointee.decision.pointee.lane
+        if reading.conflict { noteLoss(number, .conflict) }
+        if reading.invalid { noteLoss(number, .invalid) }
+        if reading.expired { noteLoss(number, .expired) }
+        if reading.limit { noteLoss(number, .limit) }
+        if !reading.strippedCarriers.isEmpty { countStripped(reading.strippedCarriers) }
     }
 
     private mutating func serviceLabels(_ decision: UnsafeMutablePointer<Decision>) -> UInt32 {

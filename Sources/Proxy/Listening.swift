@@ -118,6 +118,7 @@ extension Worker {
         current = UInt32(free ?? held.count - 1)
         table = snapshot.table
         resolvedClusters = UnsafePointer(held[Int(current)].resolved.pointers)
+        configurationSerial &+= 1
         rules.settle(snapshot.table.pointee.proxy.clientCertificates)
         if previous != current { dropIfUnused(previous) }
         replaceListeners(sockets, snapshot.table)

@@ -18,7 +18,9 @@ extension Worker {
         let listener = listener(of: own)
         let role = listener.pointee.role
         meter.add(Counter.requests(role: role.rawValue))
-        if let why = RequestRules.settleAuthority(&head, &requestHeaders.pointee) {
+        let memo = memo(of: own)
+        let known = memo.pointee.authority
+        if let why = RequestRules.settleAuthority(&head, &requestHeaders.pointee, known: known) {
             refuse(slot, why, toHead: head.method == .head, startNs)
             return 0
         }
@@ -40,14 +42,12 @@ extension Worker {
         let fields = forwardFields(own, role)
         let context = DecisionContext(
             random: random.next(), nowSeconds: Int64((nowNs &+ realtimeOffsetNs) / 1_000_000_000),
-            isTLS: fields.isTLS, resolved: resolvedClusters)
+            isTLS: fields.isTLS, resolved: resolvedClusters, memo: memo)
         guard let table else { return 0 }
         guard let number = admitExchange() else {
+            let toHead = head.method == .head
             refuse(
-                slot,
-                Refusal(
-                    status: 503, reason: .overload, details: "overload", toHead: head.method == .head),
-                startNs)
+                slot, Refusal(status: 503, reason: .overload, details: "overload", toHead: toHead), startNs)
             return 0
         }
         let decision = decisions + Int(number)
@@ -83,6 +83,18 @@ extension Worker {
             explainIfAsked(number, own, received)
         }
         return route(number, &head, fields, body, bodyCount)
+    }
+
+    /// What is remembered of the connection's requests under this configuration.
+    @inline(__always)
+    private mutating func memo(
+        of own: UnsafeMutablePointer<Connection>
+    ) -> UnsafeMutablePointer<DecisionMemo> {
+        let memo = own.memo
+        if memo.pointee.serial != configurationSerial {
+            memo.initialize(to: DecisionMemo(serial: configurationSerial))
+        }
+        return memo
     }
 
     /// What a head says of its exchange.

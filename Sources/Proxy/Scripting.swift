@@ -196,6 +196,8 @@ extension Worker {
         var context = context
         // Of the configuration it began under, and of now: names may have changed since.
         context.resolved = UnsafePointer(held[Int(x.pointee.snapshot)].resolved.pointers)
+        // Much may have happened to the connection since the request began.
+        context.memo = nil
         decide(
             snapshot.table, listener, &head.request, &requestHeaders.pointee, context,
             into: x.pointee.decision)

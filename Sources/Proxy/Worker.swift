@@ -138,6 +138,8 @@ struct Worker: ~Copyable {
     /// Of the current snapshot; nil: no cluster has names.
     var resolvedClusters: UnsafePointer<UnsafePointer<Cluster>>?
     var heldClusters: [HeldCluster] = []
+    /// Counts configurations, from 1.
+    var configurationSerial: UInt32 = 0
     /// Of the current snapshot; nothing listens before there is one.
     var settings: ProxySettings { table.unsafelyUnwrapped.pointee.proxy }
     var listeners: UnsafeMutablePointer<OpenListener>

@@ -38,7 +38,7 @@ let package = Package(
             name: "CLuaJIT", path: "Modules/CLuaJIT", linkerSettings: [.linkedLibrary("luajit-5.1")]),
         library("Lua", ["Base", "HTTP", "CLuaJIT"], path: "Modules/Lua"),
         .target(
-            name: "Lanes", dependencies: ["Base", "HTTP", "Lua", "TLS", "CRE2", "COpenSSL"],
+            name: "Lanes", dependencies: ["Base", "CLinux", "HTTP", "Lua", "TLS", "CRE2", "COpenSSL"],
             path: "Modules/Lanes",
             swiftSettings: language + [.unsafeFlags(["-sanitize=fuzzer,address", "-enable-testing"])]),
         library("FuzzInvariants", ["Base", "HTTP", "Sniff"], path: "Invariants"),

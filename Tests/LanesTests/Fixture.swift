@@ -46,7 +46,8 @@ struct Bench {
     func send(
         _ url: String, method: String = "GET", _ headers: [(String, String)] = [], listener: Int = 0,
         random: UInt64 = 0, isTLS: Bool = false, status: Int = 200,
-        responseHeaders: [(String, String)] = [], format: FormatContext = FormatContext()
+        responseHeaders: [(String, String)] = [], format: FormatContext = FormatContext(),
+        memo: UnsafeMutablePointer<DecisionMemo>? = nil
     ) -> Sent {
         var head = ExplainHead(method: method, url: url, headers: headers, normalization: .none)
         if !url.hasPrefix("http"), !headers.contains(where: { $0.0 == "host" }) {
@@ -66,7 +67,8 @@ struct Bench {
             scratch.deallocate()
         }
         answer.remove(.host)
-        let context = DecisionContext(random: random, nowSeconds: Self.now, isTLS: isTLS)
+        settleAuthority(&request, memo)
+        let context = DecisionContext(random: random, nowSeconds: Self.now, isTLS: isTLS, memo: memo)
         var format = format
         var decision = Decision(self.listener(listener))
         decide(snapshot.table, self.listener(listener), &request, &list, context, into: &decision)
@@ -97,6 +99,16 @@ struct Bench {
         }
         sent.response = lines(answer)
         return sent
+    }
+
+    /// As the worker has it: a plain authority that is remembered is the table's own.
+    private func settleAuthority(_ request: inout Request, _ memo: UnsafeMutablePointer<DecisionMemo>?) {
+        guard let memo else { return }
+        let isPlain = request.authority.bytes.allSatisfy { (0x61...0x7A).contains($0) || $0 == 0x2E }
+        request.hasPlainAuthority = isPlain
+        if isPlain, memo.pointee.authority.equals(request.authority) {
+            request.authority = memo.pointee.authority
+        }
     }
 
     private func lines(_ list: HeaderList) -> [(name: String, value: String)] {

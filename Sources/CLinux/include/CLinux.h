@@ -522,8 +522,8 @@ typedef struct {
     uint8_t *places;
 } fl_line_marks;
 
-static inline void fl_note_line(fl_line_marks *marks, const uint8_t *name, size_t count, uint8_t id,
-                                uint32_t position) {
+static inline __attribute__((always_inline)) void fl_note_line(
+    fl_line_marks *marks, const uint8_t *name, size_t count, uint8_t id, uint32_t position) {
     const uint64_t bit = 1ull << (id & 63);
     marks->repeated[id >> 6] |= marks->present[id >> 6] & bit;
     marks->present[id >> 6] |= bit;
@@ -578,6 +578,48 @@ uint32_t fl_read_target(const uint8_t *from, const uint8_t *end, fl_target *targ
 
 /// Whether one of two bytes is among `count`.
 int fl_holds_either(const uint8_t *bytes, size_t count, uint8_t one, uint8_t other);
+
+/// The first place from `from` on where a key stands in a text, or `count`. The key is not empty.
+size_t fl_find(const uint8_t *text, size_t count, const uint8_t *key, size_t key_count, size_t from);
+
+/// A pair's value as it stands.
+typedef struct {
+    const uint8_t *value;
+    size_t count;
+} fl_pair;
+
+typedef int fl_pair_search;
+enum {
+    FL_PAIR_NONE,
+    FL_PAIR_FOUND,
+    /// The key is there in a form that has to be looked at closely, or no key at all.
+    FL_PAIR_UNSURE,
+};
+
+/// The first `key=value` of a list whose pieces have a separator and at most one blank before them.
+fl_pair_search fl_find_pair(const uint8_t *text, size_t count, uint8_t separator, const uint8_t *key,
+                            size_t key_count, fl_pair *found);
+
+/// A parameter of a query.
+typedef struct {
+    /// As it was sent; empty where there is no `=`.
+    const uint8_t *value;
+    size_t count;
+    /// The value holds a percent sign.
+    int has_escape;
+} fl_parameter;
+
+typedef int fl_parameter_search;
+enum {
+    FL_PARAMETER_NONE,
+    FL_PARAMETER_FOUND,
+    /// Something before it has to be decoded to know.
+    FL_PARAMETER_UNSURE,
+};
+
+/// The first parameter of this name in a query without its `?`. The key is not empty.
+fl_parameter_search fl_find_parameter(const uint8_t *query, size_t count, const uint8_t *key,
+                                      size_t key_count, fl_parameter *found);
 
 /// Whether an authority is made of small letters, digits, dots and hyphens only: valid, without a port, and
 /// in the form in which hosts are looked up. False says nothing.
