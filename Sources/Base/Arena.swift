@@ -5,8 +5,7 @@ internal import CLinux
 
 /// A bump allocator that frees all at once. Not for growing structures: count first, then allocate.
 public final class Arena {
-    /// 64 KiB: a small configuration fits in one chunk, and a large one wastes little.
-    private static let chunkBytes = 65_536
+    private let chunkBytes: Int
     private var chunks: [UnsafeMutableRawPointer] = []
     private var cursor: UnsafeMutableRawPointer?
     private var remaining = 0
@@ -14,7 +13,8 @@ public final class Arena {
     /// Bytes handed out so far.
     public private(set) var bytesUsed = 0
 
-    public init() {}
+    /// 64 KiB: a small configuration fits in one chunk, and a large one wastes little.
+    public init(chunkBytes: Int = 65_536) { self.chunkBytes = chunkBytes }
 
     deinit {
         for action in atEnd { action() }
@@ -27,7 +27,7 @@ public final class Arena {
     private func allocate(bytes: Int, alignment: Int) -> UnsafeMutableRawPointer {
         precondition(alignment <= 16, "malloc(3) aligns to 16 bytes")
         bytesUsed += bytes
-        if bytes > Self.chunkBytes / 4 {
+        if bytes > chunkBytes / 4 {
             guard let own = malloc(bytes) else {
                 fatalError("out of memory: \(bytes) bytes of configuration")
             }
@@ -36,12 +36,12 @@ public final class Arena {
         }
         let padding = cursor.map { (alignment - Int(bitPattern: $0) % alignment) % alignment } ?? 0
         if cursor == nil || remaining < bytes + padding {
-            guard let chunk = malloc(Self.chunkBytes) else {
-                fatalError("out of memory: \(Self.chunkBytes) bytes of configuration")
+            guard let chunk = malloc(chunkBytes) else {
+                fatalError("out of memory: \(chunkBytes) bytes of configuration")
             }
             chunks.append(chunk)
             cursor = chunk
-            remaining = Self.chunkBytes
+            remaining = chunkBytes
             return allocateFromChunk(bytes: bytes, padding: 0)
         }
         return allocateFromChunk(bytes: bytes, padding: padding)

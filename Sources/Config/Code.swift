@@ -30,6 +30,7 @@ package enum Code {
     static let memberOfTwoLanes = "FL0028"
     static let listenerConflict = "FL0030"
     static let nothingToServe = "FL0031"
+    static let listenerNotServed = "FL0034"
     package static let cannotListen = "FL0032"
     package static let cannotCompile = "FL0033"
 

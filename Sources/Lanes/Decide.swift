@@ -236,7 +236,10 @@ private func findVirtualHost(
         guard let host = lowerHost(authority, room.baseAddress.unsafelyUnwrapped) else { return nil }
         let tables = listener.pointee.tables
         if tables.isEmpty { return nil }
-        guard listener.pointee.role == .outbound else { return tables[0].pointee.hosts.pointee.find(host) }
+        // An outbound listener of one port has one table.
+        guard listener.pointee.role == .outbound, tables.count > 1 else {
+            return tables[0].pointee.hosts.pointee.find(host)
+        }
         if host.count < authority.count {
             return hostsOfPort(portNumber(authority) ?? 0, tables)?.pointee.find(host)
         }
@@ -268,8 +271,9 @@ public func routeName(
 public func outboundPort(_ listener: UnsafePointer<Listener>, _ authority: ByteView) -> UInt16 {
     withUnsafeTemporaryAllocation(of: UInt8.self, capacity: hostBytes) { room in
         guard let host = lowerHost(authority, room.baseAddress.unsafelyUnwrapped) else { return 0 }
-        if host.count < authority.count { return portNumber(authority) ?? 0 }
         let tables = listener.pointee.tables
+        if tables.count == 1 { return tables[0].pointee.port }
+        if host.count < authority.count { return portNumber(authority) ?? 0 }
         // Table 80 has services that have no port 80, too: `NAME:PORT` tells.
         if let found = hostsOfPort(80, tables)?.pointee.findExact(host) {
             return portNumber(found.pointee.name) ?? 80
@@ -286,8 +290,9 @@ private func hostsOfPort(_ port: UInt16, _ tables: Frozen<PortRoutes>) -> Unsafe
         let middle = (low &+ high) &>> 1
         if tables[middle].pointee.port < port { low = middle &+ 1 } else { high = middle }
     }
-    guard low < tables.count, tables[low].pointee.port == port else { return nil }
-    return tables[low].pointee.hosts
+    if low < tables.count, tables[low].pointee.port == port { return tables[low].pointee.hosts }
+    // The table of ports that no service has.
+    return tables[0].pointee.port == 0 ? tables[0].pointee.hosts : nil
 }
 
 /// OPTIONS with an Origin whose Access-Control-Request-Headers name the lane header (lanes.md 4).

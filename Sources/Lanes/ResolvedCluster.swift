@@ -24,7 +24,8 @@ public final class ResolvedCluster: Sendable {
         self.snapshot = snapshot
         var single = RoutingModel()
         single.clusters = [model]
-        var builder = TableBuilder(single, snapshot.registry)
+        // There may be thousands, with a few endpoints each.
+        var builder = TableBuilder(single, snapshot.registry, chunkBytes: 2_048)
         var frozen = builder.freezeAlone(index: index)
         frozen.resolvedIndex = Int32(truncatingIfNeeded: position)
         endpoints = builder.endpoints

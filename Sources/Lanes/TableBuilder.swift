@@ -9,7 +9,7 @@ internal import TLS
 struct TableBuilder {
     let model: RoutingModel
     let registry: Registry
-    let arena = Arena()
+    let arena: Arena
     /// Held in the registry for the snapshot's life.
     private(set) var endpoints: [EndpointKey] = []
     private(set) var acceptors: [Int: TLSAcceptor] = [:]
@@ -17,7 +17,9 @@ struct TableBuilder {
     private let regexes = RegexStore()
     var clusters = Frozen<Cluster>.empty
 
-    init(_ model: RoutingModel, _ registry: Registry) {
+    /// `chunkBytes`: of its arena.
+    init(_ model: RoutingModel, _ registry: Registry, chunkBytes: Int = 65_536) {
+        arena = Arena(chunkBytes: chunkBytes)
         self.model = model
         self.registry = registry
         let regexes = regexes

@@ -9,6 +9,8 @@ package final class Discovery: Sendable {
     private struct State {
         var snapshot: Snapshot?
         var clusters: [ResolvedCluster] = []
+        /// Positions of the clusters that have a name.
+        var positions: [String: [Int]] = [:]
         var changes: UInt64 = 0
     }
 
@@ -41,12 +43,11 @@ package final class Discovery: Sendable {
     /// Before a configuration is in force: its names are looked up, and waited for, but not long. The names
     /// of the one that still serves stay fresh.
     func prepare(_ snapshot: Snapshot) {
-        let wanted = Self.names(of: snapshot)
-        let before = state.withLock { $0.snapshot }
-        if wanted.isEmpty, before?.named.isEmpty ?? true { return }
-        resolver.watch(wanted.union(before.map(Self.names) ?? []))
-        resolver.settle(
-            wanted, withinMs: before == nil ? Limits.resolverStartMs : Limits.resolverReloadMs)
+        let wanted = Set(Self.positions(of: snapshot).keys)
+        let (isFirst, before) = state.withLock { ($0.snapshot == nil, $0.positions.keys) }
+        if wanted.isEmpty { return }
+        resolver.watch(wanted.union(before))
+        resolver.settle(wanted, withinMs: isFirst ? Limits.resolverStartMs : Limits.resolverReloadMs)
     }
 
     /// The configuration is in force from now on: `post` gives it to the workers, with its clusters as they
@@ -55,21 +56,26 @@ package final class Discovery: Sendable {
         state.withLock { state in
             let hadNames = !state.clusters.isEmpty
             state.snapshot = snapshot
+            state.positions = Self.positions(of: snapshot)
             state.clusters = snapshot.named.indices.map { resolve(snapshot, $0) }
             post(state.clusters)
-            if hadNames || !snapshot.named.isEmpty { resolver.watch(Self.names(of: snapshot)) }
+            if hadNames || !snapshot.named.isEmpty { resolver.watch(Set(state.positions.keys)) }
         }
     }
 
     /// What `prepare` was told of was refused: only the names of the configuration in force are wanted.
     func keep() {
         state.withLock { state in
-            if let snapshot = state.snapshot { resolver.watch(Self.names(of: snapshot)) }
+            if state.snapshot != nil { resolver.watch(Set(state.positions.keys)) }
         }
     }
 
-    private static func names(of snapshot: Snapshot) -> Set<String> {
-        snapshot.named.reduce(into: []) { $0.formUnion(snapshot.model.clusters[$1].names) }
+    private static func positions(of snapshot: Snapshot) -> [String: [Int]] {
+        var positions: [String: [Int]] = [:]
+        for (position, index) in snapshot.named.enumerated() {
+            for name in snapshot.model.clusters[index].names { positions[name, default: []].append(position) }
+        }
+        return positions
     }
 
     private func resolve(_ snapshot: Snapshot, _ position: Int) -> ResolvedCluster {
@@ -80,8 +86,7 @@ package final class Discovery: Sendable {
     private func changed(_ names: Set<String>) {
         state.withLock { state in
             guard let snapshot = state.snapshot else { return }
-            for (position, index) in snapshot.named.enumerated()
-            where !snapshot.model.clusters[index].names.isDisjoint(with: names) {
+            for position in Set(names.flatMap { state.positions[$0] ?? [] }).sorted() {
                 let next = resolve(snapshot, position)
                 if next.model.endpoints == state.clusters[position].model.endpoints { continue }
                 state.clusters[position] = next

@@ -16,6 +16,14 @@ struct FieldRules {
         .xEnvoyDecoratorOperation, .xEnvoyDownstreamServiceCluster, .xEnvoyDownstreamServiceNode,
         .xEnvoyOriginalPath, .xEnvoyInternal, .xEnvoyExternalAddress, .xEnvoyAttemptCount,
         .xForwardedClientCert)
+    /// What a sidecar removes: nobody is internal, so nobody's word on retries and timeouts counts. The count
+    /// of attempts is the one that we write.
+    let sidecarRemoves = HeaderIDSet(
+        .xEnvoyRetryOn, .xEnvoyRetryGrpcOn, .xEnvoyMaxRetries, .xEnvoyRetriableStatusCodes,
+        .xEnvoyRetriableHeaderNames, .xEnvoyUpstreamRqTimeoutMs, .xEnvoyUpstreamRqPerTryTimeoutMs,
+        .xEnvoyUpstreamRqTimeoutAltResponse, .xEnvoyExpectedRqTimeoutMs, .xEnvoyForceTrace,
+        .xEnvoyIPTags, .xEnvoyOriginalURL, .xEnvoyHedgeOnPerTryTimeout, .xEnvoyUpstreamAltStatName,
+        .xEnvoyInternal, .xEnvoyAttemptCount)
     private(set) var clientCertificates = ClientCertificateForwarding.sanitizeSet
     /// What requests say of client certificates is looked at on plain connections too.
     private(set) var keepsCertificates = false
@@ -62,7 +70,7 @@ extension Worker {
             setExternalAddress(own, trusted, forwardedFor)
             if own.pointee.flags.contains(.secure) || rules.keepsCertificates { settleClientCertificate(own) }
         } else {
-            headers.pointee.remove(.xEnvoyInternal)
+            headers.pointee.remove(rules.sidecarRemoves)
         }
         setProto(own, keep: !isEdge || trusted, &result)
         setRequestID(keep: !isEdge || trusted)

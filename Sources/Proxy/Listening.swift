@@ -235,5 +235,6 @@ extension Worker {
             Syscalls.close(listeners[index].fd)
         }
         listenerCount = 0
+        for index in held.indices { held[index].resolved.free() }
     }
 }

@@ -198,6 +198,17 @@ private let staticEntry = """
     #expect(loadText(unix).has("FL0013", containing: "unix:///run/app"))
 }
 
+@Test func selectorsAndVisibilityOfServiceEntries() throws {
+    let text = staticEntry.split(separator: "  endpoints:").prefix(1).joined()
+    let every = text + "  workloadSelector: {labels: {}}\n---\n"
+    #expect(loadText(sidecarProxy + every).has("FL0006", containing: "every workload"))
+    for (exportTo, isSeen) in [("~", false), (".", true), ("*", true), ("elsewhere", false), ("shop", true)] {
+        let entry = staticEntry.replacing("  resolution:", with: "  exportTo: ['\(exportTo)']\n  resolution:")
+        let host = try modelOf(sidecarProxy + entry).host("api.example.com", in: "80")
+        #expect((host != nil) == isSeen, "\(exportTo)")
+    }
+}
+
 @Test func hostsThatAreLookedUpAsTheyAreAskedFor() throws {
     let bare = String(staticEntry.split(separator: "  endpoints:")[0]) + "---\n"
     let none = bare.replacing("STATIC", with: "NONE")

@@ -247,3 +247,93 @@ private func virtualService(_ name: String, _ hosts: String, subset: String = "v
         with: "metadata: {name: auth, namespace: other, annotations: {networking.istio.io/exportTo: 'x, .'}}")
     #expect(try modelOf(sidecarProxy + text).host("auth.other", in: "8080") == nil)
 }
+
+private func sidecarDocument(_ spec: String) -> String {
+    """
+    apiVersion: networking.istio.io/v1
+    kind: Sidecar
+    metadata: {name: default, namespace: shop}
+    spec:
+    \(spec.split(separator: "\n").map { "  " + $0 }.joined(separator: "\n"))
+    ---
+
+    """
+}
+
+/// Section 19: a port's own element decides alone for that port, the one without a port for all others.
+@Test func egressByPort() throws {
+    let services =
+        service("auth", network: 1) + service("info", network: 2)
+        + service("data", network: 3).replacing("port: 8080", with: "port: 9090")
+    let named =
+        "egress:\n- {port: {number: 8080}, hosts: ['./info.shop.svc.cluster.local']}"
+    var model = try modelOf(sidecarProxy + sidecarDocument(named) + services)
+    #expect(model.host("info", in: "8080") != nil && model.host("auth", in: "8080") == nil)
+    #expect(model.host("data", in: "9090") == nil, "nothing is for other ports")
+    model = try modelOf(sidecarProxy + sidecarDocument("\(named)\n- {hosts: ['./*']}") + services)
+    #expect(model.host("info", in: "8080") != nil && model.host("auth", in: "8080") == nil)
+    #expect(model.host("data", in: "9090") != nil)
+    let first = "egress:\n- {hosts: ['./*']}\n- {port: {number: 8080}, hosts: ['./*']}"
+    #expect(loadText(sidecarProxy + sidecarDocument(first)).has("IST0106", containing: "not the last"))
+}
+
+@Test func egressListeners() throws {
+    let spec = """
+        egress:
+        - {port: {number: 8080, protocol: HTTP}, captureMode: NONE, hosts: ['./*']}
+        - {port: {number: 8081, protocol: HTTP}, bind: 127.0.0.9, hosts: ['./*']}
+        - {port: {number: 8082, protocol: HTTP}, hosts: ['./*']}
+        """
+    let model = try modelOf(sidecarProxy + sidecarDocument(spec) + service("auth", network: 1))
+    let outbound = model.listeners.filter { $0.role == .outbound }
+    #expect(outbound.map(\.address.text) == ["127.0.0.1:15001", "127.0.0.1:8080", "127.0.0.9:8081"])
+    #expect(outbound[1].tables.count == 1 && outbound[1].tables[0].port == 8080)
+    let socket = spec.replacing("127.0.0.9", with: "'unix:///run/x'")
+    #expect(loadText(sidecarProxy + sidecarDocument(socket)).has("FL0011", containing: "unix:///run/x"))
+    let twice = spec.replacing("8080", with: "15001")
+    #expect(loadText(sidecarProxy + sidecarDocument(twice)).has("FL0030", containing: "twice"))
+}
+
+@Test func ingressNamesWhatIsAccepted() throws {
+    func inbound(_ spec: String) throws -> [String] {
+        let model = try modelOf(sidecarProxy + sidecarDocument(spec))
+        return model.listeners.filter { $0.role == .inbound }.map { listener in
+            let route = model.routeTables[listener.tables[0].routeTable].virtualHosts[0].routes[0]
+            let app = model.cluster(route.targets[0])?.addresses ?? []
+            return "\(listener.address.text) \(app.joined())"
+        }
+    }
+    #expect(try inbound("egress: [{hosts: ['*/*']}]") == ["0.0.0.0:15006 127.0.0.1:8080"], "none is given")
+    #expect(
+        try inbound("ingress: [{port: {number: 8080, protocol: HTTP}, defaultEndpoint: '127.0.0.1:9000'}]")
+            == ["0.0.0.0:15006 127.0.0.1:9000"])
+    #expect(
+        try inbound("ingress: [{port: {number: 8080, protocol: HTTP}, defaultEndpoint: '0.0.0.0:9000'}]")
+            == ["0.0.0.0:15006 127.0.0.1:9000"])
+    #expect(
+        try inbound(
+            "ingress:\n- {port: {number: 7000}, bind: 127.0.0.1, defaultEndpoint: '127.0.0.1:9'}"
+        )
+            == ["127.0.0.1:7000 127.0.0.1:9"])
+    let other = loadText(sidecarProxy + sidecarDocument("ingress: [{port: {number: 7000, protocol: HTTP}}]"))
+    #expect(other.has("FL0034", containing: "does not accept port 8080"))
+    #expect(other.has("FL0034", containing: "leads to port 7000"))
+    let tls = loadText(
+        sidecarProxy
+            + sidecarDocument("ingress: [{port: {number: 8080, protocol: HTTPS}, tls: {mode: SIMPLE}}]"))
+    #expect(tls.has("FL0011", containing: "nothing is accepted on port 8080"))
+    #expect(tls.model?.listeners.contains { $0.role == .inbound } == false)
+    let missing = sidecarDocument("ingress: [{defaultEndpoint: '127.0.0.1:9000'}]")
+    #expect(loadText(sidecarProxy + missing).has("IST0106", containing: "port is missing"))
+}
+
+@Test func egressProxiesTakeWhatNobodyOwns() throws {
+    let spec = "outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: auth, port: {number: 8080}}}"
+    let text = sidecarProxy + sidecarDocument(spec) + service("auth", network: 1)
+    let auth = "outbound|8080||auth.shop.svc.cluster.local"
+    for table in ["80", "8080", "unknown"] {
+        #expect(try modelOf(text).host("*", in: table)?.routes.map(\.targets) == [[auth]])
+    }
+    let strict = text.replacing("ALLOW_ANY", with: "REGISTRY_ONLY")
+    #expect(try modelOf(strict).host("*", in: "80")?.routes[0].targets == [])
+}

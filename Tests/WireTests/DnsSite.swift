@@ -6,13 +6,19 @@ struct DnsSite: Sendable {
     let dns: ScriptedDNS
     let proxy: HttpProxy
 
-    /// `documents` follow a Proxy with port 80.
-    init(_ dns: ScriptedDNS, _ documents: [String]) throws {
+    /// The documents' listener has port 80. `isKnown`: every name has an answer before the test goes on,
+    /// which on a slow machine may take longer than the program waits for.
+    init(_ dns: ScriptedDNS, _ documents: [String], isKnown: Bool = true) throws {
         self.dns = dns
         // No search domains of this machine take part.
         proxy = try HttpProxy(
             Documents.join(documents), arguments: ["--dns", dns.address],
             environment: ["LOCALDOMAIN": "", "RES_OPTIONS": "ndots:1"])
+        if !isKnown { return }
+        try waitUntil("all names") {
+            let clusters = try clusters()
+            return !clusters.contains("\"state\":\"waiting\"") && !clusters.contains("\"state\":\"failing\"")
+        }
     }
 
     static func sidecar(_ spec: String = "") -> String {

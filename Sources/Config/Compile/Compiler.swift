@@ -56,7 +56,9 @@ final class Compiler {
     /// The whole model.
     func compile() {
         model.proxy = proxy.model
-        if let registryOnly = visibility.registryOnly { model.proxy.allowAnyOutbound = !registryOnly }
+        if let registryOnly = visibility.sidecar?.registryOnly {
+            model.proxy.allowAnyOutbound = !registryOnly
+        }
         compilePolicy()
         compileLanes()
         if proxy.model.isEdge {

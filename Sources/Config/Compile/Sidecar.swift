@@ -6,17 +6,20 @@ internal import Lanes
 
 extension Compiler {
     func compileSidecar() {
+        let outbound = OutboundServices(self)
+        var tables: [PortTable] = []
         if let address = proxy.outbound {
             var source = proxy.meta.ref
             if proxy.outboundLine > 0 { source.line = proxy.outboundLine }
+            tables = outboundTables(outbound)
             var listener = ListenerModel(
-                name: "outbound", role: .outbound, address: address, tables: outboundTables(),
-                source: source)
+                name: "outbound", role: .outbound, address: address, tables: tables, source: source)
             listener.scripts = scripts(.outbound, port: nil)
             model.listeners.append(listener)
         }
-        var seen: Set<SocketAddress> = proxy.outbound.map { [$0] } ?? []
-        for inbound in proxy.inbound {
+        compileEgress(outbound, tables)
+        var seen = Set(model.listeners.map(\.address))
+        for inbound in acceptedInbound() {
             guard seen.insert(inbound.address).inserted else {
                 note(
                     .error, Code.listenerConflict, "\(inbound.address.text) is listened on twice",
@@ -29,8 +32,7 @@ extension Compiler {
 
     // MARK: outbound
 
-    private func outboundTables() -> [PortTable] {
-        let outbound = OutboundServices(self)
+    private func outboundTables(_ outbound: OutboundServices) -> [PortTable] {
         var tables: [PortTable] = []
         for port in outbound.ports {
             tables.append(PortTable(port: port, routeTable: add(outboundTable(port, outbound))))
@@ -42,7 +44,7 @@ extension Compiler {
         return tables
     }
 
-    private func outboundTable(_ port: UInt16, _ outbound: OutboundServices) -> RouteTableModel {
+    func outboundTable(_ port: UInt16, _ outbound: OutboundServices) -> RouteTableModel {
         var table = RouteTableModel(name: String(port))
         var taken: Set<String> = []
         func add(_ name: String, _ domains: [String], _ routes: [RouteModel], isStream: Bool = false) {
@@ -58,7 +60,7 @@ extension Compiler {
             for index in services {
                 let host = registry.services[index].host
                 let attached = meshRoutes(of: registry.services[index], port: port)
-                let owner = outbound.owners(of: host).lazy.map { document in
+                let owner = outbound.owners(of: host, port: port, self).lazy.map { document in
                     (document, self.routes(outbound.virtualServices[document], gateway: "mesh", port: port))
                 }.first { !$0.1.isEmpty }
                 if let attached,
@@ -86,15 +88,13 @@ extension Compiler {
         for index in outbound.streams[port] ?? [] {
             let service = registry.services[index]
             guard let servicePort = service.port(port) else { continue }
-            let routed = outbound.owners(of: service.host).lazy.compactMap {
-                self.streamRoute(outbound.virtualServices[$0], service, servicePort)
-            }.first
             add(
                 "\(service.host):\(port)", domains(of: index, outbound),
-                [routed ?? defaultRoute(service, port: port)], isStream: true)
+                [streamRoute(service, servicePort, outbound)], isStream: true)
         }
         if port == 80 {
-            for (order, host) in outbound.unknownHosts {
+            for (order, host) in outbound.unknownHosts
+            where visibility.sees(outbound.virtualServices[order], port: 80) {
                 let routes = routes(outbound.virtualServices[order], gateway: "mesh", port: port)
                 if !routes.isEmpty { add("\(host):80", [host], routes) }
             }
@@ -105,6 +105,14 @@ extension Compiler {
         }
         if taken.insert("*").inserted { table.virtualHosts.append(unknownDestinations()) }
         return table
+    }
+
+    /// Where connections to a port that is not HTTP go.
+    func streamRoute(_ service: Service, _ port: ServicePort, _ outbound: OutboundServices) -> RouteModel {
+        let routed = outbound.owners(of: service.host, port: port.number, self).lazy.compactMap {
+            self.streamRoute(outbound.virtualServices[$0], service, port)
+        }.first
+        return routed ?? defaultRoute(service, port: port.number)
     }
 
     /// Of a Gateway API route and a VirtualService for one service the older counts.
@@ -128,9 +136,17 @@ extension Compiler {
     private func unknownDestinations() -> VirtualHostModel {
         let allowed = model.proxy.allowAnyOutbound
         let name = allowed ? "allow_any" : "block_all"
-        let route = RouteModel(
+        var route = RouteModel(
             name: name, source: proxy.meta.ref,
             action: allowed ? .passthrough : .blocked)
+        if allowed, let sidecar = visibility.sidecar, let egress = sidecar.egressProxy {
+            route.source = sidecar.meta.ref
+            route.source.line = egress.line
+            let target = target(
+                host: egress.host, subset: egress.subset, port: egress.port, arrivalPort: 80, weight: 0,
+                source: route.source)
+            route.action = .forward([target])
+        }
         return VirtualHostModel(name: name, domains: ["*"], routes: [route])
     }
 
@@ -157,7 +173,7 @@ extension Compiler {
     // MARK: inbound
 
     private func compileInbound(_ inbound: ProxyDocument.Inbound) {
-        let port = inbound.app.port
+        let port = inbound.port
         let name = "inbound|\(port)||"
         let own = ownService(port: port)
         var cluster = ClusterModel(
@@ -183,6 +199,12 @@ extension Compiler {
             name: "inbound/\(inbound.address.port)", role: .inbound, address: inbound.address,
             tables: [PortTable(port: 0, routeTable: add(table))], source: source)
         listener.scripts = scripts(.inbound, port: port)
+        if inbound.isStream {
+            let relay = ConnectionRouteModel(route: route)
+            listener.connections = ConnectionsModel(
+                isTLS: false,
+                servers: [.init(names: ["*"], action: .relay([relay]), source: source)])
+        }
         model.listeners.append(listener)
     }
 
@@ -197,7 +219,7 @@ extension Compiler {
 }
 
 /// What a sidecar's outbound tables are made of.
-private struct OutboundServices {
+struct OutboundServices {
     /// Bound to the mesh and visible, oldest first.
     let virtualServices: [VirtualServiceDocument]
     /// Numbers of visible services by HTTP port.
@@ -231,12 +253,13 @@ private struct OutboundServices {
         var covered: Set<String> = []
         for index in registry.visible(from: client) {
             let service = registry.services[index]
-            guard compiler.visibility.sees(service) else { continue }
+            let ports = service.ports.filter { compiler.visibility.sees(service, port: $0.number) }
+            if ports.isEmpty, !service.ports.isEmpty { continue }
             for owner in ownersByHost.covering(service.host) { covered.insert(owner.host) }
-            for port in service.ports where port.proto == .tcp || port.proto == .tls {
+            for port in ports where port.proto == .tcp || port.proto == .tls {
                 streams[port.number, default: []].append(index)
             }
-            let http = service.httpPorts
+            let http = ports.filter(\.proto.isHTTP)
             for port in http { byPort[port.number, default: []].append(index) }
             if http.count == 1, http[0].number != 80 {
                 withoutPort80[http[0].number, default: []].append(index)
@@ -257,5 +280,8 @@ private struct OutboundServices {
     var ports: [UInt16] { Set(byPort.keys).union(streams.keys).union([80]).sorted() }
 
     /// VirtualServices that may own a host: exact before the most specific wildcard, the oldest first.
-    func owners(of host: String) -> [Int] { ownersByHost.covering(host).flatMap(\.value) }
+    func owners(of host: String, port: UInt16, _ compiler: Compiler) -> [Int] {
+        ownersByHost.covering(host).flatMap(\.value)
+            .filter { compiler.visibility.sees(virtualServices[$0], port: port) }
+    }
 }

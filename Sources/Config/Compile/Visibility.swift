@@ -9,21 +9,28 @@ struct Visibility {
         var isExclusion: Bool
     }
 
-    private var rules: [Rule]?
+    /// Rules by port; a port that is not here goes by `others`. Nil: there is no Sidecar, all is seen.
+    private var rulesByPort: [UInt16: [Rule]]?
+    /// Nil: no element is for all other ports, which hides them.
+    private var others: [Rule]?
     /// Hosts that visible VirtualServices send to, which need no listing.
     private var destinations: Set<String> = []
-    /// The Sidecar's outboundTrafficPolicy, where it has one.
-    let registryOnly: Bool?
+    /// The Sidecar that applies; nil: none does.
+    let sidecar: SidecarDocument?
 
     init(_ documents: DocumentSet, _ registry: Registry, _ proxy: ProxyModel) {
-        guard !proxy.isEdge, let sidecar = Self.choose(documents.sidecars, proxy) else {
-            registryOnly = nil
-            return
+        sidecar = proxy.isEdge ? nil : Self.choose(documents.sidecars, proxy)
+        guard let sidecar, sidecar.hasEgress else { return }
+        var byPort: [UInt16: [Rule]] = [:]
+        for element in sidecar.egress {
+            let rules = element.hosts.compactMap { Self.rule($0.value, proxy.namespace) }
+            if let port = element.port {
+                byPort[port, default: []] += rules
+            } else {
+                others = rules
+            }
         }
-        registryOnly = sidecar.registryOnly
-        guard sidecar.hasEgress else { return }
-        let rules = sidecar.egress.flatMap(\.hosts).compactMap { Self.rule($0.value, proxy.namespace) }
-        self.rules = rules
+        rulesByPort = byPort
         for document in documents.virtualServices where sees(document) {
             for destination in document.destinations { destinations.insert(destination.host) }
         }
@@ -47,8 +54,9 @@ struct Visibility {
         return Rule(namespace: namespace == "." ? own : namespace, host: host, isExclusion: isExclusion)
     }
 
-    private func lists(_ host: String, namespace: String, overlap: Bool) -> Bool {
-        guard let rules else { return true }
+    private static func lists(
+        _ rules: [Rule], _ host: String, namespace: String, overlap: Bool
+    ) -> Bool {
         func applies(_ rule: Rule) -> Bool {
             guard rule.namespace == "*" || rule.namespace == namespace else { return false }
             return overlap ? Names.intersection(rule.host, host) != nil : Names.covers(rule.host, host)
@@ -57,17 +65,24 @@ struct Visibility {
         return rules.contains { !$0.isExclusion && applies($0) }
     }
 
-    func sees(_ service: Service) -> Bool {
-        lists(service.host, namespace: service.namespace, overlap: false)
+    /// Whether a port of a service is seen.
+    func sees(_ service: Service, port: UInt16) -> Bool {
+        guard let rulesByPort else { return true }
+        guard let rules = rulesByPort[port] ?? others else { return false }
+        return Self.lists(rules, service.host, namespace: service.namespace, overlap: false)
             || destinations.contains(service.host)
     }
 
-    /// Any host that overlaps is enough.
-    func sees(_ document: VirtualServiceDocument) -> Bool {
-        if rules == nil { return true }
+    /// Any host that overlaps is enough. `port` nil: on some port.
+    func sees(_ document: VirtualServiceDocument, port: UInt16? = nil) -> Bool {
+        guard let rulesByPort else { return true }
+        let some =
+            port.map { [rulesByPort[$0] ?? others ?? []] } ?? Array(rulesByPort.values) + [others ?? []]
         return document.hosts.contains { host in
             let full = Names.resolve(host.value, namespace: document.meta.namespace)
-            return lists(full, namespace: document.meta.namespace, overlap: true)
+            return some.contains {
+                Self.lists($0, full, namespace: document.meta.namespace, overlap: true)
+            }
         }
     }
 }

@@ -6,6 +6,10 @@ struct ProxyDocument: Document {
     struct Inbound: Sendable {
         var address: SocketAddress
         var app: SocketAddress
+        /// The port that callers know: what documents speak of.
+        var port: UInt16
+        /// Connections are passed on as they are.
+        var isStream = false
         var line: Int
     }
 
@@ -136,7 +140,9 @@ struct ProxyDocument: Document {
                 fields.line(of: "app"), "\(fields.path).app\(given)", suggestion: "as in 127.0.0.1:8080")
         }
         if let port, let target {
-            inbound.append(Inbound(address: address.socket(port: port), app: target, line: fields.line))
+            inbound.append(
+                Inbound(
+                    address: address.socket(port: port), app: target, port: target.port, line: fields.line))
         }
         fields.finish()
     }

@@ -154,6 +154,11 @@ struct ServiceEntryDocument: Document {
                     suggestion: "the name to resolve is not known")
             }
         }
+        if workloadSelector?.isEmpty == true {
+            context.warn(
+                spec.line(of: "workloadSelector"), Code.invalid,
+                "a workloadSelector without labels selects every workload of the namespace")
+        }
         if workloadSelector != nil, !endpoints.isEmpty {
             context.invalid(
                 spec.line(of: "workloadSelector"), "workloadSelector and endpoints exclude each other")

@@ -1,0 +1,171 @@
+// A Sidecar's listeners and the headers by which applications and dashboards know Envoy, on the built program
+// (istio-semantics.md 19, 22.2).
+import TestSupport
+import Testing
+
+@Suite struct SidecarDocuments {
+    private static func document(_ spec: String) -> String {
+        """
+        apiVersion: networking.istio.io/v1
+        kind: Sidecar
+        metadata: {name: default, namespace: shop}
+        spec:
+        \(spec.split(separator: "\n").map { "  " + $0 }.joined(separator: "\n"))
+        """
+    }
+
+    private func get(_ port: UInt16, _ host: String, _ lines: [String] = []) throws -> LaneAnswer {
+        let client = try RawConnection(port: port)
+        let head = ["GET /a HTTP/1.1", "host: \(host)"] + lines
+        try client.send(head.joined(separator: "\r\n") + "\r\n\r\n")
+        return LaneAnswer(response: try client.response())
+    }
+
+    /// An egress listener of its own: HTTP by Host whatever its port, TCP to the service.
+    @Test func egressListeners() throws {
+        let upstream = try EchoUpstream("one")
+        let http = try freeLoopbackPort()
+        let tcp = try freeLoopbackPort()
+        let proxy = try HttpProxy(
+            Documents.join([
+                DnsSite.sidecar(),
+                Self.document(
+                    """
+                    egress:
+                    - {port: {number: \(http), protocol: HTTP}, captureMode: NONE, hosts: ['*/web.test']}
+                    - {port: {number: \(tcp), protocol: TCP}, bind: 127.0.0.1, hosts: ['*/db.test']}
+                    outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+                    """),
+                """
+                apiVersion: networking.istio.io/v1
+                kind: ServiceEntry
+                metadata: {name: all, namespace: shop}
+                spec:
+                  hosts: [web.test, hidden.test]
+                  resolution: STATIC
+                  ports: [{number: \(http), name: http, protocol: HTTP}]
+                  endpoints: [{address: 127.0.0.1, ports: {http: \(upstream.port)}}]
+                """,
+                """
+                apiVersion: networking.istio.io/v1
+                kind: ServiceEntry
+                metadata: {name: db, namespace: shop}
+                spec:
+                  hosts: [db.test]
+                  resolution: STATIC
+                  ports: [{number: \(tcp), name: tcp, protocol: TCP}]
+                  endpoints: [{address: 127.0.0.1, ports: {tcp: \(upstream.port)}}]
+                """,
+            ]))
+        for host in ["web.test", "web.test:\(http)", "web.test:1"] {
+            #expect(try get(http, host).upstream == "one", "\(host)")
+        }
+        #expect(try get(http, "hidden.test").status == 502)
+        #expect(try get(tcp, "anything").upstream == "one", "bytes as they are")
+        #expect(try get(proxy.port, "web.test:\(http)").upstream == "one")
+        #expect(try get(proxy.port, "hidden.test:\(http)").status == 502)
+    }
+
+    @Test func ingressLeadsToTheApplication() throws {
+        let app = try EchoUpstream("app")
+        let other = try EchoUpstream("other")
+        let (inbound, extra) = (try freeLoopbackPort(), try freeLoopbackPort())
+        let proxy = try HttpProxy(
+            Documents.join([
+                DnsSite.sidecar("inbound: [{address: 127.0.0.1, port: \(inbound), app: '127.0.0.1:8080'}]"),
+                Self.document(
+                    """
+                    ingress:
+                    - {port: {number: 8080, protocol: HTTP}, defaultEndpoint: '127.0.0.1:\(app.port)'}
+                    - port: {number: \(extra), protocol: HTTP}
+                      bind: 127.0.0.1
+                      defaultEndpoint: 127.0.0.1:\(other.port)
+                    """),
+            ]))
+        #expect(try get(inbound, "caller.shop").upstream == "app")
+        #expect(try get(extra, "caller.shop").upstream == "other")
+        withExtendedLifetime(proxy) {}
+    }
+
+    @Test func egressProxies() throws {
+        let gateway = try EchoUpstream("gateway")
+        let proxy = try HttpProxy(
+            Documents.join([
+                DnsSite.sidecar(),
+                Self.document("outboundTrafficPolicy: {egressProxy: {host: out.test, port: {number: 80}}}"),
+                DnsSite.entry("out.test", "STATIC", port: gateway.port, "endpoints: [{address: 127.0.0.1}]"),
+            ]))
+        for host in ["nobody.invalid", "nobody.invalid:8443"] {
+            let answer = try get(proxy.port, host)
+            #expect(answer.upstream == "gateway")
+            #expect(try answer.seen("host") == [host])
+        }
+    }
+
+    // MARK: Envoy's headers
+
+    private static let forged = [
+        "x-envoy-attempt-count: 7", "x-envoy-expected-rq-timeout-ms: 9", "x-envoy-external-address: 9.9.9.9",
+        "x-envoy-original-path: /forged", "x-envoy-upstream-rq-timeout-ms: 1", "x-envoy-internal: true",
+    ]
+
+    @Test func headersAtAnEdge() throws {
+        let upstream = try EchoUpstream("one") { request in
+            request.target == "/slow"
+                ? EchoUpstream.response(200, ["x-envoy-upstream-service-time: 77777"]) : nil
+        }
+        let proxy = try HttpProxy(
+            Documents.join([
+                Documents.edge(),
+                DnsSite.entry("app.test", "STATIC", port: upstream.port, "endpoints: [{address: 127.0.0.1}]"),
+                Documents.virtualService(
+                    "*",
+                    """
+                    - match: [{headers: {x-case: {exact: both}}}]
+                      rewrite: {uri: /slow}
+                      timeout: 30s
+                      route: [{destination: {host: app.test}}]
+                    - match: [{headers: {x-case: {exact: direct}}}]
+                      directResponse: {status: 200}
+                    - route: [{destination: {host: app.test}}]
+                    """),
+            ]))
+        var answer = try get(proxy.port, "a.test", Self.forged)
+        #expect(try answer.seen("x-envoy-attempt-count") == ["1"])
+        #expect(try answer.seen("x-envoy-expected-rq-timeout-ms") == [], "the route has no timeout")
+        #expect(try answer.seen("x-envoy-original-path") == [], "nothing is rewritten")
+        #expect(try answer.seen("x-envoy-external-address") == ["127.0.0.1"])
+        #expect(try answer.seen("x-envoy-upstream-rq-timeout-ms") == [])
+        #expect(try answer.seen("x-envoy-internal") == [])
+        #expect(answer.response.values("x-envoy-upstream-service-time").count == 1)
+        answer = try get(proxy.port, "a.test", Self.forged + ["x-case: both"])
+        let seen = try #require(upstream.requests.last)
+        #expect(seen.values("x-envoy-original-path") == ["/a"])
+        #expect(seen.values("x-envoy-expected-rq-timeout-ms") == ["30000"])
+        let times = answer.response.values("x-envoy-upstream-service-time")
+        #expect(times.count == 1 && times != ["77777"], "ours, not the upstream's")
+        answer = try get(proxy.port, "a.test", ["x-case: direct"])
+        #expect(answer.response.values("x-envoy-upstream-service-time") == [], "no upstream answered")
+    }
+
+    @Test func headersAtASidecar() throws {
+        let upstream = try EchoUpstream("one")
+        let inbound = try freeLoopbackPort()
+        let proxy = try HttpProxy(
+            Documents.join([
+                DnsSite.sidecar(
+                    "inbound: [{address: 127.0.0.1, port: \(inbound), app: '127.0.0.1:\(upstream.port)'}]"),
+                DnsSite.entry("app.test", "STATIC", port: upstream.port, "endpoints: [{address: 127.0.0.1}]"),
+            ]))
+        for port in [proxy.port, inbound] {
+            let answer = try get(port, "app.test", Self.forged)
+            #expect(try answer.seen("x-envoy-attempt-count") == ["1"])
+            #expect(try answer.seen("x-envoy-expected-rq-timeout-ms") == [])
+            #expect(try answer.seen("x-envoy-upstream-rq-timeout-ms") == [])
+            #expect(try answer.seen("x-envoy-internal") == [])
+            #expect(try answer.seen("x-envoy-external-address") == ["9.9.9.9"], "an edge's word is kept")
+            #expect(try answer.seen("x-envoy-original-path") == ["/forged"])
+            #expect(answer.response.values("x-envoy-upstream-service-time").count == 1)
+        }
+    }
+}
