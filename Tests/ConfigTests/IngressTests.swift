@@ -191,6 +191,8 @@ private func rewritten(_ text: String, _ path: String) throws -> String? {
         #expect(try answers(kept) == ["web"])
         let forced = proxy + services + ingress("main", "web", notes: ["force-ssl-redirect": "true"])
         #expect(try answers(forced) == ["308"])
+        let asked = proxy + services + ingress("main", "web", notes: ["ssl-redirect": "true"])
+        #expect(try answers(asked) == ["web"])
         let bare = proxy + services + ingress("main", "web", spec: "tls: [{hosts: [a.test]}]")
         #expect(loadText(bare).has("IST0101", containing: "no certificate"))
     }
@@ -206,11 +208,76 @@ private func rewritten(_ text: String, _ path: String) throws -> String? {
         ),
         (["canary": "true", "canary-by-header": "a", "canary-by-header-pattern": "("], "FL0006", "pattern"),
         (["canary-by-heeder": "a"], "FL0011", "did you mean"),
-        (["proxy-body-size": "8m"], "FL0011", "proxy-body-size"),
+        (["server-alias": "b.test"], "FL0011", "server-alias"),
+        (["permanent-redirect": "https://b.test"], "FL0011", "permanent-redirect"),
+        (["rewrite-target": "/$1?x=1"], "FL0011", "a query in"),
     ])
     func whatCannotActIsNamed(_ notes: [String: String], _ code: String, _ words: String) {
         let all = proxy + services + ingress("main", "web") + ingress("second", "next", notes: notes)
         #expect(loadText(all).has(code, containing: words), "\(loadText(all).findings.map(\.text))")
+    }
+
+    @Test func whatTunesNginxIsNoFinding() {
+        let notes = ["proxy-body-size": "8m", "proxy-read-timeout": "60", "enable-access-log": "false"]
+        #expect(loadText(proxy + services + ingress("main", "web", notes: notes)).findings.isEmpty)
+    }
+
+    @Test func oneRegexMakesRegexesOfAHost() throws {
+        // The warning of ingress-nginx's own documentation: by length, not exact before others.
+        let all =
+            proxy + services + ingress("plain", "web", "/foo/bar/bar", type: "Exact")
+            + ingress("short", "other", "/foo")
+            + ingress(
+                "regex", "api", "/foo/bar/[A-Z0-9]{3}", type: "ImplementationSpecific",
+                notes: ["use-regex": "true"])
+        #expect(try answers(all, "/foo/bar/bar") == ["api"])
+        #expect(try answers(all, "/FOO/BAR/abc/d") == ["api"])
+        #expect(try answers(all, "/food") == ["other"])
+        #expect(try answers(all, "/foo/bar/x") == ["other"])
+        // Other hosts keep their types.
+        let elsewhere = all + ingress("elsewhere", "web", "/foo", host: "b.test")
+        #expect(try answers(elsewhere, "/food", host: "b.test") == ["404"])
+    }
+
+    @Test func aCanarysOwnRewriteIsIgnored() throws {
+        let main = ["rewrite-target": "/main/$1"]
+        let own = [
+            "canary": "true", "canary-by-header": "x-canary", "rewrite-target": "/canary/$1",
+            "ssl-redirect": "true", "force-ssl-redirect": "true",
+        ]
+        let all =
+            proxy + services + ingress("main", "web", "/(.*)", type: "ImplementationSpecific", notes: main)
+            + ingress("canary", "next", "/(.*)", type: "ImplementationSpecific", notes: own)
+        let snapshot = try Snapshot(model: try modelOf(all), generation: 1, registry: Lanes.Registry())
+        let told = explain(
+            snapshot, method: "GET", url: "http://a.test/x", headers: [("x-canary", "always")])
+        #expect(told.destination?.service.hasPrefix("next.") == true)
+        #expect(told.edits.contains { $0.contains("/main/x") }, "\(told.edits)")
+    }
+
+    @Test func aValueBeatsAPattern() throws {
+        let all = canary([
+            "canary-by-header": "x-canary", "canary-by-header-value": "me", "canary-by-header-pattern": ".*",
+        ])
+        #expect(try answers(all, with: [("x-canary", "me")]) == ["next"])
+        #expect(try answers(all, with: [("x-canary", "you")]) == ["web"])
+    }
+
+    @Test func theOldAnnotationNamesAClass() throws {
+        let named = proxy.replacing("role: edge", with: "role: edge, gatewayClass: nginx") + services
+        let old = ingress("one", "web").replacing("other: \"1\"", with: "kubernetes.io/ingress.class: nginx")
+        #expect(try answers(named + old) == ["web"])
+        #expect(loadText(named + ingress("one", "web")).model?.listeners.isEmpty != false)
+    }
+
+    @Test func severalIngressesShareAHost() throws {
+        let all =
+            proxy + services + ingress("one", "web", "/one") + ingress("two", "api", "/two")
+            + ingress("three", "next", "/one/deeper")
+        #expect(try answers(all, "/one/x") == ["web"])
+        #expect(try answers(all, "/two") == ["api"])
+        #expect(try answers(all, "/one/deeper/x") == ["next"])
+        #expect(try answers(all, "/onerous") == ["404"])
     }
 
     @Test func canariesWithoutAMainOneAndTooMany() {

@@ -36,6 +36,50 @@ struct IngressWireTests {
         """
     }
 
+    /// Certificates by server name, and the way there from port 80.
+    @Test func secretsAndRedirects() throws {
+        let certificates = try TestCertificates()
+        let upstream = try puppet("main")
+        func secret(_ name: String) throws -> String {
+            let pair = try certificates.make(name, ["DNS:\(name).test"])
+            func encoded(_ path: String) throws -> String {
+                try TestCertificates.openssl(["base64", "-A", "-in", path])
+            }
+            return """
+                apiVersion: v1
+                kind: Secret
+                metadata: {name: \(name), namespace: shop}
+                type: kubernetes.io/tls
+                data: {tls.crt: \(try encoded(pair.certificate)), tls.key: \(try encoded(pair.key))}
+                """
+        }
+        func secure(_ name: String) -> String {
+            Self.ingress(name, "main", "/", "other: '1'").replacing("a.test", with: "\(name).test")
+                .replacing("spec:\n", with: "spec:\n  tls: [{hosts: [\(name).test], secretName: \(name)}]\n")
+        }
+        let site = try LaneSite(
+            Documents.join([
+                """
+                apiVersion: fairlead.dev/v1alpha1
+                kind: Proxy
+                metadata: {name: edge, namespace: shop}
+                spec: {role: edge}
+                """,
+                secure("one"), secure("two"), try secret("one"), try secret("two"),
+                Self.service("main", upstream.port),
+            ]), ports: [80, 443])
+        for name in ["one", "two"] {
+            let moved = try site.get("/x?y=1", host: "\(name).test")
+            #expect(moved.status == 308, "\(moved)")
+            #expect(moved.response.value("location") == "https://\(name).test/x?y=1")
+            let said = try Programs.result([
+                "curl", "-sS", "--cacert", certificates.authority, "--resolve",
+                "\(name).test:\(site.port(443)):127.0.0.1", "https://\(name).test:\(site.port(443))/x?y=1",
+            ])
+            #expect(said.exit == 0 && said.stdout.hasPrefix("GET /x?y=1 HTTP/1.1"), "\(said.stderr)")
+        }
+    }
+
     @Test func aCanaryBesideItsMainIngress() throws {
         let main = try puppet("main")
         let next = try puppet("next")

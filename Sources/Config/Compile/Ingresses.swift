@@ -13,14 +13,15 @@ private struct IngressPath {
     /// Of one host, those with equal keys are one location.
     static func key(_ path: IngressDocument.Path) -> String { "\(path.type) \(path.path)" }
 
-    func isBefore(_ other: IngressPath) -> Bool {
+    /// Regexes go by their length alone, as ingress-nginx documents.
+    func isBefore(_ other: IngressPath, asRegex: Bool) -> Bool {
         let isExact = path.type == .exact
-        if isExact != (other.path.type == .exact) { return isExact }
+        if !asRegex, isExact != (other.path.type == .exact) { return isExact }
         if path.path.utf8.count != other.path.path.utf8.count {
             return path.path.utf8.count > other.path.path.utf8.count
         }
         // Of equally long ones those by segments are narrower.
-        return path.type == .prefix && other.path.type == .implementation
+        return !asRegex && path.type == .prefix && other.path.type == .implementation
     }
 }
 
@@ -115,6 +116,12 @@ extension Compiler {
             }
         }
         for ingress in served where ingress.canary != nil {
+            if let backend = ingress.defaultBackend {
+                note(
+                    .warning, Code.canaryUnreachable,
+                    "a canary acts on paths: its defaultBackend gets no request", ingress.meta.ref,
+                    line: backend.line)
+            }
             for rule in ingress.rules {
                 for path in rule.paths {
                     guard let at = places["\(rule.host) \(IngressPath.key(path))"] else {
@@ -215,8 +222,9 @@ extension Compiler {
     private func routes(_ host: IngressHost, port: UInt16) -> [RouteModel] {
         // A stable sort: of equal ones the older stays first.
         let order = host.paths.indices.sorted { left, right in
-            if host.paths[left].isBefore(host.paths[right]) { return true }
-            return host.paths[right].isBefore(host.paths[left]) ? false : left < right
+            let (one, other) = (host.paths[left], host.paths[right])
+            if one.isBefore(other, asRegex: host.usesRegex) { return true }
+            return other.isBefore(one, asRegex: host.usesRegex) ? false : left < right
         }
         return order.flatMap { routes(host.paths[$0], host, port: port) }
     }
@@ -228,7 +236,7 @@ extension Compiler {
         var base = RouteModel(
             name: "\(ingress.meta.namespace).\(ingress.meta.name)", source: source, action: .forward([]))
         base.match = condition(entry, host.usesRegex)
-        if port == 80, ingress.redirectsToHTTPS ?? (host.secret != nil) {
+        if port == 80, ingress.forcesHTTPS || (ingress.redirectsToHTTPS && host.secret != nil) {
             var redirect = RedirectModel()
             redirect.code = 308
             redirect.scheme = "https"
@@ -265,11 +273,8 @@ extension Compiler {
         var match = MatchModel()
         let path = entry.path
         switch path.type {
-        case .exact: match.uri = .exact(path.path)
-        case .prefix:
-            match.uri = .prefix(path.path)
-            match.uriPrefixBySegment = true
-        case .implementation where usesRegex:
+        // One Ingress with a regex makes regexes of all paths of its host, whatever their type.
+        case _ where usesRegex:
             let pattern = "(?is)\(path.path).*"
             if let problem = regexProblem(pattern) {
                 note(
@@ -279,6 +284,10 @@ extension Compiler {
             } else {
                 match.uri = .regex(pattern)
             }
+        case .exact: match.uri = .exact(path.path)
+        case .prefix:
+            match.uri = .prefix(path.path)
+            match.uriPrefixBySegment = true
         case .implementation: match.uri = .prefix(path.path)
         }
         return match
@@ -288,8 +297,7 @@ extension Compiler {
     private func rewrite(_ entry: IngressPath) -> RewriteModel? {
         guard let target = entry.ingress.rewriteTarget else { return nil }
         var rewrite = RewriteModel()
-        let path = entry.path.type == .implementation ? entry.path.path : quoted(entry.path.path)
-        rewrite.uriRegex = (match: "(?is)^\(path).*$", rewrite: backReferences(target))
+        rewrite.uriRegex = (match: "(?is)^\(entry.path.path).*$", rewrite: backReferences(target))
         return rewrite
     }
 

@@ -1,5 +1,5 @@
 // `Ingress` as ingress-nginx reads it: rules, TLS, and the annotations that choose and rewrite. Its other
-// annotations are findings that name them.
+// annotations are findings that name them, but for those that tune nginx and change no answer.
 internal import Base
 internal import Lanes
 
@@ -67,8 +67,9 @@ struct IngressDocument: Document {
     var canary: Canary?
     var rewriteTarget: String?
     var usesRegex = false
-    /// nil: where the host has a certificate.
-    var redirectsToHTTPS: Bool?
+    /// Where the host has a certificate; `forcesHTTPS`: everywhere (TLS ends in front of us).
+    var redirectsToHTTPS = true
+    var forcesHTTPS = false
 
     init(_ root: YAML, meta: Meta, context: DocumentContext) {
         self.meta = meta
@@ -158,6 +159,16 @@ private struct AnnotationReader {
         "canary-by-cookie", "canary-by-cookie-value", "canary-weight", "canary-weight-total",
         "rewrite-target", "use-regex", "ssl-redirect", "force-ssl-redirect",
     ]
+    /// Sizes, times, logs: of nginx, not of requests.
+    private static let harmless = [
+        "client-body-buffer-size", "connection-proxy-header", "enable-access-log", "enable-opentelemetry",
+        "enable-opentracing", "enable-rewrite-log", "http2-push-preload", "opentelemetry-operation-name",
+        "opentelemetry-trust-incoming-span", "opentracing-trust-incoming-span", "proxy-body-size",
+        "proxy-buffer-size", "proxy-buffering", "proxy-buffers-number", "proxy-busy-buffers-size",
+        "proxy-connect-timeout", "proxy-http-version", "proxy-max-temp-file-size", "proxy-next-upstream",
+        "proxy-next-upstream-timeout", "proxy-next-upstream-tries", "proxy-read-timeout",
+        "proxy-request-buffering", "proxy-send-timeout", "ssl-ciphers", "ssl-prefer-server-ciphers",
+    ]
 
     let context: DocumentContext
     private var values: [String: Located<String>] = [:]
@@ -167,6 +178,7 @@ private struct AnnotationReader {
         guard case .map(let entries) = annotations.value else { return }
         for entry in entries where entry.key.hasPrefix(Self.prefix) {
             let name = String(entry.key.dropFirst(Self.prefix.count))
+            if Self.harmless.contains(name) { continue }
             guard Self.known.contains(name) else {
                 let near = nearest(to: name, among: Self.known)
                 context.warn(
@@ -208,8 +220,13 @@ private struct AnnotationReader {
     mutating func read(into ingress: inout IngressDocument) {
         ingress.rewriteTarget = text("rewrite-target")
         ingress.usesRegex = (bool("use-regex") ?? false) || ingress.rewriteTarget != nil
-        ingress.redirectsToHTTPS = bool("ssl-redirect")
-        if bool("force-ssl-redirect") == true { ingress.redirectsToHTTPS = true }
+        if let target = values["rewrite-target"], target.value.contains("?") {
+            context.warn(
+                target.line, Code.fieldNotSupported,
+                "not supported yet: a query in \(Self.prefix)rewrite-target, it becomes part of the path")
+        }
+        ingress.redirectsToHTTPS = bool("ssl-redirect") ?? true
+        ingress.forcesHTTPS = bool("force-ssl-redirect") ?? false
         if bool("canary") == true {
             ingress.canary = readCanary()
         } else if let stray = values.first(where: { $0.key.hasPrefix("canary-") }) {
