@@ -4,7 +4,7 @@ import Testing
 
 @testable import Lanes
 
-private func address(_ last: UInt32, port: UInt16 = 0) -> SocketAddress {
+private func numbered(_ last: UInt32, port: UInt16 = 0) -> SocketAddress {
     SocketAddress(ipv4: 0x0A00_0000 | last, port: port)
 }
 
@@ -25,14 +25,14 @@ private func cluster(_ endpoints: [EndpointModel]) -> ClusterModel {
 
 @Suite struct NamedEndpoints {
     private let book: [String: [SocketAddress]] = [
-        "one.test": [address(1)], "two.test": [address(3), address(2)], "same.test": [address(2)],
+        "one.test": [numbered(1)], "two.test": [numbered(3), numbered(2)], "same.test": [numbered(2)],
     ]
 
     private func resolve(_ name: String) -> [SocketAddress] { book[name] ?? [] }
 
     @Test func everyAddressIsAnEndpointOnce() {
         let model = cluster([
-            named("two.test", weight: 5), EndpointModel(address: address(9, port: 7)),
+            named("two.test", weight: 5), EndpointModel(address: numbered(9, port: 7)),
             named("same.test"), named("none.test"), named("same.test", port: 81),
         ])
         #expect(model.hasNames && model.names == ["two.test", "same.test", "none.test"])
@@ -56,7 +56,7 @@ private func cluster(_ endpoints: [EndpointModel]) -> ClusterModel {
     @Test func lanesAndUnhealthyOnesStayWhatTheyAre() {
         var sick = named("one.test")
         sick.healthy = false
-        var model = cluster([sick, named("two.test"), named("none.test"), EndpointModel(address: address(7))])
+        var model = cluster([sick, named("two.test"), named("none.test"), EndpointModel(address: numbered(7))])
         model.stable = [0, 2]
         model.laneMembers = [(lane: 4, endpoints: [1, 3]), (lane: 5, endpoints: [2])]
         let result = model.resolved(resolve)
@@ -68,7 +68,7 @@ private func cluster(_ endpoints: [EndpointModel]) -> ClusterModel {
 
     @Test func withoutAnAddressTheNameIsTold() {
         #expect(named("one.test", port: 443).text == "one.test:443")
-        #expect(!cluster([EndpointModel(address: address(1))]).hasNames)
+        #expect(!cluster([EndpointModel(address: numbered(1))]).hasNames)
     }
 
     /// The frozen cluster of a snapshot takes the place of the one with names, and gives its numbers back.
@@ -77,7 +77,7 @@ private func cluster(_ endpoints: [EndpointModel]) -> ClusterModel {
         var logical = cluster([named("two.test")])
         logical.resolution = .firstAddress
         model.clusters = [
-            cluster([EndpointModel(address: address(1, port: 80))]), logical, cluster([named("one.test")]),
+            cluster([EndpointModel(address: numbered(1, port: 80))]), logical, cluster([named("one.test")]),
         ]
         let registry = Lanes.Registry()
         let snapshot = try Snapshot(model: model, generation: 1, registry: registry)
@@ -85,7 +85,7 @@ private func cluster(_ endpoints: [EndpointModel]) -> ClusterModel {
         #expect(snapshot.table.pointee.clusters[0].pointee.resolvedIndex == -1)
         #expect(snapshot.table.pointee.clusters[2].pointee.resolvedIndex == 1)
         let first = ResolvedCluster(snapshot, position: 0, addresses: resolve)
-        let moved = ResolvedCluster(snapshot, position: 0) { _ in [address(8)] }
+        let moved = ResolvedCluster(snapshot, position: 0) { _ in [numbered(8)] }
         let plain = ResolvedCluster(snapshot, position: 1, addresses: resolve)
         #expect(first.cluster.pointee.index == 1 && first.cluster.pointee.resolvedIndex == 0)
         #expect(first.cluster.pointee.endpoints[0].pointee.addressText.string == "10.0.0.3:80")
