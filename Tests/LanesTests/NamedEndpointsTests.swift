@@ -56,7 +56,8 @@ private func cluster(_ endpoints: [EndpointModel]) -> ClusterModel {
     @Test func lanesAndUnhealthyOnesStayWhatTheyAre() {
         var sick = named("one.test")
         sick.healthy = false
-        var model = cluster([sick, named("two.test"), named("none.test"), EndpointModel(address: numbered(7))])
+        let given = EndpointModel(address: numbered(7))
+        var model = cluster([sick, named("two.test"), named("none.test"), given])
         model.stable = [0, 2]
         model.laneMembers = [(lane: 4, endpoints: [1, 3]), (lane: 5, endpoints: [2])]
         let result = model.resolved(resolve)
