@@ -8,10 +8,17 @@ extension Worker {
     /// Called once a second. Each time takes milliseconds, and half of the connections must have gone since
     /// the last: so many connections pay for it, and coming and going at a level costs nothing.
     mutating func trimHeap() {
-        let now = tlsCount &+ (engine?.sessionCount ?? 0)
-        if now > heapPeak { heapPeak = now }
+        noteHeapPeak()
+        let now = heapUsers
         guard now <= heapPeak / 2, heapPeak &- now >= Limits.trimConnections else { return }
         heapPeak = now
         fl_trim_heap()
     }
+
+    /// Called also where a connection gets its TLS: crowds may come and go within a second.
+    mutating func noteHeapPeak() {
+        if heapUsers > heapPeak { heapPeak = heapUsers }
+    }
+
+    private var heapUsers: Int { tlsCount &+ (engine?.sessionCount ?? 0) }
 }

@@ -46,6 +46,7 @@ extension Worker {
     /// Gives a connection its TLS.
     mutating func attach(_ own: UnsafeMutablePointer<Connection>, _ stream: TLSStream) {
         tlsCount &+= 1
+        noteHeapPeak()
         let state = UnsafeMutablePointer<TLSState>.allocate(capacity: 1)
         state.initialize(to: TLSState(stream))
         own.pointee.tls = state
