@@ -50,7 +50,7 @@ let package = Package(
         library("Sniff", ["Base", "CLinux"]),
         library("TLS", ["Base", "CLinux", "COpenSSL"]),
         library("HTTP2", ["Base", "CLinux", "CNghttp2", "HTTP"]),
-        library("Lua", ["Base", "HTTP", "CLuaJIT"]),
+        library("Lua", ["Base", "HTTP", "CLuaJIT", "COpenSSL"]),
         library("Lanes", ["Base", "CLinux", "HTTP", "Lua", "TLS", "CRE2", "COpenSSL"]),
         library("Config", ["Base", "CLinux", "CRE2", "CYaml", "HTTP", "Lua", "TLS", "Lanes"]),
         library("Telemetry", ["Base", "CLinux", "CZlib", "Loop"]),

@@ -33,6 +33,8 @@ public enum Limits {
     /// Lane names that metrics can tell apart over the life of the process.
     public static let metricLanes = 16_384
 
+    /// Bytes of an answer's body that its `grpc-message` tells: clients bound their trailers at 8 KiB.
+    public static let grpcMessageBytes = 2_048
     /// Bytes of an `x-fairlead-explain` value: what common clients still accept in one field.
     public static let explanationBytes = 8_000
 
@@ -262,6 +264,15 @@ public enum Limits {
     public static let scriptStackBytes = 128 << 10
     /// Bytes of a body that a script waits for as a whole: Envoy's buffer limit.
     public static let scriptBodyBytes = 1 << 20
+    /// Calls (`httpCall`) that the scripts of one worker may have under way; more fail at once.
+    public static let scriptCalls = 1_024
+    /// Calls of one run: a script that polls would keep its request for as long as it likes.
+    public static let scriptRunCalls: UInt32 = 32
+    /// How long an answer to a call is waited for at most, milliseconds: Envoy's idle timeout of streams.
+    public static let scriptCallMs: UInt64 = 300_000
+    /// Bytes of a call's fields, and of a public key: 16,384 bits of RSA take 2,086.
+    public static let scriptCallHeadBytes = 16_384
+    public static let scriptKeyBytes = 4_096
     /// Bytes of a header name in a script.
     public static let scriptNameBytes = 1_024
     /// Bytes of a line that a script logs, and such lines of one worker in one second.

@@ -67,7 +67,9 @@ struct fl_lua_call {
     bool iterating;
     /// `body(true)`: an object even where there is no body.
     bool wants_always;
-    fl_lua_http_call http;
+    /// Of `httpCall`: how many there were, and whether lines of one name come as a list.
+    unsigned calls;
+    bool wants_lists;
     int outcome;
     fl_lua_call *next_idle;
     fl_lua_call *next;
@@ -99,6 +101,8 @@ static inline void fl_push(lua_State *L, fl_lua_text text) {
 
 /// Raises an error when the C stack is used up: functions that call back into Lua call it first.
 void fl_lua_check_stack(lua_State *L);
+/// Raises an error when the run's time is over: functions that take long by themselves call it last.
+void fl_lua_check_time(lua_State *L);
 /// Makes the globals that scripts may use.
 void fl_lua_open_sandbox(lua_State *L);
 /// Pushes a fresh environment for one script.

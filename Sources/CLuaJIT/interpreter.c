@@ -66,6 +66,13 @@ static void hook(lua_State *L, lua_Debug *event) {
     stop(L, late ? "script ran too long" : "script ran too many instructions");
 }
 
+void fl_lua_check_time(lua_State *L) {
+    fl_lua *lua = fl_lua_of(L);
+    if (!is_late(lua)) return;
+    lua->left = 0;
+    stop(L, "script ran too long");
+}
+
 /// From here on what runs is counted.
 static void start_budget(fl_lua *lua, uint64_t instructions) {
     lua->left = instructions;
@@ -341,6 +348,7 @@ int fl_lua_run(fl_lua *lua, int script, int response, void *context, int *data, 
     call->response = response;
     call->data = data;
     call->left = lua->limits.instructions;
+    call->calls = 0;
     call->started = call->continued = call->iterating = false;
     int outcome = go(call, context);
     if (outcome >= FL_LUA_WAITS_FOR_BODY) *out = call;
@@ -353,8 +361,6 @@ int fl_lua_resume(fl_lua_call *call, void *context, int given) {
 }
 
 void fl_lua_cancel(fl_lua_call *call) { give_back(call, false); }
-
-const fl_lua_http_call *fl_lua_wanted(const fl_lua_call *call) { return &call->http; }
 
 typedef struct reference {
     int value;

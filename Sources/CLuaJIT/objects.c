@@ -14,6 +14,7 @@
 #define DYNAMIC "fairlead.dynamic"
 #define CONNECTION "fairlead.connection"
 #define TLS "fairlead.tls"
+#define KEY "fairlead.key"
 
 /// The run of an object, which must be the one under way.
 static fl_lua_call *live(lua_State *L, const char *class_name) {
@@ -200,21 +201,44 @@ static int body_chunks(lua_State *L) {
     return 1;
 }
 
-/// A table of the answer's fields, and its body.
+/// The value on top becomes one more of the name below it in the table at `at`, as a list from the second on.
+static void put_in_list(lua_State *L, int at) {
+    lua_pushvalue(L, -2);
+    lua_rawget(L, at);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_rawset(L, at);
+        return;
+    }
+    if (!lua_istable(L, -1)) {
+        lua_createtable(L, 2, 0);
+        lua_insert(L, -2);
+        lua_rawseti(L, -2, 1);
+    }
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
+    lua_rawset(L, at);
+}
+
+/// A table of the answer's fields, and its body; nil where that is empty.
 static int push_answer(lua_State *L, fl_lua_call *call) {
     size_t cursor = 0;
     fl_lua_text name, value;
     lua_newtable(L);
+    int table = lua_gettop(L);
     while (host_of(call)->next_answer(call->context, &cursor, &name, &value)) {
         fl_push(L, name);
         fl_push(L, value);
-        lua_rawset(L, -3);
+        if (call->wants_lists)
+            put_in_list(L, table);
+        else
+            lua_rawset(L, table);
     }
-    if (call->given) {
-        fl_push(L, host_of(call)->body(call->context));
-    } else {
+    fl_lua_text body = host_of(call)->answer_body(call->context);
+    if (body.count > 0)
+        fl_push(L, body);
+    else
         lua_pushnil(L);
-    }
     return 2;
 }
 
@@ -269,6 +293,7 @@ static int respond(lua_State *L) {
     double status = lua_tonumber(L, -1);
     if (!(status >= 200 && status < 600)) return luaL_error(L, ":status must be between 200-599");
     lua_pop(L, 1);
+    host_of(call)->begin_message(call->context);
     put_headers(L, call, 2);
     if (!lua_isnoneornil(L, 3)) host_of(call)->put_body(call->context, fl_check_text(L, 3));
     return wait_for(L, call, FL_LUA_RESPONDED);
@@ -281,32 +306,111 @@ static void require_field(lua_State *L, int at, const char *name) {
     lua_pop(L, 1);
 }
 
+/// The table of options at `at`.
+static void read_options(lua_State *L, int at, fl_lua_call *call, fl_lua_http_call *http) {
+    lua_pushnil(L);
+    while (lua_next(L, at)) {
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+        if (strcmp(key, "timeout_ms") == 0) {
+            ptrdiff_t timeout = luaL_checkinteger(L, -1);
+            if (timeout < 0) luaL_error(L, "http call timeout must be >= 0");
+            http->timeout_ms = (uint64_t)timeout;
+        } else if (strcmp(key, "asynchronous") == 0) {
+            http->asynchronous = lua_toboolean(L, -1);
+        } else if (strcmp(key, "return_duplicate_headers") == 0) {
+            call->wants_lists = lua_toboolean(L, -1);
+        } else if (strcmp(key, "send_xff") == 0) {
+            http->sends_forwarded_for = lua_toboolean(L, -1);
+        } else if (strcmp(key, "trace_sampled") != 0) {
+            luaL_error(L, "\"%s\" is not valid key for httpCall() options", key);
+        }
+        lua_pop(L, 1);
+    }
+}
+
 static int http_call(lua_State *L) {
     fl_lua_call *call = live(L, HANDLE);
-    fl_lua_text cluster = fl_check_text(L, 2);
+    fl_lua_http_call http = {fl_check_text(L, 2), 0, 0, 1};
     luaL_checktype(L, 3, LUA_TTABLE);
     require_field(L, 3, ":path");
     require_field(L, 3, ":method");
     require_field(L, 3, ":authority");
-    ptrdiff_t timeout = 0;
-    bool asynchronous = lua_toboolean(L, 6);
+    call->wants_lists = false;
     if (lua_istable(L, 5)) {
-        lua_getfield(L, 5, "timeout_ms");
-        timeout = luaL_optinteger(L, -1, 0);
-        lua_getfield(L, 5, "asynchronous");
-        asynchronous = lua_toboolean(L, -1);
+        read_options(L, 5, call, &http);
     } else {
-        timeout = luaL_checkinteger(L, 5);
+        ptrdiff_t timeout = luaL_checkinteger(L, 5);
+        if (timeout < 0) return luaL_error(L, "http call timeout must be >= 0");
+        http.timeout_ms = (uint64_t)timeout;
+        http.asynchronous = lua_toboolean(L, 6);
     }
-    if (timeout < 0) return luaL_error(L, "http call timeout must be >= 0");
-    if (!host_of(call)->has_cluster(call->context, cluster))
-        return luaL_error(L, "http call cluster invalid. Must be configured");
+    if (L != call->thread && !http.asynchronous)
+        return luaL_error(L, "cannot wait inside a coroutine of the script's own");
+    if (call->calls == call->lua->limits.calls) return luaL_error(L, "too many calls of httpCall");
+    call->calls++;
+    host_of(call)->begin_message(call->context);
     put_headers(L, call, 3);
     if (!lua_isnoneornil(L, 4)) host_of(call)->put_body(call->context, fl_check_text(L, 4));
-    // Kept on the coroutine's stack for as long as the call is waited for.
-    lua_settop(L, 2);
-    call->http = (fl_lua_http_call){cluster, (uint64_t)timeout, asynchronous};
-    return wait_for(L, call, FL_LUA_WAITS_FOR_CALL);
+    switch (host_of(call)->make_call(call->context, &http)) {
+    case FL_LUA_NO_CLUSTER: return luaL_error(L, "http call cluster invalid. Must be configured");
+    case FL_LUA_BAD_CALL: return luaL_error(L, "http call headers cannot be sent");
+    case FL_LUA_LONG_CALL: return luaL_error(L, "http call is too long");
+    }
+    return http.asynchronous ? 0 : wait_for(L, call, FL_LUA_WAITS_FOR_CALL);
+}
+
+// MARK: signatures
+
+/// The bytes at `at`, of which the script says behind them how many count.
+static fl_lua_text check_counted(lua_State *L, int at) {
+    fl_lua_text text = fl_check_text(L, at);
+    lua_Number count = luaL_checknumber(L, at + 1);
+    luaL_argcheck(L, count >= 0 && count <= (lua_Number)text.count, at + 1, "not a length of the text");
+    text.count = (size_t)count;
+    return text;
+}
+
+/// An object whose `get` is the key, or nil where it is none.
+static int import_public_key(lua_State *L) {
+    fl_lua_call *call = live(L, HANDLE);
+    fl_lua_text key = check_counted(L, 2);
+    lua_newuserdata(L, 1);
+    luaL_getmetatable(L, KEY);
+    lua_setmetatable(L, -2);
+    lua_createtable(L, 1, 0);
+    if (host_of(call)->is_key(key)) {
+        fl_push(L, key);
+        lua_rawseti(L, -2, 1);
+    }
+    lua_setfenv(L, -2);
+    fl_lua_check_time(L);
+    return 1;
+}
+
+static int key_get(lua_State *L) {
+    luaL_checkudata(L, 1, KEY);
+    lua_getfenv(L, 1);
+    lua_rawgeti(L, -1, 1);
+    return 1;
+}
+
+static int verify_signature(lua_State *L) {
+    fl_lua_call *call = live(L, HANDLE);
+    fl_lua_text hash = fl_check_text(L, 2);
+    fl_lua_text key = fl_check_text(L, 3);
+    fl_lua_text signature = check_counted(L, 4);
+    fl_lua_text data = check_counted(L, 6);
+    if (!host_of(call)->is_key(key)) return luaL_error(L, "invalid public key");
+    int outcome = host_of(call)->verify(hash, key, signature, data);
+    fl_lua_check_time(L);
+    lua_pushboolean(L, outcome == FL_LUA_VERIFIED);
+    switch (outcome) {
+    case FL_LUA_VERIFIED: lua_pushnil(L); break;
+    case FL_LUA_UNKNOWN_HASH: lua_pushfstring(L, "%s is not supported.", lua_tostring(L, 2)); break;
+    case FL_LUA_UNFIT_KEY: lua_pushliteral(L, "Failed to initialize digest verify."); break;
+    default: lua_pushliteral(L, "Failed to verify digest. Error code: 0"); break;
+    }
+    return 2;
 }
 
 // MARK: the handle
@@ -528,7 +632,8 @@ static const luaL_Reg handle_methods[] = {
     {"logTrace", log_trace}, {"logDebug", log_debug}, {"logInfo", log_info}, {"logWarn", log_warn},
     {"logErr", log_err}, {"logCritical", log_critical}, {"base64Escape", base64_escape},
     {"timestamp", timestamp}, {"timestampString", timestamp_string},
-    {"clearRouteCache", clear_route_cache}, {NULL, NULL},
+    {"clearRouteCache", clear_route_cache}, {"importPublicKey", import_public_key},
+    {"verifySignature", verify_signature}, {NULL, NULL},
 };
 static const luaL_Reg header_methods[] = {
     {"get", get_header}, {"getAtIndex", get_header_at}, {"getNumValues", count_headers},
@@ -547,6 +652,7 @@ static const luaL_Reg info_methods[] = {
 static const luaL_Reg dynamic_methods[] = {{"get", dynamic_get}, {"set", dynamic_set}, {NULL, NULL}};
 static const luaL_Reg metadata_methods[] = {{"get", metadata_get}, {NULL, NULL}};
 static const luaL_Reg connection_methods[] = {{"ssl", connection_tls}, {NULL, NULL}};
+static const luaL_Reg key_methods[] = {{"get", key_get}, {NULL, NULL}};
 static const luaL_Reg tls_methods[] = {
     {"peerCertificatePresented", tls_presented}, {"peerCertificateValidated", tls_presented},
     {"tlsVersion", tls_version}, {"ciphersuiteString", tls_cipher},
@@ -577,4 +683,5 @@ void fl_lua_open_objects(lua_State *L) {
     open_class(L, DYNAMIC, dynamic_methods, dynamic_pairs);
     open_class(L, CONNECTION, connection_methods, NULL);
     open_class(L, TLS, tls_methods, NULL);
+    open_class(L, KEY, key_methods, NULL);
 }

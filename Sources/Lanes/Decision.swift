@@ -148,6 +148,17 @@ public struct Decision: BitwiseCopyable {
     /// Of a request whose scripts run before it is decided.
     public static func undecided(_ listener: UnsafePointer<Listener>) -> Decision { Decision(listener) }
 
+    /// Of a call that a script makes: to the cluster's stable endpoints, with nothing to edit.
+    public static func call(
+        _ listener: UnsafePointer<Listener>, _ cluster: UnsafePointer<Cluster>
+    ) -> Decision {
+        var made = Decision(listener)
+        made.outcome = .forward
+        made.cluster = cluster
+        made.endpoints = cluster.pointee.stable
+        return made
+    }
+
     /// Status of an answer that Fairlead makes itself; 0 for forwarded requests.
     public var status: Int {
         switch outcome {

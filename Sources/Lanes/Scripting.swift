@@ -69,6 +69,11 @@ struct ExplainedScripts {
         guard let interpreter, interpreter.has(number, phase), filter.port == 0 || filter.port == port
         else { return }
         message.filter = filter
+        message.factContext = UnsafeRawPointer(table)
+        message.hasCluster = { table, name, count in
+            guard let table = table?.assumingMemoryBound(to: Table.self) else { return 0 }
+            return table.pointee.cluster(named: ByteView(name, count)) == nil ? 0 : 1
+        }
         let trace = ScriptTrace()
         message.trace = trace
         var waiting: ScriptRun?
@@ -89,7 +94,7 @@ struct ExplainedScripts {
         case .waitsForBody, .waitsForChunk:
             script.did.append("waits for the body: what it does then is not explained")
         case .waitsForCall:
-            script.did.append("calls a cluster: what it does then is not explained")
+            script.did.append("waits for the answer: what it does then is not explained")
         }
         told.append(script)
     }

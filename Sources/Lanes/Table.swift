@@ -150,6 +150,16 @@ public struct Target: BitwiseCopyable {
 }
 
 /// One (service, subset, port).
+extension Table {
+    /// The cluster that a script names; nil: there is none.
+    public func cluster(named name: ByteView) -> UnsafePointer<Cluster>? {
+        for index in 0..<clusters.count where clusters[index].pointee.name.equals(name) {
+            return clusters[index]
+        }
+        return nil
+    }
+}
+
 public struct Cluster: BitwiseCopyable {
     public var name: ByteView
     /// FQDN.

@@ -130,13 +130,13 @@ struct HeaderEdit {
         return true
     }
 
-    private static func isGraphic(_ value: ByteView) -> Bool {
+    static func isGraphic(_ value: ByteView) -> Bool {
         for at in 0..<value.count where value[at] <= 0x20 || value[at] == 0x7F { return false }
         return true
     }
 
     /// Nothing that ends an authority or begins another part of a URL.
-    private static func isAuthority(_ value: ByteView) -> Bool {
+    static func isAuthority(_ value: ByteView) -> Bool {
         for byte in "/?#@\\,".utf8 where value.firstIndex(of: byte) != nil { return false }
         return true
     }

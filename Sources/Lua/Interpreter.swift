@@ -35,7 +35,7 @@ public final class Interpreter: Sendable {
         var limits = fl_lua_limits(
             memory: Limits.scriptMemoryBytes, instructions: Limits.scriptInstructions,
             milliseconds: Limits.scriptMs, pattern_steps: Limits.scriptPatternSteps,
-            stack: Limits.scriptStackBytes)
+            stack: Limits.scriptStackBytes, calls: Limits.scriptRunCalls)
         guard let lua = fl_lua_new(&limits, Self.host) else { return nil }
         self.lua = lua
         space = .allocate(capacity: Self.spaceBytes)
@@ -137,12 +137,6 @@ public final class Interpreter: Sendable {
 /// A run that waits. Belongs to its interpreter; `resume` it until it waits no more, or `cancel` it.
 public struct ScriptRun: BitwiseCopyable {
     let call: OpaquePointer
-
-    /// What a run that waits for a call wants.
-    public var wanted: (cluster: ByteView, timeoutMs: UInt64, isAsynchronous: Bool) {
-        let http = fl_lua_wanted(call).pointee
-        return (http.cluster.view, http.timeout_ms, http.asynchronous != 0)
-    }
 }
 
 public struct ScriptLoadError: Error {

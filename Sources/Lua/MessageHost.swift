@@ -27,6 +27,7 @@ func messageHost() -> fl_lua_host {
         edit: { context, operation, name, value in
             HeaderEdit(message(context)).apply(operation, name.view, value.view)
         },
+        begin_message: { context in message(context).pointee.answer = ScriptAnswer() },
         put_header: { context, name, value in
             message(context).pointee.answer.fields.append(
                 (name.view.bytes.map(asciiLower), value.view.bytes))
@@ -34,10 +35,13 @@ func messageHost() -> fl_lua_host {
         put_body: { context, body in message(context).pointee.answer.body = body.view.bytes },
         body: { context in message(context).pointee.body.luaText },
         set_body: { context, body in setBody(message(context), body.view) },
-        has_cluster: { context, name in
-            let own = message(context)
-            guard let known = own.pointee.hasCluster, let start = name.start else { return 0 }
-            return known(own.pointee.factContext, UnsafeMutablePointer(mutating: start), name.count)
+        make_call: { context, call in
+            guard let call else { return Int32(FL_LUA_BAD_CALL) }
+            return ScriptCall.take(message(context), call.pointee)
+        },
+        is_key: { key in PublicKey(key.view) != nil ? 1 : 0 },
+        verify: { hash, key, signature, data in
+            PublicKey(key.view)?.verify(hash.view, signature.view, data.view) ?? Int32(FL_LUA_UNFIT_KEY)
         },
         log: { context, level, text in log(message(context), level, text.view) },
         fact: { context, which, value in
@@ -54,6 +58,12 @@ func messageHost() -> fl_lua_host {
         },
         next_answer: { context, cursor, name, value in
             nextAnswer(message(context), cursor, name, value)
+        },
+        answer_body: { context in
+            // As the fields, it stays where it is.
+            message(context).pointee.answerBody.withUnsafeBufferPointer {
+                fl_lua_text(start: $0.baseAddress, count: $0.count)
+            }
         })
 }
 

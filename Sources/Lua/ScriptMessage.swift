@@ -19,11 +19,12 @@ public struct ScriptMessage {
 
     // MARK: for runs that wait
 
-    /// The whole body, a piece of it, or the body of a call's answer.
+    /// The whole body, or a piece of it.
     public var body: ByteView = .empty
     public var mayReplaceBody = false
     /// Lines of a call's answer, `:status` first.
     public var answerFields: [(name: [UInt8], value: [UInt8])] = []
+    public var answerBody: [UInt8] = []
 
     // MARK: results
 
@@ -32,8 +33,10 @@ public struct ScriptMessage {
     /// It was edited under a filter that has edits routed anew, or the script asked for that.
     public var clearsRoute = false
     public var newBody: [UInt8]?
-    /// What `respond` or `httpCall` put together.
+    /// What `respond` put together.
     public var answer = ScriptAnswer()
+    /// `httpCall`s to make, in order: a run that waits for a call waits for the last.
+    public var calls: [ScriptCall] = []
     /// What happened, for explain.
     public var trace: ScriptTrace?
 
@@ -44,6 +47,7 @@ public struct ScriptMessage {
     public var factContext: UnsafeRawPointer?
     /// Of this turn of the loop; bounds what is logged in a second.
     public var nowNs: UInt64 = 0
+    /// 0: the proxy has no cluster of this name.
     public var hasCluster: (@convention(c) (UnsafeRawPointer?, ScriptSpace, Int) -> Int32)?
 
     var space: UnsafeMutablePointer<UInt8>?
@@ -64,7 +68,7 @@ public enum ScriptFact: Int32 {
     public static let bytes = 1_024
 }
 
-/// An answer or a call that a script put together.
+/// An answer that a script put together.
 public struct ScriptAnswer {
     public var fields: [(name: [UInt8], value: [UInt8])] = []
     public var body: [UInt8]?

@@ -374,7 +374,7 @@ extension Worker {
             retireSession(slot)
             return
         }
-        if own.pointee.flags.contains(.lingering) || own.pointee.transport == .stream { return }
+        if own.pointee.flags.contains(.lingering) || own.pointee.transport.isVirtual { return }
         if own.pointee.exchange == noSlot, own.pointee.output.isEmpty {
             own.pointee.flags.insert(.mayRead)
             own.pointee.flags.remove(.queued)
@@ -430,6 +430,10 @@ extension Worker {
         let own = connection(slot)
         if own.pointee.flags.contains(.session) {
             closeSession(slot)
+            return
+        }
+        if own.pointee.transport == .call {
+            callFailed(slot)
             return
         }
         let exchangeSlot = own.pointee.exchange

@@ -10,6 +10,10 @@ internal import Telemetry
 enum ExchangeStep: UInt8, BitwiseCopyable {
     /// A script waits for the request's body; nothing is decided yet.
     case scripting
+    /// A script of the request waits for the answer to a call of its own.
+    case calling
+    /// The response's head is there, and a script waits for such an answer before it goes on.
+    case held
     /// Waiting for a name to be resolved.
     case resolving
     /// connect(2) is under way.
@@ -58,6 +62,8 @@ struct ExchangeFlags: OptionSet, BitwiseCopyable {
     static let scripted = ExchangeFlags(rawValue: 1 << 18)
     /// It goes to the host that it names, which is looked up.
     static let byHost = ExchangeFlags(rawValue: 1 << 19)
+    /// A script's `httpCall`: nobody's request, and no response goes out (see ScriptCalls).
+    static let call = ExchangeFlags(rawValue: 1 << 20)
     /// No request: the connection itself is relayed (see Relay). `.connect` is set too.
     static let raw = ExchangeFlags(rawValue: 1 << 15)
 }

@@ -39,6 +39,27 @@ enum GRPC {
         }
     }
 
+    /// `grpc-message` (gRPC over HTTP/2, "Percent-Byte-Unencoded"); `out` has room for three times the bytes.
+    /// Returns the bytes written.
+    static func percentEncode(_ text: ByteView, to out: UnsafeMutablePointer<UInt8>) -> Int {
+        var count = 0
+        for index in 0..<text.count {
+            let byte = text[index]
+            if byte >= 0x20, byte <= 0x7E, byte != 0x25 {
+                out[count] = byte
+                count += 1
+                continue
+            }
+            out[count] = 0x25
+            out[count + 1] = hexDigit(byte >> 4)
+            out[count + 2] = hexDigit(byte & 15)
+            count += 3
+        }
+        return count
+    }
+
+    private static func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x37 + value }
+
     /// `application/grpc`, alone or with a message format behind `+`.
     static func isContentType(_ value: ByteView) -> Bool {
         let prefix: ByteView = "application/grpc"

@@ -45,6 +45,6 @@ extension Worker {
 extension Refusal {
     /// The budget of glitches is spent.
     static var tooManyGlitches: Refusal {
-        Refusal(status: 400, reason: .badRequest, details: "too_many_glitches")
+        Refusal(status: 400, reason: .badRequest, details: "too_many_glitches", flags: .DPE)
     }
 }

@@ -48,6 +48,8 @@ struct Refusal {
     var text: ByteView = .empty
     /// The method is HEAD, as far as the head could be read: the answer has no body.
     var toHead = false
+    /// As the access log has them.
+    var flags: ResponseFlags = []
 }
 
 extension Worker {
@@ -57,7 +59,8 @@ extension Worker {
         if why == .bareLineFeed { meter.add(.glitchBareLineFeed) }
         let refusal = Refusal(
             status: why.status, reason: .badRequest,
-            details: why == .missingHost ? "missing_host_header" : "http1.codec_error", toHead: toHead)
+            details: why == .missingHost ? "missing_host_header" : "http1.codec_error", toHead: toHead,
+            flags: why == .missingHost ? [] : .DPE)
         let role = listeners[Int(connection(slot).pointee.listener)].role
         if why == .notHTTP, role != ListenerRole.outbound.rawValue {
             // An answer in HTTP/1 would be noise to it, as to an HTTP/2 client whose preface is damaged.
@@ -84,9 +87,9 @@ extension Worker {
         let phrase = ReasonPhrase.of(refusal.status)
         var body: ByteView =
             switch refusal.status {
-            case 400, 413, 414, 431, 501, 505: phrase
+            case 400, 413, 414, 431, 501, 505: refusal.details.equals("missing_host_header") ? "" : phrase
             case 408: "request header timeout"
-            case 503: "overloaded"
+            case 503: "envoy overloaded"
             default: .empty
             }
         if !refusal.text.isEmpty { body = refusal.text }
@@ -133,11 +136,16 @@ extension Worker {
     /// Answers an exchange and ends it. The upstream side is settled already.
     mutating func reply(_ number: UInt32, _ answer: LocalReply) {
         let x = exchange(number)
-        if x.pointee.flags.contains(.raw) {
-            failRelay(number, answer)
+        if !x.pointee.flags.isDisjoint(with: [.raw, .call]) {
+            if x.pointee.flags.contains(.raw) {
+                failRelay(number, answer)
+            } else {
+                replyToCall(number, answer, text(of: answer))
+            }
             return
         }
-        if x.pointee.step == .scripting { recallRequest(number) }
+        if x.pointee.step == .scripting || x.pointee.step == .calling { recallRequest(number) }
+        if x.pointee.step == .held { dropSuspendedResponse(number) }
         let isUpstreams = !answer.flags.isDisjoint(with: [.UF, .UC, .UR, .UH, .UPE])
         x.pointee.status = UInt16(truncatingIfNeeded: answer.status)
         x.pointee.details = answer.details
@@ -153,9 +161,7 @@ extension Worker {
         }
         let headers = responseHeaders
         headers.pointee.reset()
-        var text = answer.text
-        if text.isEmpty { text = answer.body }
-        if answer.connectCode != 0 { text = connectText(answer.connectCode) }
+        var text = text(of: answer)
         if !answer.location.isEmpty {
             headers.pointee.append(HeaderNames.name(.location), answer.location)
         }
@@ -180,10 +186,8 @@ extension Worker {
             headers.pointee.append(HeaderNames.name(.contentType), "text/plain")
         }
         var phrase = ReasonPhrase.of(status)
-        if x.pointee.isScripted {
-            _ = runResponseScripts(number, &status, &phrase, mayWait: false)
-            removeOurs(exceptReason: true)
-        }
+        x.pointee.transportFailed = answer.connectCode == Self.tlsFailed
+        if x.pointee.isScripted, runReplyScripts(number, &status, &phrase, &text) { return }
         var at = writeSpace
         writeStatusLine(&at, status, phrase, minorVersion: x.pointee.minorVersion)
         at = headers.pointee.copyLines(to: at)
@@ -197,8 +201,13 @@ extension Worker {
         if !x.pointee.flags.contains(.observed) {
             meter.overhead(ns: Syscalls.monotonicNs() &- max(nowNs, x.pointee.startNs))
         }
-        x.pointee.transportFailed = answer.connectCode == Self.tlsFailed
         if alive { finishExchange(number) } else { closeDownstream(x.pointee.downstream) }
+    }
+
+    /// The body.
+    private mutating func text(of answer: LocalReply) -> ByteView {
+        if answer.connectCode != 0 { return connectText(answer.connectCode) }
+        return answer.text.isEmpty ? answer.body : answer.text
     }
 
     /// A whole response of ours: its head in `writeSpace`, its body behind it or elsewhere.
@@ -239,7 +248,7 @@ extension Worker {
             case EHOSTUNREACH, ENETUNREACH:
                 """
                 upstream connect error or disconnect/reset before headers. reset reason: remote connection \
-                failure, transport failure reason: no route to the address
+                failure, transport failure reason: immediate connect error: No route to host
                 """
             default:
                 """
@@ -255,8 +264,12 @@ extension Worker {
         responseHeaders.pointee.append(HeaderNames.name(.contentType), "application/grpc")
         responseHeaders.pointee.append(HeaderNames.name(.grpcStatus), GRPC.code(ofHTTP: status))
         if text.isEmpty { return }
-        // Our texts are plain ASCII without percent signs: their percent-encoding is themselves.
-        responseHeaders.pointee.append(HeaderName("grpc-message"), text)
+        // Bodies of routes and scripts hold anything, line ends too.
+        let told = text.slice(0, min(text.count, Limits.grpcMessageBytes))
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 3 * told.count) { space in
+            let encoded = GRPC.percentEncode(told, to: space.baseAddress!)
+            responseHeaders.pointee.append(HeaderName("grpc-message"), ByteView(space.baseAddress!, encoded))
+        }
     }
 }
 

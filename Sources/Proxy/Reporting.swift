@@ -85,8 +85,9 @@ extension Worker {
     /// Counts and logs an exchange that is over.
     mutating func report(_ number: UInt32) {
         let x = exchange(number)
-        if x.pointee.flags.contains(.raw) {
-            reportRelay(number)
+        if !x.pointee.flags.isDisjoint(with: [.raw, .call]) {
+            // A script's call is nobody's request.
+            if x.pointee.flags.contains(.raw) { reportRelay(number) }
             return
         }
         let endNs = sentNs != 0 ? sentNs : Syscalls.monotonicNs()
@@ -207,7 +208,7 @@ extension Worker {
         let role = listeners[Int(own.pointee.listener)].role
         sample.reporter = role == ListenerRole.inbound.rawValue ? .destination : .source
         sample.responseCode = UInt16(truncatingIfNeeded: refusal.status)
-        sample.flags = refusal.reason == .badRequest ? .DPE : (refusal.reason == .overload ? .OM : [])
+        sample.flags = refusal.flags
         sample.durationNs = endNs &- startNs
         sample.responseBytes = UInt64(sent)
         meter.request(sample)

@@ -47,7 +47,10 @@ extension Worker {
         guard let number = admitExchange() else {
             let toHead = head.method == .head
             refuse(
-                slot, Refusal(status: 503, reason: .overload, details: "overload", toHead: toHead), startNs)
+                slot,
+                Refusal(
+                    status: 503, reason: .overload, details: "overload", toHead: toHead, flags: .OM),
+                startNs)
             return 0
         }
         let decision = decisions + Int(number)
@@ -416,6 +419,11 @@ extension Worker {
         let downstream = own.pointee.downstream
         let upstream = own.pointee.upstream
         if own.pointee.step == .scripting { return takeScriptBody(number, bytes, count) }
+        if own.pointee.step == .calling {
+            scripting.suspended[number]?.body.append(
+                contentsOf: UnsafeBufferPointer(start: bytes, count: count))
+            return count
+        }
         setTimeout(downstream, settings.requestBodyIdleTimeoutMs)
         if upstream == noSlot, own.pointee.requestFraming == .stream { return 0 }
         if upstream == noSlot

@@ -19,8 +19,8 @@ extension Worker {
                 return
             }
             let x = exchange(number)
-            // The client's pending bytes come first.
-            if !connection(x.pointee.downstream).pointee.output.isEmpty { return }
+            // The client's pending bytes come first, and what a script has to say of the head.
+            if !connection(x.pointee.downstream).pointee.output.isEmpty || x.pointee.step == .held { return }
             if reads == Limits.readsPerTurn {
                 enqueue(slot)
                 return
@@ -117,7 +117,7 @@ extension Worker {
     }
 
     /// Takes an upstream's bytes apart. They may be written over.
-    private mutating func useResponse(_ slot: UInt32, _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int) {
+    mutating func useResponse(_ slot: UInt32, _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int) {
         let own = connection(slot)
         let generation = own.pointee.generation
         var at = bytes
@@ -145,7 +145,10 @@ extension Worker {
                 if own.pointee.generation != generation || used == 0 { return }
                 at += used
                 left -= used
-            case .connecting, .resolving, .scripting:
+            case .held:
+                buffers.append(&own.pointee.input, at, left)
+                return
+            case .connecting, .resolving, .scripting, .calling:
                 return
             }
         }
@@ -245,6 +248,10 @@ extension Worker {
         let headers = responseHeaders
         settleConnection(number, &head)
         ConnectionRules.removeHopByHop(&headers.pointee, namesFields: head.connection.namesFields)
+        if x.pointee.flags.contains(.call) {
+            takeCallHead(number, head)
+            return 0
+        }
         removeOurs()
         // RFC 9110 8.6: a length where there can be no content.
         if head.status == 204 { headers.pointee.remove(.contentLength) }
@@ -257,7 +264,7 @@ extension Worker {
         }
         if x.pointee.isScripted {
             if let wait = runResponseScripts(
-                number, &head.status, &head.reasonPhrase, mayWait: head.framing != .none)
+                number, &head.status, &head.reasonPhrase, body: head.framing == .none ? .empty : nil)
             {
                 suspendResponse(number, head, wait, readNs)
                 return 0
@@ -443,6 +450,7 @@ extension Worker {
             if step.status == .bad {
                 meter.add(.upstreamProtocolErrors)
                 x.pointee.responseFlags.insert(.UPE)
+                x.pointee.details = "upstream_reset_after_response_started{protocol_error}"
                 abandonUpstream(number)
                 closeDownstream(downstream)
                 return 0
@@ -551,8 +559,8 @@ extension Worker {
         freeExchange(number)
         let own = connection(downstream)
         own.pointee.exchange = noSlot
-        if own.pointee.transport == .stream {
-            finishStream(downstream)
+        if own.pointee.transport.isVirtual {
+            if own.pointee.transport == .call { callEnded(downstream) } else { finishStream(downstream) }
             return
         }
         if close || own.pointee.flags.contains(.ended) || isRetired(downstream) {

@@ -26,33 +26,51 @@ struct ScriptFacts: BitwiseCopyable {
     var nowNs: UInt64 = 0
 }
 
+/// A run that waits.
+struct ScriptWait: BitwiseCopyable {
+    let run: ScriptRun
+    /// Of its filter in the listener.
+    let position: Int
+    /// The slot of the call that it waits for; `noSlot`: it waits for the body.
+    var call = noSlot
+    /// It has seen the body as a piece (`bodyChunks`).
+    var isShown = false
+}
+
 /// A request whose script waits: its head, kept while other bytes use the worker's buffers.
 struct SuspendedRequest {
-    var run: ScriptRun
-    /// Of the filter in its listener.
-    var position: Int
+    var wait: ScriptWait
     var head: RequestHead
     /// Holds all that the head's views and its field lines point to.
     let bytes: UnsafeMutablePointer<UInt8>
     var lines: [HeaderField]
     var fields: ForwardedFields
     var context: DecisionContext
-    /// The body as far as it came, its coding undone.
+    /// The body as far as it came, its coding undone; as it came (`isRaw`), as long as nobody asked for it.
     var body: [UInt8] = []
-    /// Some script replaced it.
-    var isReplaced = false
+    var isRaw = false
+    /// All of it is there.
+    var isWhole = false
+    /// A script waited for it: it is sent from here.
+    var isTaken = false
+    /// Some script replaced it by this.
+    var newBody: [UInt8]?
     var clearsRoute: Bool
 }
 
-/// A response whose script waits for its body, kept like a request.
+/// A response whose script waits for its body or for the answer to a call, kept like a request.
 struct SuspendedResponse {
-    var run: ScriptRun
-    /// Of the filter in its listener.
-    var position: Int
+    var wait: ScriptWait
     var head: ResponseHead
     let bytes: UnsafeMutablePointer<UInt8>
     var lines: [HeaderField]
     var body: [UInt8] = []
+    /// All of it is there.
+    var isWhole = false
+    /// It is sent from here: a script waited for it, or the answer is our own (`isLocal`).
+    var isTaken = false
+    var isLocal = false
+    var newBody: [UInt8]?
     /// When the head was read.
     var readNs: UInt64
 }
@@ -71,6 +89,7 @@ struct ScriptBench: ~Copyable {
     var suspended: [UInt32: SuspendedRequest] = [:]
     var suspendedResponses: [UInt32: SuspendedResponse] = [:]
     var watchers: [UInt32: [BodyWatcher]] = [:]
+    var calls: [UInt32: ScriptCallState] = [:]
     var failures = LogRate()
     /// What `respond` put together, while it is being sent.
     var answer = ScriptAnswer()
@@ -153,8 +172,5 @@ private func first(_ names: ByteView) -> ByteView {
 }
 
 private func knowsCluster(_ context: UnsafeRawPointer?, _ name: ScriptSpace, _ count: Int) -> Int32 {
-    let clusters = facts(context).pointee.table.pointee.clusters
-    let wanted = ByteView(name, count)
-    for index in 0..<clusters.count where clusters[index].pointee.name.equals(wanted) { return 1 }
-    return 0
+    facts(context).pointee.table.pointee.cluster(named: ByteView(name, count)) == nil ? 0 : 1
 }

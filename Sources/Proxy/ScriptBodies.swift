@@ -10,20 +10,57 @@ internal import Telemetry
 extension Worker {
     // MARK: a response that waits
 
-    /// Keeps a response's head until its body is there.
+    /// Keeps a response's head until its script goes on.
     mutating func suspendResponse(
         _ number: UInt32, _ head: ResponseHead, _ wait: ScriptWait, _ readNs: UInt64
     ) {
         let x = exchange(number)
         x.pointee.responseFraming = head.framing
         x.pointee.responseRemaining = head.framing == .length ? head.connection.contentLength : 0
-        x.pointee.step = .relayingResponse
+        keepResponse(number, head, wait, readNs) { $0.isWhole = head.framing == .none }
+    }
+
+    private mutating func keepResponse(
+        _ number: UInt32, _ head: ResponseHead, _ wait: ScriptWait, _ readNs: UInt64,
+        _ more: (inout SuspendedResponse) -> Void
+    ) {
+        exchange(number).pointee.step = wait.call == noSlot ? .relayingResponse : .held
         var kept = head
         var texts = [head.reasonPhrase]
         let (bytes, lines) = keepLines(responseHeaders, &texts)
         kept.reasonPhrase = texts[0]
-        scripting.suspendedResponses[number] = SuspendedResponse(
-            run: wait.run, position: wait.position, head: kept, bytes: bytes, lines: lines, readNs: readNs)
+        var made = SuspendedResponse(wait: wait, head: kept, bytes: bytes, lines: lines, readNs: readNs)
+        made.newBody = scripting.message.pointee.newBody
+        more(&made)
+        scripting.suspendedResponses[number] = made
+    }
+
+    /// Runs the scripts on an answer of our own. True: it waits for one of them.
+    mutating func runReplyScripts(
+        _ number: UInt32, _ status: inout Int, _ phrase: inout ByteView, _ text: inout ByteView
+    ) -> Bool {
+        let x = exchange(number)
+        let own = text
+        if let wait = runResponseScripts(number, &status, &phrase, body: own) {
+            var head = ResponseHead()
+            head.status = status
+            head.reasonPhrase = phrase
+            head.framing = x.pointee.flags.contains(.toHead) || own.isEmpty ? .none : .length
+            head.connection.contentLength = UInt64(own.count)
+            keepResponse(number, head, wait, nowNs) {
+                $0.body = own.bytes
+                $0.isWhole = true
+                $0.isTaken = true
+                $0.isLocal = true
+            }
+            return true
+        }
+        removeOurs(exceptReason: true)
+        if scripting.message.pointee.newBody != nil {
+            text = scripting.message.pointee.body
+            setLength(responseHeaders, text.count)
+        }
+        return false
     }
 
     /// Body bytes of a response under scripts, decoded. True: they are kept, nothing is to be sent yet.
@@ -31,6 +68,10 @@ extension Worker {
     mutating func scriptsTakeResponse(
         _ number: UInt32, _ bytes: UnsafePointer<UInt8>, _ count: Int, last: Bool
     ) -> Bool {
+        if exchange(number).pointee.flags.contains(.call) {
+            takeCallBody(number, bytes, count, last: last)
+            return true
+        }
         guard scripting.suspendedResponses[number] != nil else {
             showBody(number, .response, bytes, count, last: last)
             return false
@@ -51,47 +92,109 @@ extension Worker {
         return true
     }
 
-    /// Our own answer goes out in its place.
-    private mutating func dropSuspendedResponse(_ number: UInt32) {
+    /// It will not go out: our own answer does in its place, or the exchange is over.
+    mutating func dropSuspendedResponse(_ number: UInt32) {
         guard let kept = scripting.suspendedResponses.removeValue(forKey: number) else { return }
-        interpreter(number)?.cancel(kept.run)
+        interpreter(number)?.cancel(kept.wait.run)
+        dropCall(kept.wait.call)
         kept.bytes.deallocate()
     }
 
     private mutating func responseBodyIsWhole(_ number: UInt32) {
-        let x = exchange(number)
-        guard var kept = scripting.suspendedResponses.removeValue(forKey: number),
-            let facts = scriptFacts(number)
-        else { return }
+        guard var kept = scripting.suspendedResponses.removeValue(forKey: number) else { return }
+        kept.isWhole = true
+        kept.isTaken = true
+        continueResponse(number, &kept, nil)
+    }
+
+    /// The answer to a call is there. Afterwards the connection may be gone.
+    mutating func continueResponseAfterCall(_ number: UInt32, _ answer: ScriptCallState) {
+        guard var kept = scripting.suspendedResponses.removeValue(forKey: number) else { return }
+        continueResponse(number, &kept, answer)
+    }
+
+    /// Lays the response out again, with what its script waited for, and goes on.
+    private mutating func continueResponse(
+        _ number: UInt32, _ kept: inout SuspendedResponse, _ answer: ScriptCallState?
+    ) {
         defer { kept.bytes.deallocate() }
-        var body = copyOf(kept.body)
-        var count = kept.body.count
+        guard let facts = scriptFacts(number) else { return }
+        var (body, count) = (copyOf(kept.newBody ?? kept.body), (kept.newBody ?? kept.body).count)
         defer { body.deallocate() }
         responseHeaders.pointee.reset()
         for line in kept.lines { responseHeaders.pointee.append(line) }
+        let message = scripting.message
         scripting.lay(response: kept.head.status, responseHeaders, facts)
-        scripting.message.pointee.body = ByteView(body, count)
-        scripting.message.pointee.mayReplaceBody = true
-        _ = continueResponseScripts(
-            number, from: kept.position, resuming: kept.run, given: count > 0, mayWait: false)
+        if let answer { lay(answer) }
+        if kept.isTaken {
+            message.pointee.body = ByteView(body, count)
+            message.pointee.mayReplaceBody = true
+            message.pointee.newBody = kept.newBody
+        }
+        let wait = continueResponseScripts(number, resuming: kept.wait, isWhole: kept.isWhole)
         takeStatus(number, &kept.head.status, &kept.head.reasonPhrase)
-        if let made = scripting.message.pointee.newBody {
-            body.deallocate()
-            body = copyOf(made)
-            count = made.count
+        if let wait {
+            let before = kept
+            keepResponse(number, kept.head, wait, kept.readNs) {
+                $0.body = before.body
+                $0.isWhole = before.isWhole
+                $0.isTaken = before.isTaken
+                $0.isLocal = before.isLocal
+            }
+            if wait.call == noSlot { readHeld(number) }
+            return
         }
         removeOurs(exceptReason: true)
-        setLength(responseHeaders, count)
-        kept.head.framing = count > 0 ? .length : .none
+        guard kept.isTaken else {
+            _ = writeResponse(number, kept.head, readSpace, 0, kept.readNs)
+            readHeld(number)
+            return
+        }
+        let isNew = message.pointee.newBody != nil
+        if isNew {
+            body.deallocate()
+            count = message.pointee.body.count
+            body = copyOf(message.pointee.body.bytes)
+        }
+        sendTaken(number, &kept, body, count, isNew: isNew)
+    }
+
+    /// Head and body in one piece, framed by its length.
+    private mutating func sendTaken(
+        _ number: UInt32, _ kept: inout SuspendedResponse, _ body: UnsafeMutablePointer<UInt8>, _ count: Int,
+        isNew: Bool
+    ) {
+        let x = exchange(number)
+        if !kept.isLocal || isNew { setLength(responseHeaders, count) }
+        kept.head.framing = count > 0 && !x.pointee.flags.contains(.toHead) ? .length : .none
         kept.head.connection.contentLength = UInt64(count)
         // Counted again as they leave.
         x.pointee.responseBodyBytes = 0
         let serial = x.pointee.serial
-        let used = writeResponse(number, kept.head, body, count, kept.readNs)
+        let sent = kept.head.framing == .length ? count : 0
+        let used = writeResponse(number, kept.head, body, sent, kept.readNs)
         // A body that is compressed does not ride with its head.
-        if used < count, x.pointee.serial == serial, x.pointee.step == .relayingResponse {
-            _ = relayBody(number, body + used, count - used)
+        if used < sent, x.pointee.serial == serial, x.pointee.step == .relayingResponse {
+            _ = relayBody(number, body + used, sent - used)
         }
+    }
+
+    /// The body behind a head that was held.
+    private mutating func readHeld(_ number: UInt32) {
+        let x = exchange(number)
+        let upstream = x.pointee.upstream
+        guard x.pointee.step == .relayingResponse, upstream != noSlot else { return }
+        let own = connection(upstream)
+        let generation = own.pointee.generation
+        let count = own.pointee.input.count
+        if count > 0, count <= Limits.readBytes {
+            // There is room for a chunk's framing around it.
+            let bytes = readSpace + Self.margin
+            bytes.update(from: own.pointee.input.bytes, count: count)
+            buffers.release(&own.pointee.input)
+            useResponse(upstream, bytes, count)
+        }
+        if own.pointee.generation == generation { enqueue(upstream) }
     }
 
     // MARK: bodies that are watched
@@ -99,6 +202,7 @@ extension Worker {
     /// Some script waits for a body of this exchange or watches it: its bytes must come by here.
     mutating func scriptsSeeBody(_ number: UInt32) -> Bool {
         scripting.watchers[number] != nil || scripting.suspendedResponses[number] != nil
+            || exchange(number).pointee.flags.contains(.call)
     }
 
     /// Shows a piece of a body to the scripts that iterate over `bodyChunks`, and its end.
@@ -126,11 +230,13 @@ extension Worker {
                 scripting.message.pointee.body = .empty
                 outcome = interpreter.resume(watcher.run, scripting.message, given: false)
             }
+            if outcome == .waitsForCall { scripting.message.pointee.calls.removeLast() }
+            if !scripting.message.pointee.calls.isEmpty { _ = beginCalls(number, waits: false) }
             if outcome == .failed { noteScriptFailure(filter, interpreter.lastError) }
             guard outcome.waits else { continue }
             if last || outcome != .waitsForChunk {
                 interpreter.cancel(watcher.run)
-                noteScriptFailure(filter, "it waits although the headers went on")
+                noteScriptFailure(filter, "it waits although the headers went on: call asynchronously")
             } else {
                 left.append(watcher)
             }

@@ -1,5 +1,5 @@
-// Requests whose script waits for the body: head and body are kept in memory of their own until the script
-// goes on, then the request takes the ordinary way with its body at hand.
+// Requests whose script waits, for the body or for the answer to a call: head and body are kept in memory of
+// their own until the script goes on, then the request takes the ordinary way with the body that is at hand.
 internal import Base
 internal import CLinux
 internal import HTTP
@@ -8,14 +8,34 @@ internal import Lua
 internal import Telemetry
 
 extension Worker {
-    /// Keeps a request until its body is whole; returns the body bytes used.
+    /// Keeps a request until its script goes on; returns the body bytes used.
     mutating func suspend(
-        _ number: UInt32, _ head: RequestHead, _ start: RequestStart, _ run: ScriptRun, _ position: Int
+        _ number: UInt32, _ head: RequestHead, _ start: RequestStart, _ wait: ScriptWait
+    ) -> Int {
+        if wait.call == noSlot { return suspendForBody(number, head, start, wait) }
+        let x = exchange(number)
+        x.pointee.step = .calling
+        var kept = keep(x.pointee.decision, head, start, wait)
+        kept.isWhole = x.pointee.flags.contains(.requestComplete)
+        if !kept.isWhole {
+            kept.body = ByteView(start.body, start.bodyCount).bytes
+            kept.isRaw = true
+        }
+        scripting.suspended[number] = kept
+        // No more is read of it meanwhile.
+        return kept.isWhole ? 0 : start.bodyCount
+    }
+
+    private mutating func suspendForBody(
+        _ number: UInt32, _ head: RequestHead, _ start: RequestStart, _ wait: ScriptWait
     ) -> Int {
         let x = exchange(number)
         x.pointee.step = .scripting
         let expects = requestHeaders.pointee.find(.expect) != nil
-        scripting.suspended[number] = keep(x.pointee.decision, head, start, run, position)
+        requestHeaders.pointee.remove(.expect)
+        var kept = keep(x.pointee.decision, head, start, wait)
+        kept.isTaken = true
+        scripting.suspended[number] = kept
         setTimeout(x.pointee.downstream, settings.requestBodyIdleTimeoutMs)
         // The client may wait for this before it sends the body; the upstream is not asked for it again.
         if expects, start.bodyCount == 0, x.pointee.minorVersion == 1 {
@@ -31,10 +51,9 @@ extension Worker {
     /// The decision, where it came before the scripts, views the head too.
     private mutating func keep(
         _ decision: UnsafeMutablePointer<Decision>, _ head: RequestHead, _ start: RequestStart,
-        _ run: ScriptRun, _ position: Int
+        _ wait: ScriptWait
     ) -> SuspendedRequest {
         var kept = head
-        requestHeaders.pointee.remove(.expect)
         var texts = [
             head.request.method, head.request.scheme, head.request.authority, head.request.path,
             head.request.query, head.request.target, decision.pointee.originalAuthority,
@@ -50,8 +69,8 @@ extension Worker {
         decision.pointee.originalAuthority = texts[6]
         decision.pointee.lane.name = texts[7]
         return SuspendedRequest(
-            run: run, position: position, head: kept, bytes: bytes, lines: lines, fields: start.fields,
-            context: start.context, clearsRoute: scripting.message.pointee.clearsRoute)
+            wait: wait, head: kept, bytes: bytes, lines: lines, fields: start.fields, context: start.context,
+            clearsRoute: scripting.message.pointee.clearsRoute)
     }
 
     /// Copies the lines that go on, and `texts`, which then view the copies. The caller owns the bytes.
@@ -127,41 +146,52 @@ extension Worker {
 
     /// The body came to its end: the script goes on, then the request. Afterwards the connection may be gone.
     mutating func scriptBodyIsWhole(_ number: UInt32) {
-        let x = exchange(number)
         guard var kept = scripting.suspended.removeValue(forKey: number) else { return }
+        exchange(number).pointee.flags.insert(.requestComplete)
+        kept.isWhole = true
+        continueRequest(number, &kept, nil)
+    }
+
+    /// The same when the answer to a call is there.
+    mutating func continueAfterCall(_ number: UInt32, _ answer: ScriptCallState) {
+        guard var kept = scripting.suspended.removeValue(forKey: number) else { return }
+        continueRequest(number, &kept, answer)
+    }
+
+    /// Lays the message out again, with what its script waited for, and goes on.
+    private mutating func continueRequest(
+        _ number: UInt32, _ kept: inout SuspendedRequest, _ answer: ScriptCallState?
+    ) {
+        exchange(number).pointee.step = .awaitingResponse
+        requestHeaders.pointee.reset()
+        for line in kept.lines { requestHeaders.pointee.append(line) }
+        let (bytes, count) = (copyOf(kept.newBody ?? kept.body), (kept.newBody ?? kept.body).count)
         defer {
             // Nothing may view what is gone now.
             requestHeaders.pointee.reset()
             currentRequest = Request()
             kept.bytes.deallocate()
+            bytes.deallocate()
         }
-        x.pointee.step = .awaitingResponse
-        x.pointee.flags.insert(.requestComplete)
-        requestHeaders.pointee.reset()
-        for line in kept.lines { requestHeaders.pointee.append(line) }
-        let start = RequestStart(
-            fields: kept.fields, context: kept.context, body: copyOf(kept.body),
-            bodyCount: kept.body.count, headLength: 0)
-        defer { start.body.deallocate() }
-        continueScripts(number, &kept, start)
-    }
-
-    /// Lays the message out again, now with its body, and goes on with the script that waited.
-    private mutating func continueScripts(
-        _ number: UInt32, _ kept: inout SuspendedRequest, _ start: RequestStart
-    ) {
         guard let facts = scriptFacts(number, undecided: scripting.request) else { return }
+        let message = scripting.message
         scripting.lay(request: kept.head.request, requestHeaders, facts)
-        scripting.message.pointee.body = ByteView(start.body, start.bodyCount)
-        scripting.message.pointee.mayReplaceBody = true
-        scripting.message.pointee.clearsRoute = kept.clearsRoute
-        switch runRequestScripts(
-            number, &kept.head, from: kept.position, resuming: kept.run, given: start.bodyCount > 0)
-        {
-        case .responded: replyOfScript(number, &kept.head, start.context)
-        // There is nothing left to wait for.
-        case .waits, .finished:
-            if let made = scripting.message.pointee.newBody {
+        message.pointee.clearsRoute = kept.clearsRoute
+        if let answer { lay(answer) }
+        if kept.isTaken {
+            message.pointee.body = ByteView(bytes, count)
+            message.pointee.mayReplaceBody = true
+            message.pointee.newBody = kept.newBody
+        }
+        let start = RequestStart(
+            fields: kept.fields, context: kept.context, body: bytes, bodyCount: count, headLength: 0)
+        switch runRequestScripts(number, &kept.head, isWhole: kept.isWhole, resuming: kept.wait) {
+        case .responded: replyOfScript(number, &kept.head, kept.context)
+        case .waits(let wait): suspendAgain(number, kept, start, wait)
+        case .finished:
+            if !kept.isTaken {
+                sendAsItCame(number, &kept.head, start)
+            } else if let made = message.pointee.newBody {
                 var changed = start
                 changed.body = copyOf(made)
                 changed.bodyCount = made.count
@@ -171,6 +201,53 @@ extension Worker {
                 sendWithBody(number, &kept.head, start)
             }
         }
+    }
+
+    private mutating func suspendAgain(
+        _ number: UInt32, _ kept: SuspendedRequest, _ start: RequestStart, _ wait: ScriptWait
+    ) {
+        let x = exchange(number)
+        if wait.call != noSlot {
+            x.pointee.step = .calling
+            var next = keep(x.pointee.decision, kept.head, start, wait)
+            next.body = kept.body
+            next.isRaw = kept.isRaw
+            next.isWhole = kept.isWhole
+            next.isTaken = kept.isTaken
+            next.newBody = scripting.message.pointee.newBody
+            scripting.suspended[number] = next
+            return
+        }
+        let downstream = x.pointee.downstream
+        let generation = connection(downstream).pointee.generation
+        let used = suspendForBody(number, kept.head, start, wait)
+        readOn(downstream, generation, start, used)
+    }
+
+    /// The request with what is at hand of its body; the rest follows.
+    private mutating func sendAsItCame(
+        _ number: UInt32, _ head: inout RequestHead, _ start: RequestStart
+    ) {
+        let downstream = exchange(number).pointee.downstream
+        let generation = connection(downstream).pointee.generation
+        decideAfterScripts(number, &head, start.context)
+        noteLane(number)
+        let used = route(number, &head, start.fields, start.body, start.bodyCount)
+        readOn(downstream, generation, start, used)
+    }
+
+    /// What came behind the body waits for its turn, and the connection is read again.
+    private mutating func readOn(
+        _ downstream: UInt32, _ generation: UInt32, _ start: RequestStart, _ used: Int
+    ) {
+        let own = connection(downstream)
+        guard own.pointee.generation == generation,
+            own.pointee.flags.isDisjoint(with: [.closeAfterFlush, .lingering])
+        else { return }
+        if used < start.bodyCount {
+            buffers.append(&own.pointee.input, start.body + used, start.bodyCount - used)
+        }
+        enqueue(downstream)
     }
 
     mutating func copyOf(_ bytes: [UInt8]) -> UnsafeMutablePointer<UInt8> {

@@ -12,14 +12,8 @@ internal import Telemetry
 enum RequestScripts {
     case finished
     case responded
-    /// The body must be there first.
-    case waits(ScriptRun, position: Int)
-}
-
-/// A run of a response's script that waits, and its filter's position.
-struct ScriptWait {
-    var run: ScriptRun
-    var position: Int
+    /// The body must be there first, or the answer to a call.
+    case waits(ScriptWait)
 }
 
 /// What a new request was started with.
@@ -69,19 +63,21 @@ extension Worker {
         if listener.pointee.role == .outbound {
             x.pointee.scriptPort = outboundPort(listener, head.request.authority)
         }
-        switch runRequestScripts(number, &head) {
+        let isWhole = x.pointee.flags.contains(.requestComplete) || isTunnelRequest(x)
+        switch runRequestScripts(number, &head, isWhole: isWhole) {
         case .finished: return routeAfterScripts(number, &head, start)
         case .responded:
             replyOfScript(number, &head, start.context)
             return 0
-        case .waits(let run, let position):
-            return suspend(number, head, start, run, position)
+        case .waits(let wait):
+            return suspend(number, head, start, wait)
         }
     }
 
+    /// `resuming`: the run that waited; what it waited for is laid out. `isWhole`: all there will be of the
+    /// body is in the message.
     mutating func runRequestScripts(
-        _ number: UInt32, _ head: inout RequestHead, from first: Int = 0, resuming: ScriptRun? = nil,
-        given: Bool = false
+        _ number: UInt32, _ head: inout RequestHead, isWhole: Bool, resuming: ScriptWait? = nil
     ) -> RequestScripts {
         let x = exchange(number)
         let listener = x.pointee.decision.pointee.listener
@@ -91,70 +87,88 @@ extension Worker {
         // A resumed run finds what was laid out for it.
         if resuming == nil { scripting.lay(request: head.request, requestHeaders, facts) }
         defer { takeEdits(number, &head) }
-        var waiting = resuming
-        for position in first..<listener.pointee.scripts.count {
-            let filter = listener.pointee.scripts[position]
-            let script = listener.pointee.firstScript + position
-            if filter.pointee.port != 0, filter.pointee.port != x.pointee.scriptPort { continue }
-            guard interpreter.has(script, .request) else { continue }
-            scripting.message.pointee.filter = filter.pointee
-            var outcome: ScriptOutcome
-            if let run = waiting {
-                outcome = interpreter.resume(run, scripting.message, given: given)
-                waiting = nil
-                if outcome.waits { waiting = run }
-            } else {
-                meter.add(.scriptRuns)
-                outcome = interpreter.run(
-                    script, .request, scripting.message, data: x.scriptData, run: &waiting)
+        for position in (resuming?.position ?? 0)..<listener.pointee.scripts.count {
+            let resumed = position == resuming?.position ? resuming : nil
+            var wait: ScriptWait?
+            switch runScript(number, interpreter, position, .request, resumed, isWhole: isWhole, &wait) {
+            case .responded: return .responded
+            case .done, .failed: continue
+            case .waitsForBody, .waitsForChunk, .waitsForCall:
+                if let wait { return .waits(wait) }
             }
-            if let run = waiting {
-                let isWhole = x.pointee.flags.contains(.requestComplete) || isTunnelRequest(x)
-                if outcome == .waitsForBody, !isWhole { return .waits(run, position: position) }
-                if isWhole { outcome = feedWhole(interpreter, run, outcome) }
-            }
-            if let run = waiting { settle(number, run, outcome, position, .request) }
-            waiting = nil
-            if outcome == .failed { noteScriptFailure(filter, interpreter.lastError) }
-            if outcome == .responded { return .responded }
         }
         return .finished
     }
 
-    /// Gives a run that waits what there is of the body, whole.
-    private mutating func feedWhole(
-        _ interpreter: Interpreter, _ run: ScriptRun, _ first: ScriptOutcome
+    /// One filter's function, from its start or from where it waited. An outcome that waits: the message has
+    /// to wait with it, in `wait`.
+    private mutating func runScript(
+        _ number: UInt32, _ interpreter: Interpreter, _ position: Int, _ phase: ScriptPhase,
+        _ resumed: ScriptWait?, isWhole: Bool, _ wait: inout ScriptWait?
     ) -> ScriptOutcome {
-        var outcome = first
+        let x = exchange(number)
+        let listener = x.pointee.decision.pointee.listener
+        let filter = listener.pointee.scripts[position]
+        let script = listener.pointee.firstScript + position
+        if filter.pointee.port != 0, filter.pointee.port != x.pointee.scriptPort { return .done }
+        guard interpreter.has(script, phase) else { return .done }
         let message = scripting.message
-        while outcome == .waitsForBody {
-            outcome = interpreter.resume(run, message, given: !message.pointee.body.isEmpty)
+        message.pointee.filter = filter.pointee
+        var outcome: ScriptOutcome
+        if let resumed {
+            wait = resumed
+            outcome = interpreter.resume(resumed.run, message, given: !message.pointee.body.isEmpty)
+        } else {
+            meter.add(.scriptRuns)
+            var run: ScriptRun?
+            outcome = interpreter.run(script, phase, message, data: x.scriptData, run: &run)
+            wait = run.map { ScriptWait(run: $0, position: position) }
         }
-        let body = message.pointee.body
-        if outcome == .waitsForChunk, !body.isEmpty {
-            outcome = interpreter.resume(run, message, given: true)
-        }
-        message.pointee.body = .empty
-        if outcome == .waitsForChunk { outcome = interpreter.resume(run, message, given: false) }
-        // What `setBytes` made is what later filters see.
-        message.pointee.body = body
+        settle(number, interpreter, phase, isWhole: isWhole, &outcome, &wait)
+        if outcome == .failed { noteScriptFailure(filter, interpreter.lastError) }
         return outcome
     }
 
-    /// A run that the head does not wait for: it watches the body, or it wants what it cannot have.
-    mutating func settle(
-        _ number: UInt32, _ run: ScriptRun, _ outcome: ScriptOutcome, _ position: Int, _ phase: ScriptPhase
+    /// Makes the calls that a run wants, and gives it what there is already of that for which it waits.
+    private mutating func settle(
+        _ number: UInt32, _ interpreter: Interpreter, _ phase: ScriptPhase, isWhole: Bool,
+        _ outcome: inout ScriptOutcome, _ wait: inout ScriptWait?
     ) {
-        switch outcome {
-        case .waitsForChunk:
-            scripting.watchers[number, default: []].append(
-                BodyWatcher(run: run, position: position, phase: phase))
-        case .waitsForBody, .waitsForCall:
-            interpreter(number)?.cancel(run)
-            let listener = exchange(number).pointee.decision.pointee.listener
-            noteScriptFailure(listener.pointee.scripts[position], "httpCall is not supported here")
-        case .done, .failed, .responded: break
+        let message = scripting.message
+        while true {
+            var call = noSlot
+            if !message.pointee.calls.isEmpty {
+                call = beginCalls(number, waits: outcome == .waitsForCall)
+            }
+            guard outcome.waits, let run = wait?.run else { return }
+            switch outcome {
+            case .waitsForCall:
+                wait?.call = call
+                if call != noSlot { return }
+                lay(ScriptCallState.failure)
+                outcome = interpreter.resume(run, message, given: true)
+            case .waitsForBody:
+                wait?.call = noSlot
+                if !isWhole { return }
+                outcome = interpreter.resume(run, message, given: !message.pointee.body.isEmpty)
+            default:
+                if !isWhole {
+                    scripting.watchers[number, default: []].append(
+                        BodyWatcher(run: run, position: wait?.position ?? 0, phase: phase))
+                    outcome = .done
+                    return
+                }
+                let isPiece = wait?.isShown != true && !message.pointee.body.isEmpty
+                wait?.isShown = true
+                outcome = interpreter.resume(run, message, given: isPiece)
+            }
         }
+    }
+
+    /// The answer that a run waited for.
+    mutating func lay(_ answer: ScriptCallState) {
+        scripting.message.pointee.answerFields = answer.fields
+        scripting.message.pointee.answerBody = answer.body
     }
 
     /// What follows such a head is no body.
@@ -251,48 +265,31 @@ extension Worker {
     // MARK: responses
 
     /// Runs the scripts on the response in `responseHeaders`, the last filter's first. The status line that
-    /// is to be sent comes back in `status` and `phrase`. Not nil: a script waits for the body; only where
-    /// `mayWait`, else there is none to wait for.
+    /// is to be sent comes back in `status` and `phrase`. `body`: all there will be of it; nil: it is still
+    /// to come. Not nil: a script waits.
     mutating func runResponseScripts(
-        _ number: UInt32, _ status: inout Int, _ phrase: inout ByteView, mayWait: Bool
+        _ number: UInt32, _ status: inout Int, _ phrase: inout ByteView, body: ByteView?
     ) -> ScriptWait? {
         guard let facts = scriptFacts(number) else { return nil }
         scripting.lay(response: status, responseHeaders, facts)
-        let last = exchange(number).pointee.decision.pointee.listener.pointee.scripts.count - 1
-        let wait = continueResponseScripts(number, from: last, mayWait: mayWait)
+        if let body { scripting.message.pointee.body = body }
+        let wait = continueResponseScripts(number, isWhole: body != nil)
         takeStatus(number, &status, &phrase)
         return wait
     }
 
-    /// From the filter at `from` down to the first. `resuming`: the run of that filter, which waited.
+    /// From the filter whose run waited, or from the last, down to the first.
     mutating func continueResponseScripts(
-        _ number: UInt32, from: Int, resuming: ScriptRun? = nil, given: Bool = false, mayWait: Bool
+        _ number: UInt32, resuming: ScriptWait? = nil, isWhole: Bool
     ) -> ScriptWait? {
-        let x = exchange(number)
-        let listener = x.pointee.decision.pointee.listener
+        let last = exchange(number).pointee.decision.pointee.listener.pointee.scripts.count - 1
         guard let interpreter = interpreter(number) else { return nil }
-        var waiting = resuming
-        for position in (0..<(from + 1)).reversed() {
-            let filter = listener.pointee.scripts[position]
-            let script = listener.pointee.firstScript + position
-            if filter.pointee.port != 0, filter.pointee.port != x.pointee.scriptPort { continue }
-            guard interpreter.has(script, .response) else { continue }
-            scripting.message.pointee.filter = filter.pointee
-            var outcome: ScriptOutcome
-            if let run = waiting {
-                outcome = interpreter.resume(run, scripting.message, given: given)
-            } else {
-                meter.add(.scriptRuns)
-                outcome = interpreter.run(
-                    script, .response, scripting.message, data: x.scriptData, run: &waiting)
-            }
-            if let run = waiting {
-                if outcome == .waitsForBody, mayWait { return ScriptWait(run: run, position: position) }
-                if !mayWait { outcome = feedWhole(interpreter, run, outcome) }
-            }
-            if let run = waiting { settle(number, run, outcome, position, .response) }
-            waiting = nil
-            if outcome == .failed { noteScriptFailure(filter, interpreter.lastError) }
+        for position in (0...(resuming?.position ?? last)).reversed() {
+            let resumed = position == resuming?.position ? resuming : nil
+            var wait: ScriptWait?
+            let outcome = runScript(
+                number, interpreter, position, .response, resumed, isWhole: isWhole, &wait)
+            if outcome.waits, let wait { return wait }
         }
         return nil
     }
@@ -314,13 +311,11 @@ extension Worker {
         let x = exchange(number)
         let interpreter = interpreter(number)
         if let suspended = scripting.suspended.removeValue(forKey: number) {
-            interpreter?.cancel(suspended.run)
+            interpreter?.cancel(suspended.wait.run)
+            dropCall(suspended.wait.call)
             suspended.bytes.deallocate()
         }
-        if let suspended = scripting.suspendedResponses.removeValue(forKey: number) {
-            interpreter?.cancel(suspended.run)
-            suspended.bytes.deallocate()
-        }
+        dropSuspendedResponse(number)
         for watcher in scripting.watchers.removeValue(forKey: number) ?? [] {
             interpreter?.cancel(watcher.run)
         }

@@ -115,7 +115,7 @@ extension Worker {
             case .untilClose: break
             case .chunked, .stream, .none: return .copy
             }
-        case .awaitingResponse, .connecting, .resolving, .scripting: return .copy
+        case .awaitingResponse, .connecting, .resolving, .scripting, .calling, .held: return .copy
         }
         guard most > 0, mayPass(slot, downstream) else { return .copy }
         switch pass(slot, downstream, most) {

@@ -110,7 +110,7 @@ extension Worker {
         meter.add(Counter.tlsFailure(TLSFailure.plainHTTP.rawValue, upstream: false))
         own.pointee.transport = .plain
         own.pointee.flags.insert(.moreAtHand)
-        var refusal = Refusal(status: 400, reason: .badRequest, details: "http_on_tls_port")
+        var refusal = Refusal(status: 400, reason: .badRequest, details: "http_on_tls_port", flags: .DPE)
         refusal.text = "Client sent an HTTP request to an HTTPS port: use https://\n"
         refuse(connections.slot(of: own), refusal, Syscalls.monotonicNs())
         return own.pointee.generation == 0 ? .wouldBlock : .bytes(0)

@@ -6,12 +6,17 @@ internal import Loop
 enum Transport: UInt8, BitwiseCopyable {
     /// The socket itself.
     case plain
-    /// One stream of an HTTP/2 connection, by its session (Streams.swift).
-    case stream
     /// TLS whose handshake is not over.
     case handshake
     /// TLS. `output` holds ciphertext then.
     case tls
+    /// One stream of an HTTP/2 connection, by its session (Streams.swift).
+    case stream
+    /// Nothing: a script made the request and reads the response (ScriptCalls.swift).
+    case call
+
+    /// The slot is no socket's.
+    var isVirtual: Bool { rawValue >= Transport.stream.rawValue }
 }
 
 extension Worker {
@@ -31,6 +36,7 @@ extension Worker {
         switch own.pointee.transport {
         case .plain: Syscalls.receive(own.pointee.fd, bytes, room)
         case .stream: receiveFromStream(own, bytes, room)
+        case .call: .wouldBlock
         case .handshake: receiveHandshake(own, bytes, room)
         case .tls: receiveTLS(own, bytes, room)
         }
@@ -51,7 +57,7 @@ extension Worker {
         switch own.pointee.transport {
         case .plain: Syscalls.send(own.pointee.fd, bytes, count)
         case .stream: transmitToStream(own)
-        case .handshake: .failed(0)
+        case .handshake, .call: .failed(0)
         case .tls: transmitTLS(own, bytes, count)
         }
     }
@@ -65,7 +71,7 @@ extension Worker {
         switch own.pointee.transport {
         case .plain: Syscalls.send(own.pointee.fd, first, firstCount, second, secondCount)
         case .stream: transmitToStream(own)
-        case .handshake: .failed(0)
+        case .handshake, .call: .failed(0)
         case .tls: transmitTLS(own, first, firstCount, second, secondCount)
         }
     }
@@ -78,7 +84,7 @@ extension Worker {
         case .plain, .stream:
             buffers.append(&own.pointee.output, bytes, count)
             return .bytes(count)
-        case .handshake, .tls: return transmit(own, bytes, count)
+        case .handshake, .tls, .call: return transmit(own, bytes, count)
         }
     }
 

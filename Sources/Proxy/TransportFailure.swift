@@ -11,12 +11,20 @@ struct TransportFailure: BitwiseCopyable {
 
         """
     }
+    private static var detailsPrefix: ByteView {
+        "upstream_reset_before_response_started{remote_connection_failure|"
+    }
     private static var capacity: Int { 768 }
     private let space: UnsafeMutablePointer<UInt8>
     private var count = 0
+    /// Of `details`, behind the sentence.
+    private let detailsSpace: UnsafeMutablePointer<UInt8>
+    private var detailsCount = 0
 
     init() {
-        space = .allocate(capacity: Self.capacity)
+        space = .allocate(capacity: 2 * Self.capacity)
+        detailsSpace = space + Self.capacity
+        memcpy(detailsSpace, Self.detailsPrefix.start, Self.detailsPrefix.count)
         memcpy(space, Self.prefix.start, Self.prefix.count)
         count = Self.prefix.count
     }
@@ -30,10 +38,19 @@ struct TransportFailure: BitwiseCopyable {
             space[count] = byte < 0x20 ? 0x20 : byte
             count += 1
         }
+        detailsCount = Self.detailsPrefix.count
+        for index in 0..<reason.count where detailsCount < Self.capacity - 1 {
+            detailsSpace[detailsCount] = reason[index] == 0x20 ? 0x5F : reason[index]
+            detailsCount += 1
+        }
+        detailsSpace[detailsCount] = 0x7D
+        detailsCount += 1
     }
 
     /// The whole sentence, as Envoy has it.
     var answer: ByteView { ByteView(space, count) }
+    /// RESPONSE_CODE_DETAILS of such an answer, without blanks.
+    var details: ByteView { ByteView(detailsSpace, detailsCount) }
     /// The reason alone.
     var reason: ByteView { ByteView(space, count).slice(Self.prefix.count, count) }
 }

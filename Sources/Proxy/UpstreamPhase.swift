@@ -261,7 +261,9 @@ extension Worker {
         meter.add(code == ETIMEDOUT ? .upstreamConnectTimeouts : .upstreamConnectFailures)
         let decision = own.pointee.decision.pointee
         let isLane = decision.laneDecision == .lane
-        let tries = isLane ? decision.endpoints.count : 1 + Self.connectRetries
+        // A script's call has no policy of retries.
+        let isCall = own.pointee.flags.contains(.call)
+        let tries = isCall ? 1 : isLane ? decision.endpoints.count : 1 + Self.connectRetries
         if own.pointee.attempts < tries, decision.endpoints.count > 1 || !isLane,
             decision.outcome == .forward
         {
@@ -284,10 +286,24 @@ extension Worker {
     func connectFailure(_ number: UInt32, _ code: Int32) -> LocalReply {
         let isLane = exchange(number).pointee.decision.pointee.laneDecision == .lane
         var answer = LocalReply(
-            status: 503, reason: isLane ? .laneUnreachable : .upstreamConnect,
-            details: "upstream_reset_before_response_started{connection_failure}", flags: .UF)
+            status: 503, reason: isLane ? .laneUnreachable : .upstreamConnect, details: connectDetails(code),
+            flags: .UF)
         answer.connectCode = code
         return answer
+    }
+
+    /// What the answer's text says, without its blanks.
+    private func connectDetails(_ code: Int32) -> ByteView {
+        switch code {
+        case Self.tlsFailed: transportFailure.details
+        case ETIMEDOUT: "upstream_reset_before_response_started{connection_timeout}"
+        case ECONNREFUSED:
+            """
+            upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_\
+            Connection_refused}
+            """
+        default: "upstream_reset_before_response_started{remote_connection_failure}"
+        }
     }
 
     /// Istio's default policy: two more tries where no connection could be made (istio-semantics.md 8).
@@ -306,7 +322,8 @@ extension Worker {
     /// tells of the timeout, where there is one.
     private mutating func rewriteForRetry(_ number: UInt32) {
         let own = exchange(number)
-        guard let base = own.pointee.head.base, own.pointee.headBytes > 5 else { return }
+        guard let base = own.pointee.head.base, own.pointee.headBytes > 5, !own.pointee.flags.contains(.call)
+        else { return }
         let digit = base + Int(own.pointee.headBytes) - 5
         if digit[0] >= 0x31, digit[0] < 0x39 { digit[0] += 1 }
         let line: ByteView = "\r\nx-envoy-attempt-count: "
@@ -349,7 +366,7 @@ extension Worker {
     }
 
     /// The upstream connection ended or failed before the response was whole.
-    mutating func upstreamFailed(_ number: UInt32, _ termination: Bool) {
+    mutating func upstreamFailed(_ number: UInt32, _ termination: Bool, refused: Bool = false) {
         let own = exchange(number)
         let slot = own.pointee.upstream
         let reused = slot != noSlot && connection(slot).pointee.flags.contains(.reused)
@@ -363,7 +380,10 @@ extension Worker {
         meter.add(.upstreamResets)
         if own.pointee.flags.contains(.headSent) {
             own.pointee.responseFlags.insert(termination ? .UC : .UR)
-            own.pointee.details = "upstream_reset_after_response_started"
+            own.pointee.details =
+                termination
+                ? "upstream_reset_after_response_started{connection_termination}"
+                : "upstream_reset_after_response_started{remote_reset}"
             closeDownstream(own.pointee.downstream)
             return
         }
@@ -375,6 +395,12 @@ extension Worker {
             answer.text = """
                 upstream connect error or disconnect/reset before headers. reset reason: connection \
                 termination
+                """
+        } else if refused {
+            answer.details = "upstream_reset_before_response_started{remote_refused_stream_reset}"
+            answer.text = """
+                upstream connect error or disconnect/reset before headers. reset reason: remote refused \
+                stream reset
                 """
         } else {
             answer.details = "upstream_reset_before_response_started{remote_reset}"
@@ -529,8 +555,9 @@ extension Worker {
         own.pointee.flags.insert(.closeDownstream)
         if !own.pointee.flags.contains(.requestComplete) {
             meter.add(.timeoutRequestBody)
-            var answer = LocalReply(status: 408, reason: .timeout, details: "request_timeout", flags: .SI)
-            answer.text = "request timeout"
+            var answer = LocalReply(
+                status: 408, reason: .timeout, details: "stream_idle_timeout", flags: .SI)
+            answer.text = "stream timeout"
             reply(number, answer)
             return
         }

@@ -416,7 +416,7 @@ extension Worker {
             closeDownstream(own.pointee.downstream)
             return
         }
-        upstreamFailed(number, lost)
+        upstreamFailed(number, lost, refused: code == H2Error.refusedStream)
     }
 
     /// Istio's default policy retries a refused stream twice (istio-semantics.md 8).

@@ -453,6 +453,8 @@ struct Worker: ~Copyable {
             own.pointee.flags.remove(.queued)
             if own.pointee.flags.contains(.session) {
                 readSession(slot)
+            } else if own.pointee.transport == .call {
+                deliverCall(slot)
             } else if own.pointee.side == .downstream {
                 continueDownstream(slot)
             } else {

@@ -56,6 +56,8 @@ public enum Counter: Int, CaseIterable, Sendable {
     case compressedResponses, compressionSkipped
     /// Functions of Lua filters that were started; that failed.
     case scriptRuns, scriptErrors
+    /// Calls that they made; those without an answer of the other side.
+    case scriptCalls, scriptCallFailures
 
     /// Gauge: bytes of connection slabs, bytes of pooled buffers, and how many of the latter are lent out.
     case memorySlabBytes, memoryBufferBytes, memoryBufferUsedBytes

@@ -177,6 +177,10 @@ struct CounterFamily: Sendable {
             ]),
         counter("fairlead_script_runs_total", "Functions of Lua filters that were started.", .scriptRuns),
         counter("fairlead_script_errors_total", "Functions of Lua filters that failed.", .scriptErrors),
+        counter("fairlead_script_calls_total", "Calls that Lua filters made (httpCall).", .scriptCalls),
+        counter(
+            "fairlead_script_call_failures_total", "Calls of Lua filters that nobody answered.",
+            .scriptCallFailures),
         counter("fairlead_accept_errors_total", "Failures of accept(2).", .acceptErrors),
         counter(
             "fairlead_accept_pauses_total", "Times accepting stopped for want of file descriptors.",

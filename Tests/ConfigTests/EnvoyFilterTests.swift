@@ -195,3 +195,116 @@ func operationsAreJudgedAsIstioDoes(_ target: String, _ operation: String, _ mat
     let result = loadText(edge(filter("a", code: long)))
     #expect(result.has("IST0106", containing: "bytes") && result.model == nil)
 }
+
+// MARK: targets and calls
+
+private let apiGateways = """
+    apiVersion: gateway.networking.k8s.io/v1
+    kind: Gateway
+    metadata: {name: inner, namespace: shop}
+    spec:
+      gatewayClassName: istio
+      listeners: [{name: http, port: 81, protocol: HTTP}]
+    ---
+    apiVersion: gateway.networking.k8s.io/v1
+    kind: Gateway
+    metadata: {name: outer, namespace: shop}
+    spec:
+      gatewayClassName: other
+      listeners: [{name: http, port: 82, protocol: HTTP}, {name: more, port: 83, protocol: HTTP}]
+    ---
+
+    """
+
+private func target(_ kind: String, _ name: String, group: String = "gateway.networking.k8s.io") -> String {
+    "targetRefs: [{group: \"\(group)\", kind: \(kind), name: \(name)}]"
+}
+
+@Test(arguments: [
+    (target("Gateway", "inner"), "shop", ["gateway/81"]),
+    (target("Gateway", "outer"), "shop", ["gateway/82", "gateway/83"]),
+    (target("Gateway", "nobody"), "shop", []), (target("Gateway", "inner"), "istio-system", []),
+    (target("GatewayClass", "other"), "istio-system", ["gateway/82", "gateway/83"]),
+    (target("GatewayClass", "other"), "shop", []), (target("Service", "web", group: ""), "shop", []),
+    (target("Pod", "web", group: ""), "shop", []), ("targetRefs: []", "shop", []),
+    ("", "shop", ["gateway/80", "gateway/81", "gateway/82", "gateway/83"]),
+]) func targetsChooseListeners(_ spec: String, _ namespace: String, _ listeners: [String]) throws {
+    let text = edge(apiGateways, filter("a", namespace: namespace, spec: spec))
+    let chosen = try modelOf(text).listeners.filter { !$0.scripts.isEmpty }.map(\.name)
+    #expect(chosen.sorted() == listeners)
+}
+
+@Test func targetsThatLeadNowhereAreNamed() {
+    func result(_ spec: String, _ namespace: String = "shop") -> LoadResult {
+        loadText(edge(apiGateways, filter("a", namespace: namespace, spec: spec)))
+    }
+    #expect(result(target("Gateway", "nobody")).has("IST0101", containing: "nobody"))
+    #expect(result(target("Service", "nobody", group: "")).has("IST0101", containing: "nobody"))
+    #expect(result(target("Pod", "web", group: "")).has("FL0070", containing: "Pod"))
+    #expect(result(target("GatewayClass", "other")).has("FL0070", containing: "GatewayClass"))
+    #expect(
+        result("targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: a, namespace: b}]")
+            .has("FL0070"))
+    let both = target("Gateway", "inner") + "\n  workloadSelector: {labels: {a: b}}"
+    #expect(result(both).has("IST0106", containing: "exclude"))
+    let shared = apiGateways.replacing("port: 83", with: "port: 81")
+    let text = edge(shared, filter("a", spec: target("Gateway", "inner")))
+    #expect(loadText(text).has("FL0070", containing: "shares a port"))
+    #expect(!result(target("Gateway", "inner")).has("FL0070"))
+}
+
+@Test func aServiceAsTargetMeansItsPods() throws {
+    let text = """
+        apiVersion: fairlead.dev/v1alpha1
+        kind: Proxy
+        metadata: {name: proxy, namespace: shop, labels: {app: web}}
+        spec: {role: sidecar, outbound: {port: 15001}, inbound: [{port: 15006, app: "127.0.0.1:8080"}]}
+        ---
+        apiVersion: v1
+        kind: Service
+        metadata: {name: web, namespace: shop}
+        spec: {selector: {app: web}, ports: [{port: 80, name: http}]}
+        ---
+        apiVersion: v1
+        kind: Service
+        metadata: {name: other, namespace: shop}
+        spec: {selector: {app: other}, ports: [{port: 80, name: http}]}
+        ---
+
+        """
+    func listeners(_ name: String) throws -> [String] {
+        let made = filter(
+            "a", spec: target("Service", name, group: ""), match: "{context: SIDECAR_INBOUND, \(router)}")
+        return try modelOf(text + made).listeners.filter { !$0.scripts.isEmpty }.map(\.name)
+    }
+    #expect(try listeners("web") == ["inbound/15006"])
+    #expect(try listeners("other") == [])
+}
+
+@Test func clustersThatScriptsNameAreThere() throws {
+    let services = """
+        apiVersion: networking.istio.io/v1
+        kind: ServiceEntry
+        metadata: {name: auth, namespace: shop}
+        spec:
+          hosts: [auth.test, second.test]
+          resolution: STATIC
+          ports: [{number: 80, name: http, protocol: HTTP}, {number: 81, name: tcp, protocol: TCP}]
+          endpoints: [{address: 10.0.0.1}]
+        ---
+
+        """
+    func clusters(_ code: String) throws -> [String] {
+        try modelOf(edge(services, filter("a", code: code))).clusters.map(\.name).sorted()
+    }
+    let call = "function envoy_on_request(h) h:httpCall(NAME, {}, '', 1) end"
+    func named(_ name: String) -> String { call.replacing("NAME", with: name) }
+    #expect(try clusters(named("'outbound|80||auth.test'")) == ["outbound|80||auth.test"])
+    let all = ["outbound|80||auth.test", "outbound|80||second.test"]
+    #expect(try clusters(named("'outbound|80||' .. name")) == all)
+    #expect(try clusters(named("cluster")) == all)
+    #expect(try clusters("function envoy_on_request(h) end") == [])
+    let missing = loadText(edge(services, filter("a", code: named("'outbound|80||nobody.test'"))))
+    #expect(missing.has("IST0101", containing: "outbound|80||nobody.test"))
+    #expect(missing.model != nil)
+}

@@ -36,7 +36,7 @@ let package = Package(
         .target(name: "CRE2", path: "Modules/CRE2", linkerSettings: [.linkedLibrary("re2")]),
         .target(
             name: "CLuaJIT", path: "Modules/CLuaJIT", linkerSettings: [.linkedLibrary("luajit-5.1")]),
-        library("Lua", ["Base", "HTTP", "CLuaJIT"], path: "Modules/Lua"),
+        library("Lua", ["Base", "HTTP", "CLuaJIT", "COpenSSL"], path: "Modules/Lua"),
         .target(
             name: "Lanes", dependencies: ["Base", "CLinux", "HTTP", "Lua", "TLS", "CRE2", "COpenSSL"],
             path: "Modules/Lanes",

@@ -87,6 +87,41 @@ import Testing
         #expect(!fate.contains("script ran"))
     }
 
+    /// Errors while an error is told, and waiting where C stands in between: the run ends, nothing else does.
+    @Test(arguments: [
+        "error(setmetatable({}, {__tostring = function() error('again') end}))", "error(nil)", "error({})",
+        "error(error)", "xpcall(function() error('a') end, function() error('b') end) error('c')",
+        "pcall(coroutine.yield, 1)", "coroutine.yield(h)", "('x'):gsub('x', function() h:body() end)",
+        "table.sort({2, 1}, function() h:body() return true end)",
+        "coroutine.wrap(function() h:body() end)()", "string.format('%99999999d', 1)",
+        "string.format(('%s'):rep(100000), h)",
+        "for i = 1, 300 do h = setmetatable({}, {__index = h}) end h:x()",
+        "local t = {} for i = 1, 1e6 do t[i] = coroutine.create(function() end) end",
+        "local t = {} for i = 1, 1e5 do t[i] = h:headers() end error('kept ' .. #t)",
+    ])
+    func whatEndsARunEndsNothingElse(_ lines: String) throws {
+        #expect(try fate(lines) != "done")
+        #expect(try fate("return 1") == "done")
+    }
+
+    @Test func waitingInsideOfPcallGoesOn() throws {
+        let interpreter = try #require(Interpreter())
+        let head = Scripted(method: "POST")
+        let code = """
+            function envoy_on_request(h)
+              local ok, body = pcall(h.body, h)
+              h:headers():add("x-body", tostring(ok) .. body:length())
+              error("behind it")
+            end
+            """
+        #expect(interpreter.add(head.filter(code)) == nil)
+        var waiting: ScriptRun?
+        #expect(head.run(interpreter, run: &waiting) == .waitsForBody)
+        head.message.pointee.body = "hello"
+        #expect(interpreter.resume(try #require(waiting), head.message, given: true) == .failed)
+        #expect(head.values("x-body") == ["true5"])
+    }
+
     @Test func anInterpreterSurvivesItsScripts() throws {
         let interpreter = try #require(Interpreter())
         let head = Scripted(path: "/?bad=1")

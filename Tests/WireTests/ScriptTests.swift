@@ -214,7 +214,7 @@ import Testing
             try connection.send("POST /body HTTP/1.1\r\nHost: up.test\r\nContent-Length: 100\r\n\r\nabc")
             connection.reset()
         }
-        try waitUntil("no request") { try play.site.metric("fairlead_requests_active") == 0 }
+        try waitUntil("no request") { try play.site.metric("fairlead_downstream_requests_active") == 0 }
         #expect(try play.get("/").status == 200)
     }
 

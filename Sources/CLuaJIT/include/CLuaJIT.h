@@ -31,12 +31,29 @@ typedef struct fl_lua_limits {
     uint64_t pattern_steps;
     /// Bytes of the thread's C stack that a script may have under it.
     size_t stack;
+    /// `httpCall`s of one run.
+    unsigned calls;
 } fl_lua_limits;
+
+/// An `httpCall`; its fields and body were put before.
+typedef struct fl_lua_http_call {
+    fl_lua_text cluster;
+    /// 0: none of its own.
+    uint64_t timeout_ms;
+    /// Nobody waits for the answer.
+    int asynchronous;
+    /// The client's address goes along.
+    int sends_forwarded_for;
+} fl_lua_http_call;
 
 /// Edits of a header object.
 enum { FL_LUA_ADD, FL_LUA_REPLACE, FL_LUA_REMOVE, FL_LUA_REASON };
 /// What an edit came to.
 enum { FL_LUA_EDITED, FL_LUA_LATE, FL_LUA_BAD_NAME, FL_LUA_BAD_VALUE, FL_LUA_NO_ROOM };
+/// What a call came to: it will be made, there is no such cluster, a field cannot be sent, it is too long.
+enum { FL_LUA_CALLED, FL_LUA_NO_CLUSTER, FL_LUA_BAD_CALL, FL_LUA_LONG_CALL };
+/// What a verification came to.
+enum { FL_LUA_VERIFIED, FL_LUA_FALSE_SIGNATURE, FL_LUA_UNKNOWN_HASH, FL_LUA_UNFIT_KEY };
 /// Levels of `log`.
 enum { FL_LUA_TRACE, FL_LUA_DEBUG, FL_LUA_INFO, FL_LUA_WARN, FL_LUA_ERR, FL_LUA_CRITICAL };
 /// What `fact` is asked for.
@@ -64,20 +81,25 @@ typedef struct fl_lua_host {
     /// The line at `*cursor` or the next; moves the cursor behind it. 0: no more.
     int (*next_header)(void *context, size_t *cursor, fl_lua_text *name, fl_lua_text *value);
     int (*edit)(void *context, int operation, fl_lua_text name, fl_lua_text value);
-    /// `respond` and `httpCall`: a field of the answer or call being put together, and its body.
+    /// `respond` and `httpCall`: an answer or call begins to be put together; a field of it, and its body.
+    void (*begin_message)(void *context);
     void (*put_header)(void *context, fl_lua_text name, fl_lua_text value);
     void (*put_body)(void *context, fl_lua_text body);
     /// The message's body is there as a whole; `set_body` replaces it.
     fl_lua_text (*body)(void *context);
     int (*set_body)(void *context, fl_lua_text body);
-    /// 0: the proxy has no such cluster.
-    int (*has_cluster)(void *context, fl_lua_text name);
+    /// What was put is a call.
+    int (*make_call)(void *context, const fl_lua_http_call *call);
+    /// 1: it is a public key (DER, SubjectPublicKeyInfo).
+    int (*is_key)(fl_lua_text key);
+    int (*verify)(fl_lua_text hash, fl_lua_text key, fl_lua_text signature, fl_lua_text data);
     void (*log)(void *context, int level, fl_lua_text message);
     /// 0: not known.
     int (*fact)(void *context, int which, fl_lua_text *value);
     void (*clear_route)(void *context);
     /// The fields of the answer to an `httpCall`, as `next_header`.
     int (*next_answer)(void *context, size_t *cursor, fl_lua_text *name, fl_lua_text *value);
+    fl_lua_text (*answer_body)(void *context);
 } fl_lua_host;
 
 /// What a run came to.
@@ -93,13 +115,6 @@ enum {
     FL_LUA_WAITS_FOR_CHUNK,
     FL_LUA_WAITS_FOR_CALL,
 };
-
-/// An `httpCall` under way.
-typedef struct fl_lua_http_call {
-    fl_lua_text cluster;
-    uint64_t timeout_ms;
-    int asynchronous;
-} fl_lua_http_call;
 
 /// NULL: no memory.
 fl_lua *fl_lua_new(const fl_lua_limits *limits, const fl_lua_host *host);
@@ -120,12 +135,10 @@ int fl_lua_has(const fl_lua *lua, int script, int response);
 /// `fl_lua_cancel` ends it.
 int fl_lua_run(fl_lua *lua, int script, int response, void *context, int *data, fl_lua_call **call);
 /// Goes on with what it waited for. A body or a chunk: `given` says whether there is one, and the host's
-/// `body` is it; the answer of a call: `body` and `next_answer`.
+/// `body` is it; the answer of a call: `answer_body` and `next_answer`.
 int fl_lua_resume(fl_lua_call *call, void *context, int given);
 /// Ends a run that waits.
 void fl_lua_cancel(fl_lua_call *call);
-/// What a run that waits for a call wants.
-const fl_lua_http_call *fl_lua_wanted(const fl_lua_call *call);
 /// The exchange is over: what its scripts kept goes.
 void fl_lua_forget(fl_lua *lua, int data);
 #endif

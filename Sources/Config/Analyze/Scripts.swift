@@ -12,12 +12,6 @@ extension Analysis {
     private mutating func check(_ script: EnvoyFilterDocument.Script, _ ref: SourceRef) {
         let code = withoutComments(script.code)
         func holds(_ text: String) -> Bool { code.range(of: text) != nil }
-        for method in ["httpCall", "importPublicKey", "verifySignature"] where holds(":\(method)(") {
-            note(
-                .warning, Code.fieldNotSupported,
-                "not supported yet: \(method), the script fails where it calls it",
-                ref, line: script.line)
-        }
         let edits = holds(":add(") || holds(":replace(")
         if script.context == "SIDECAR_OUTBOUND", holds("envoy_on_response"), !holds("envoy_on_request"), edits
         {

@@ -56,7 +56,7 @@ extension Compiler {
         for port in ports { open(port, byPort[port]!) }
     }
 
-    private func serves(_ gateway: APIGateway) -> Bool {
+    func serves(_ gateway: APIGateway) -> Bool {
         servesAnyGateway || proxy.gatewayClass.isEmpty || gateway.className == proxy.gatewayClass
     }
 

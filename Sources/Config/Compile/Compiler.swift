@@ -69,7 +69,9 @@ final class Compiler {
         } else {
             compileSidecar()
         }
+        addScriptClusters()
         checkScriptsTogether()
+        checkFilterTargets()
         applyProxyHeaders()
         noteEmptyMembers()
         if model.listeners.isEmpty, !(servesAnyGateway && options.purpose == .check) {

@@ -21,6 +21,55 @@ extension Compiler {
         }
     }
 
+    /// Clusters that scripts call: those that their text names, and where a name is put together when it
+    /// runs, all there are.
+    func addScriptClusters() {
+        let scripts = model.listeners.flatMap(\.scripts).filter { $0.code.range(of: ":httpCall") != nil }
+        for script in scripts {
+            let (names, isOpen) = Self.clusterNames(in: script.code)
+            for name in names where target(named: name, script.source) == nil {
+                note(
+                    .warning, Code.referenceNotFound,
+                    "the script calls the cluster \(name), which does not exist: it fails there",
+                    script.source, suggestion: "outbound|PORT|SUBSET|HOST of a Service or ServiceEntry")
+            }
+            guard isOpen else { continue }
+            for index in registry.visible(from: proxy.model.namespace) {
+                let service = registry.services[index]
+                for port in service.httpPorts {
+                    _ = target(named: "outbound|\(port.number)||\(service.host)", script.source)
+                }
+            }
+        }
+    }
+
+    private func target(named name: String, _ source: SourceRef) -> Int? {
+        let pieces = name.split(separator: "|", omittingEmptySubsequences: false).map(String.init)
+        guard pieces.count == 4, pieces[0] == "outbound", let port = UInt16(pieces[1]) else { return nil }
+        return target(
+            host: pieces[3], subset: pieces[2], port: port, arrivalPort: port, weight: 1, source: source
+        ).cluster
+    }
+
+    /// The quoted texts that begin like a cluster of Istio's; and whether a call has something else.
+    private static func clusterNames(in code: String) -> (names: [String], isOpen: Bool) {
+        var names: [String] = []
+        var isOpen = false
+        for line in code.split(separator: "\n") {
+            let pieces = line.split(omittingEmptySubsequences: false) { $0 == "\"" || $0 == "'" }
+            for piece in pieces where piece.hasPrefix("outbound|") {
+                if piece.split(separator: "|", omittingEmptySubsequences: false).count == 4,
+                    piece.last != "|"
+                {
+                    names.append(String(piece))
+                } else {
+                    isOpen = true
+                }
+            }
+        }
+        return (names, isOpen || names.isEmpty)
+    }
+
     /// Each script loads, as `ScriptCheck` saw; a worker's interpreter has to hold all of them.
     func checkScriptsTogether() {
         let all = model.listeners.flatMap(\.scripts)
@@ -39,7 +88,7 @@ extension Compiler {
     /// The scripts of a listener. `port`: the one that `listener.portNumber` means; nil: decided per request.
     func scripts(_ role: ListenerRole, port: UInt16?) -> [ScriptModel] {
         var filters = Self.ownFilters(role).map { HTTPFilter(name: $0) }
-        for document in applicableFilters {
+        for document in applicableFilters where isMeant(document, role, port) {
             for patch in document.patches where Self.applies(patch, to: role, port: port) {
                 apply(patch, of: document, to: &filters, role)
             }
@@ -95,6 +144,78 @@ extension Compiler {
             if leftIsRoot != (right.meta.namespace == root) { return leftIsRoot }
             return Meta.isOlder(left.meta, right.meta)
         }
+    }
+
+    /// Whether one of `targetRefs` leads to this listener; without any of them the workload decides.
+    private func isMeant(_ document: EnvoyFilterDocument, _ role: ListenerRole, _ port: UInt16?) -> Bool {
+        guard let targets = document.targets else { return true }
+        return targets.contains { target in
+            switch target.kind {
+            case .service:
+                guard role != .edge,
+                    let service = registry.services.first(where: {
+                        $0.name == target.name.lowercased() && $0.namespace == document.meta.namespace
+                    })
+                else { return false }
+                return !service.selector.isEmpty && proxy.model.labels.contains(service.selector)
+            case .gateway, .gatewayClass:
+                return role == .edge
+                    && registry.attachments.gateways.contains { gateway in
+                        Self.is(gateway, target, of: document.meta.namespace) && serves(gateway)
+                            && gateway.listeners.contains { $0.port == port }
+                    }
+            }
+        }
+    }
+
+    private static func `is`(
+        _ gateway: APIGateway, _ target: EnvoyFilterDocument.Target, of namespace: String
+    ) -> Bool {
+        target.kind == .gatewayClass
+            ? gateway.className == target.name
+            : gateway.meta.name == target.name && gateway.meta.namespace == namespace
+    }
+
+    /// Targets that lead nowhere, and ports where others' requests run the same scripts.
+    func checkFilterTargets() {
+        for document in documents.envoyFilters {
+            for target in document.targets ?? [] {
+                let gateways = registry.attachments.gateways.filter {
+                    Self.is($0, target, of: document.meta.namespace)
+                }
+                switch target.kind {
+                case .service:
+                    let known = registry.services.contains {
+                        $0.name == target.name.lowercased() && $0.namespace == document.meta.namespace
+                    }
+                    if !known { noteUnknown(target, "Service", document) }
+                case .gatewayClass: break
+                case .gateway where gateways.isEmpty: noteUnknown(target, "Gateway", document)
+                case .gateway:
+                    let ports = Set(gateways.flatMap(\.listeners).map(\.port))
+                    let other = registry.attachments.gateways.first { other in
+                        !Self.is(other, target, of: document.meta.namespace) && serves(other)
+                            && other.listeners.contains { ports.contains($0.port) }
+                    }
+                    if let other, proxy.model.isEdge {
+                        note(
+                            .warning, Code.filterNotApplied,
+                            "\(other.meta.resource) shares a port with \(target.name): its requests run the "
+                                + "script too", document.meta.ref, line: target.line,
+                            suggestion: "an edge of its own for each Gateway, by Proxy.spec.gatewayClass")
+                    }
+                }
+            }
+        }
+    }
+
+    private func noteUnknown(
+        _ target: EnvoyFilterDocument.Target, _ kind: String, _ document: EnvoyFilterDocument
+    ) {
+        note(
+            .warning, Code.referenceNotFound,
+            "the \(kind) \(target.name) is not in \(document.meta.namespace): nothing is applied to it",
+            document.meta.ref, line: target.line)
     }
 
     /// An edge that was made up to serve every Gateway has the labels that they select.

@@ -52,9 +52,24 @@ struct EnvoyFilterDocument: Document {
         var line: Int
     }
 
+    /// One of `targetRefs`, in the filter's own namespace.
+    struct Target: Sendable {
+        enum Kind: Sendable {
+            case gateway, gatewayClass
+            /// Istio's waypoints of the Service; here, where there are none, the sidecars of its pods.
+            case service
+        }
+
+        var kind: Kind
+        var name: String
+        var line: Int
+    }
+
     var meta: Meta
     /// Nil: every workload of the namespace.
     var workloadSelector: [String: String]?
+    /// Not nil: what it applies to instead. Those that cannot be followed are left out.
+    var targets: [Target]?
     var priority = 0
     var patches: [Patch] = []
     var uses: [Use] = []
@@ -68,17 +83,53 @@ struct EnvoyFilterDocument: Document {
             workloadSelector = selector.labels("labels")
             selector.finish()
         }
-        let hasTargets = spec.has("targetRefs")
-        spec.unsupported("targetRefs", effect: "the filter is not applied")
+        if spec.has("targetRefs") {
+            targets = spec.objects("targetRefs").compactMap { Self.target($0, namespace: meta.namespace) }
+            if workloadSelector != nil {
+                context.invalid(
+                    spec.line(of: "targetRefs"),
+                    "spec.targetRefs and spec.workloadSelector exclude each other")
+            }
+        }
         priority = spec.integer("priority", in: -0x8000_0000...0x7FFF_FFFF) ?? 0
         for fields in spec.objects("configPatches") {
             uses.append(Self.use(fields))
             var reader = PatchReader(fields)
             guard let patch = reader.read() else { continue }
             if let script = patch.script { scripts.append(script) }
-            if patch.isApplicable, !hasTargets { patches.append(patch.patch) }
+            if patch.isApplicable { patches.append(patch.patch) }
         }
         spec.finish()
+    }
+
+    private static func target(_ fields: Fields, namespace: String) -> Target? {
+        let group = fields.string("group") ?? ""
+        let kind = fields.string("kind") ?? ""
+        let name = fields.string("name") ?? ""
+        let line = fields.line
+        let own = fields.string("namespace") ?? ""
+        fields.finish()
+        func none(_ why: String) -> Target? {
+            fields.context.warn(
+                line, Code.filterNotApplied, "\(fields.path): \(why): nothing is applied to it")
+            return nil
+        }
+        if name.isEmpty {
+            fields.context.invalid(line, "\(fields.path).name is missing")
+            return nil
+        }
+        if !own.isEmpty, own != namespace { return none("a target lies in the filter's own namespace") }
+        switch (group, kind) {
+        case (gatewayAPIGroup, "Gateway"): return Target(kind: .gateway, name: name, line: line)
+        case (gatewayAPIGroup, "GatewayClass"):
+            if namespace != Names.rootNamespace {
+                return none("a GatewayClass is a target in \(Names.rootNamespace) alone")
+            }
+            return Target(kind: .gatewayClass, name: name, line: line)
+        case ("", "Service"), ("core", "Service"):
+            return Target(kind: .service, name: name, line: line)
+        default: return none("\(kind.isEmpty ? "what has no kind" : kind) is no target here")
+        }
     }
 
     private static func use(_ fields: Fields) -> Use {
