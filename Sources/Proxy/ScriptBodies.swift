@@ -186,14 +186,17 @@ extension Worker {
         guard x.pointee.step == .relayingResponse, upstream != noSlot else { return }
         let own = connection(upstream)
         let generation = own.pointee.generation
-        let count = own.pointee.input.count
-        if count > 0, count <= Limits.readBytes {
+        var waiting = own.pointee.input
+        own.pointee.input = Buffer()
+        while !waiting.isEmpty, own.pointee.generation == generation, own.pointee.exchange == number {
             // There is room for a chunk's framing around it.
             let bytes = readSpace + Self.margin
-            bytes.update(from: own.pointee.input.bytes, count: count)
-            buffers.release(&own.pointee.input)
+            let count = min(waiting.count, Limits.readBytes)
+            bytes.update(from: waiting.bytes, count: count)
+            waiting.start &+= UInt32(truncatingIfNeeded: count)
             useResponse(upstream, bytes, count)
         }
+        buffers.release(&waiting)
         if own.pointee.generation == generation { enqueue(upstream) }
     }
 

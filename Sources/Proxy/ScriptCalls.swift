@@ -45,7 +45,7 @@ extension Worker {
         let index = own.pointee.snapshot
         meter.add(.scriptCalls)
         guard scripting.calls.count < Limits.scriptCalls,
-            let table = held[Int(index)].snapshot?.table, let cluster = cluster(call.cluster, table),
+            let cluster = cluster(call.cluster, of: index),
             let slot = adoptCall(of: own.pointee.downstream)
         else {
             meter.add(.scriptCallFailures)
@@ -63,6 +63,7 @@ extension Worker {
         decision.initialize(to: .call(own.pointee.decision.pointee.listener, cluster))
         let x = exchange(number)
         x.initialize(to: Exchange(downstream: slot, snapshot: index, decision: decision, startNs: nowNs))
+        holdCluster(number)
         x.pointee.serial = serial
         x.pointee.role = own.pointee.role
         x.pointee.flags = [.call, .scripted, .requestComplete, .replayable]
@@ -86,10 +87,14 @@ extension Worker {
         return slot
     }
 
-    private func cluster(_ name: [UInt8], _ table: UnsafePointer<Table>) -> UnsafePointer<Cluster>? {
-        name.withUnsafeBufferPointer { bytes in
+    /// Of a configuration, with the addresses that its names have now.
+    private mutating func cluster(_ name: [UInt8], of index: UInt32) -> UnsafePointer<Cluster>? {
+        guard let table = held[Int(index)].snapshot?.table else { return nil }
+        let known = name.withUnsafeBufferPointer { bytes in
             table.pointee.cluster(named: bytes.baseAddress.map { ByteView($0, bytes.count) } ?? .empty)
         }
+        guard let known, known.pointee.resolvedIndex >= 0 else { return known }
+        return held[Int(index)].resolved.pointers?[Int(known.pointee.resolvedIndex)]
     }
 
     /// A slot that stands for the script, with what is known of the client whose request it looks at.

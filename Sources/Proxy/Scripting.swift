@@ -272,7 +272,11 @@ extension Worker {
     ) -> ScriptWait? {
         guard let facts = scriptFacts(number) else { return nil }
         scripting.lay(response: status, responseHeaders, facts)
-        if let body { scripting.message.pointee.body = body }
+        if let body {
+            scripting.message.pointee.body = body
+            // Of an upstream's there is none; our own answers' may be another.
+            scripting.message.pointee.mayReplaceBody = exchange(number).pointee.upstream == noSlot
+        }
         let wait = continueResponseScripts(number, isWhole: body != nil)
         takeStatus(number, &status, &phrase)
         return wait
