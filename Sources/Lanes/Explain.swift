@@ -61,13 +61,60 @@ private func explainRelay(
 ) {
     let decision = decideConnection(server, place, place.pointee.address, context)
     fill(&explanation, snapshot, decision, RecordingTrace())
-    if decision.outcome == .forward { explanation.outcome = "relay" }
+    explanation.rules = relayRules(server, place.pointee.address, decision.route)
+    switch decision.outcome {
+    case .forward: explanation.outcome = "relay"
+    case .noRoute:
+        // There is no request that could be answered 404.
+        explanation.outcome = "none"
+        explanation.status = nil
+        explanation.problem =
+            "no route of \(place.pointee.name.string) takes this connection: it is closed"
+    default: break
+    }
+}
+
+/// The routes of a server of connections in the order tried, up to the one taken.
+private func relayRules(
+    _ server: UnsafePointer<ConnectionServer>, _ local: SocketAddress, _ taken: UnsafePointer<Route>?
+) -> [Explanation.Rule] {
+    let routes = server.pointee.routes
+    var rules: [Explanation.Rule] = []
+    for index in 0..<routes.count {
+        let route = routes[index].pointee.route
+        let isTaken = route == taken
+        rules.append(
+            Explanation.Rule(
+                document: route.pointee.document.string, name: route.pointee.name.string, matched: isTaken,
+                failed: isTaken ? [] : ["destinationSubnets: \(local.text) is in none of them"]))
+        if isTaken { break }
+    }
+    return rules
+}
+
+/// Destinations that share requests, with the part of each; and what is missing where the chosen one is.
+private func tellTargets(_ decision: Decision, _ explanation: inout Explanation) {
     guard let route = decision.route else { return }
-    explanation.rules = [
-        Explanation.Rule(
-            document: route.pointee.document.string, name: route.pointee.name.string, matched: true,
-            failed: [])
-    ]
+    let targets = (0..<route.pointee.targets.count).map { route.pointee.targets[$0].pointee }
+    let total = targets.reduce(0) { $0 + $1.weight }
+    if targets.count > 1, total > 0 {
+        explanation.shares = targets.map { target in
+            let tenths = (target.weight * 1_000 + total / 2) / total
+            let part = tenths % 10 == 0 ? "\(tenths / 10)" : "\(tenths / 10).\(tenths % 10)"
+            return "\(part) % \(clusterWords(target.clusterName))"
+        }
+    }
+    let missing = targets.filter { $0.cluster == nil }.map { clusterWords($0.clusterName) }
+    guard decision.outcome == .noCluster, !missing.isEmpty, explanation.problem == nil else { return }
+    explanation.problem = "there is no " + missing.joined(separator: ", no ")
+}
+
+/// `outbound|8080|v1|app.test` for people.
+private func clusterWords(_ name: ByteView) -> String {
+    let parts = name.string.split(separator: "|", omittingEmptySubsequences: false)
+    guard parts.count == 4 else { return name.isEmpty ? "such backend" : name.string }
+    let port = parts[1].isEmpty || parts[1] == "0" ? "" : ":\(parts[1])"
+    return "\(parts[3])\(port)" + (parts[2].isEmpty ? "" : ", subset \(parts[2])")
 }
 
 private func explainRequest(
@@ -146,6 +193,7 @@ private func fill(
             port: cluster.pointee.port, cluster: cluster.pointee.name.string, endpoints: endpoints,
             tls: snapshot.model.clusters[cluster.pointee.index].tls?.words)
     }
+    tellTargets(decision, &explanation)
 }
 
 /// Compares the request with what came in.

@@ -63,6 +63,9 @@ public struct Explanation: Sendable {
     /// Of an answer that Fairlead makes itself; nil: the upstream's.
     public var status: Int?
     public var destination: Destination?
+    /// Where several destinations share requests by weight: each with its part, in words. The destination is
+    /// the one that chance chose this time.
+    public var shares: [String] = []
     public var edits: [String] = []
     /// What cannot be explained, in words; nil: all is well.
     public var problem: String?
@@ -103,6 +106,7 @@ public struct Explanation: Sendable {
             json.member("outcome", outcome)
             if let status { json.member("status", status) } else { json.member("status", String?.none) }
             write(destination: &json)
+            if !shares.isEmpty { json.member("shares", shares) }
             json.member("edits", edits)
             if let problem { json.member("problem", problem) }
         }
@@ -188,6 +192,7 @@ public struct Explanation: Sendable {
             if destination.endpoints.isEmpty { lines.append("  endpoint   none") }
             if let tls = destination.tls { lines.append("  tls        \(tls)") }
         }
+        for share in shares { lines.append("  share      \(share)") }
         for edit in edits { lines.append("edit         \(edit)") }
         return lines.joined(separator: "\n") + "\n"
     }
