@@ -93,7 +93,8 @@ let package = Package(
             path: "Tests/Fuzz/Lanes", swiftSettings: swiftSettings),
         tests("LuaTests", ["Lua", "HTTP", "Base", "TestSupport"]),
         tests("LanesTests", ["Lanes", "HTTP", "Base", "CRE2", "TestSupport"]),
-        tests("ConfigTests", ["Config", "Lanes", "HTTP", "Base", "TestSupport"]),
+        tests(
+            "ConfigTests", ["Config", "Lanes", "HTTP", "Base", "TestSupport"], exclude: ["README.md"]),
         tests("TelemetryTests", ["Telemetry", "Base", "Loop", "CLinux", "CZlib", "TestSupport"]),
         tests(
             "AdminTests",

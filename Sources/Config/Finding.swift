@@ -16,7 +16,7 @@ package struct Finding: Sendable, Equatable {
     package var line: Int
     /// `VirtualService digillect-nonprod/auth`; empty when the text is not an object at all.
     package var resource: String
-    /// What to do about it; empty when the message says it all.
+    /// What to do about it; never empty.
     package var suggestion: String
     /// True: an API server would not accept such an object, so neither does `run`. An error that is not
     /// refused (a reference to a missing service, say) is an error of `check`, and is run as Istio runs it.
@@ -32,7 +32,7 @@ package struct Finding: Sendable, Equatable {
         self.file = file
         self.line = line
         self.resource = resource
-        self.suggestion = suggestion
+        self.suggestion = suggestion.isEmpty ? remedy(code, message) : suggestion
         self.refused = refused
     }
 
@@ -41,7 +41,7 @@ package struct Finding: Sendable, Equatable {
         var line = "\(file):\(line): \(severity.rawValue) [\(code)] "
         if !resource.isEmpty { line += "\(resource): " }
         line += message
-        if !suggestion.isEmpty { line += " (\(suggestion))" }
+        line += " (\(suggestion))"
         return String(line.map { $0.isNewline ? " " : $0 })
     }
 }

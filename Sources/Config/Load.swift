@@ -99,7 +99,7 @@ func compile(_ documents: DocumentSet, findings earlier: FindingList, options: L
     var result = LoadResult()
     let registry = Registry(documents)
     let rules = DestinationRules(documents.destinationRules)
-    analyze(documents, registry, &findings)
+    analyze(documents, registry, options, &findings)
     let choice = ProxyChoice(documents, options)
     for finding in choice.findings { findings.add(finding) }
     result.notes = choice.notes

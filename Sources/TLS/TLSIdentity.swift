@@ -39,6 +39,13 @@ public final class TLSIdentity: Sendable {
         information = certificates.map { CertificateInfo($0) }
     }
 
+    /// What a PEM text of certificates says, without their key.
+    public static func read(_ text: [UInt8]) throws(TLSProblem) -> [CertificateInfo] {
+        let certificates = try PEM.certificates(text, .certificate)
+        defer { for certificate in certificates { X509_free(certificate) } }
+        return certificates.map { CertificateInfo($0) }
+    }
+
     deinit {
         X509_free(certificate)
         for certificate in chain { X509_free(certificate) }

@@ -14,7 +14,7 @@ public struct TLSProblem: Error, Sendable, Equatable {
     public var part: Part
     public var text: String
 
-    init(_ part: Part, _ text: String) {
+    public init(_ part: Part, _ text: String) {
         self.part = part
         self.text = text
     }

@@ -61,7 +61,7 @@ private func check(_ text: String) -> [String] {
     #expect(destination("{host: auth, port: {number: 80}}") == ["7 IST0101"])
     #expect(destination("{host: auth, subset: v1, port: {number: 8080}}") == [])
     let gateways = virtualService("a", more: "  gateways: [mesh, nowhere]\n", "  - \(to)")
-    #expect(check(gateways) == ["6 IST0101"])
+    #expect(check(gateways) == ["6 IST0101", "5 IST0132"])
     let result = loadText(
         sidecarProxy + auth + virtualService("a", "  - route: [{destination: {host: auht}}]"))
     #expect(result.has("IST0101", containing: "did you mean auth.shop.svc.cluster.local?"))
@@ -218,16 +218,18 @@ private let featureOnly = """
     #expect(cookie("a=b; SameSite=Lax; Secure; Expires=x", gateways: "  gateways: [public]\n") == [])
 }
 
-@Test func traps7And9QueryPromotion() {
+@Test func traps7And9And10QueryPromotion() {
     let code = """
         function envoy_on_request(h) -- the cookie is handled elsewhere
           local feat = h:headers():get(":path"):match("[?&]x%-feat%-name=([^&]+)")
           if feat then h:headers():replace("x-feat-name", feat) end
         end
         """
-    #expect(check(script("GATEWAY", code)) == ["14 FL0109", "14 FL0107"])
+    #expect(check(script("GATEWAY", code)) == ["14 FL0109", "14 FL0110", "14 FL0107"])
     let both = code + "\nfunction cookie(h) return h:headers():get('cookie') end"
-    #expect(check(script("GATEWAY", both)) == ["14 FL0109"])
+    #expect(check(script("GATEWAY", both)) == ["14 FL0109", "14 FL0110"])
+    let checked = code.replacing("if feat then", with: "if feat and feat:match(\"^[a-z0-9-]+$\") then")
+    #expect(check(script("GATEWAY", checked)) == ["14 FL0109", "14 FL0107"])
 }
 
 @Test func trap12StableSelectsTheFeature() {

@@ -131,15 +131,27 @@ private func virtualService(_ spec: String) -> String {
         suggestion: "try y")
     #expect(finding.text == "a.yaml:3: error [IST0101] Lane a/b: no \"x\" here (try y)")
     let warning = Finding(.warning, "FL0011", "w", file: "b.yaml", line: 1)
+    let advice = remedy("FL0011", "w")
+    #expect(!advice.isEmpty, "no finding is without advice")
     #expect(
         renderCheck([finding, warning], json: false)
-            == "a.yaml:3: error [IST0101] Lane a/b: no \"x\" here (try y)\nb.yaml:1: warning [FL0011] w\n")
+            == "a.yaml:3: error [IST0101] Lane a/b: no \"x\" here (try y)\n"
+            + "b.yaml:1: warning [FL0011] w (\(advice))\n")
     #expect(
         renderCheck([finding, warning], json: true)
             == #"{"findings":[{"file":"a.yaml","line":3,"severity":"error","code":"IST0101","#
             + #""message":"no \"x\"\nhere","resource":"Lane a/b","suggestion":"try y","refused":false},"#
             + #"{"file":"b.yaml","line":1,"severity":"warning","code":"FL0011","message":"w","resource":"","#
-            + #""suggestion":"","refused":false}],"errors":1,"warnings":1}"# + "\n")
+            + "\"suggestion\":\"\(advice)\",\"refused\":false}],\"errors\":1,\"warnings\":1}\n")
     #expect(renderCheck([], json: false) == "")
     #expect(renderCheck([], json: true) == #"{"findings":[],"errors":0,"warnings":0}"# + "\n")
+}
+
+/// Advice for every code that a finding can have, and for every kind of mistake that reading finds.
+@Test func noCodeIsWithoutAdvice() throws {
+    for code in ["FL0002", "FL0005", "FL0011", "FL0030", "IST0101", "IST0106", "FL9999"] {
+        #expect(!remedy(code, "").isEmpty)
+    }
+    #expect(remedy("IST0106", "spec.host is missing") == "add it")
+    #expect(remedy("FL0002", "found unexpected ':'").contains("quotes"))
 }

@@ -111,7 +111,7 @@ private func explained(
         let all = edge + promotion + propagation + version
         let result = loadText(all)
         // What all of them get wrong, whoever this proxy is.
-        #expect(Set(result.findings.map(\.code)) == ["FL0101", "FL0107", "FL0109", "IST0151"])
+        #expect(Set(result.findings.map(\.code)) == ["FL0101", "FL0107", "FL0109", "FL0110", "IST0151"])
         #expect(try modelOf(all).listeners.map { $0.scripts.map(\.name) } == [["envoy.lua"]])
         let told = try explained(all, "gateway/80", "http://a.test/?x-feat-name=auth-refactor").scripts
         #expect(told.map(\.document) == ["EnvoyFilter digillect-nonprod/digillect-gateway-feat-param-filter"])

@@ -104,7 +104,8 @@ private func split(_ text: String) -> [YAMLChunk] { splitDocuments(Array(text.ut
 @Test func bytesThatAreNoTextAreAFinding() {
     let bytes: [UInt8] = Array("kind: A\nname: ".utf8) + [0xFF, 0xFE, 0x0A]
     let result = load(Sources(texts: [SourceText(file: "bad.yaml", bytes: bytes)]))
-    #expect(result.findings.first?.text == "bad.yaml:2: error [FL0002] not UTF-8 text")
+    #expect(
+        result.findings.first?.text == "bad.yaml:2: error [FL0002] not UTF-8 text (save the file as UTF-8)")
     let zero = load(Sources(texts: [SourceText(file: "z.yaml", bytes: [0, 0, 0])]))
     #expect(zero.model == nil)
 }

@@ -9,6 +9,10 @@ struct Analysis {
     /// Oldest first.
     let virtualServices: [VirtualServiceDocument]
     let destinationRules: [DestinationRuleDocument]
+    /// `namespace/name`.
+    let secretsByName: [String: SecretDocument]
+    /// Seconds since 1970.
+    let nowSeconds: Int64
     var findings: FindingList
 
     mutating func note(
@@ -22,18 +26,30 @@ struct Analysis {
     }
 }
 
-func analyze(_ documents: DocumentSet, _ registry: Registry, _ findings: inout FindingList) {
+func analyze(
+    _ documents: DocumentSet, _ registry: Registry, _ options: LoadOptions, _ findings: inout FindingList
+) {
     var analysis = Analysis(
         documents: documents, registry: registry,
         virtualServices: documents.virtualServices.oldestFirst(),
-        destinationRules: documents.destinationRules.oldestFirst(), findings: findings)
+        destinationRules: documents.destinationRules.oldestFirst(),
+        secretsByName: Dictionary(
+            documents.secrets.map { ("\($0.meta.namespace)/\($0.meta.name)", $0) },
+            uniquingKeysWith: { first, _ in first }),
+        nowSeconds: options.nowSeconds, findings: findings)
     analysis.checkGatewayReferences()
     analysis.checkDestinations()
     analysis.checkDestinationRules()
     analysis.checkMeshConflicts()
     analysis.checkGatewayConflicts()
+    // Who runs without Proxy documents serves every Gateway.
+    if options.purpose == .check { analysis.checkGatewayWorkloads() }
     analysis.checkUnreachable()
     analysis.checkDefaultRoutes()
+    analysis.checkWeights()
+    analysis.checkUpstreamTLS()
+    analysis.checkPorts()
+    analysis.checkSidecars()
     analysis.checkPatterns()
     analysis.checkCookies()
     analysis.checkScripts()

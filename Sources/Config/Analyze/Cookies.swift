@@ -1,4 +1,5 @@
-// Pins that VirtualServices write: from where, and with which attributes (traps 6 and 8).
+// Pins that VirtualServices and LanePolicies write: from where, with which attributes, for which hosts
+// (traps 6 and 8).
 internal import Base
 internal import Lanes
 
@@ -14,6 +15,33 @@ extension Analysis {
                 }
             }
         }
+        for policy in documents.policies { checkScope(policy) }
+    }
+
+    /// A browser takes a cookie for its own host and for domains above it, no others (RFC 6265 5.3).
+    private mutating func checkScope(_ policy: LanePolicyDocument) {
+        guard let domain = policy.model.pin?.domain, !domain.isEmpty else { return }
+        if !domain.contains(".") {
+            note(
+                .warning, Code.cookieScope,
+                "spec.pin.domain: no browser takes a cookie for all of .\(domain)",
+                policy.meta.ref, suggestion: "a domain of your own, or none: then it is for the one host")
+            return
+        }
+        let hosts =
+            documents.gateways.flatMap(\.servers).flatMap(\.hosts).map { name in
+                name.value.split(separator: "/").last.map(String.init) ?? name.value
+            } + documents.apiGateways.flatMap(\.listeners).map(\.domain)
+        let served = hosts.map { $0.lowercased() }
+        guard !served.isEmpty,
+            !served.contains(where: { host in
+                host == "*" || host == domain || host.hasSuffix(".\(domain)") || Names.covers(host, domain)
+            })
+        else { return }
+        note(
+            .warning, Code.cookieScope, "spec.pin.domain: no host that is served is in \(domain)",
+            policy.meta.ref,
+            suggestion: "browsers drop the cookie; the hosts are \(served.prefix(5).joined(separator: ", "))")
     }
 
     private mutating func check(
@@ -32,6 +60,14 @@ extension Analysis {
                 .warning, Code.weakCookie, "the cookie \(cookie) is written without \(names)",
                 document.meta.ref,
                 line: route.line, suggestion: "LanePolicy.spec.pin writes a safe one at the edge")
+        }
+        let domain = attributes.first { $0.hasPrefix("domain=") }?.dropFirst(7)
+        if let domain, !domain.isEmpty {
+            let bare = domain.hasPrefix(".") ? domain.dropFirst() : domain
+            note(
+                .warning, Code.weakCookie, "the cookie \(cookie) goes to every host below \(bare)",
+                document.meta.ref, line: route.line,
+                suggestion: "leave Domain out, so that only the host that set it gets it")
         }
         if document.gateways.allSatisfy({ $0.value == "mesh" }) {
             note(

@@ -15,7 +15,7 @@ extension Analysis {
     private mutating func checkAPIGateways() {
         let classes = Set(documents.gatewayClasses.map(\.meta.name))
         for gateway in registry.attachments.gateways {
-            if !classes.isEmpty, !classes.contains(gateway.className) {
+            if !classes.isEmpty, !gateway.className.isEmpty, !classes.contains(gateway.className) {
                 note(
                     .warning, Code.referenceNotFound, "the GatewayClass \(gateway.className) does not exist",
                     gateway.meta.ref, line: gateway.classLine,

@@ -1,4 +1,4 @@
-// Lua of the published pattern that does not do what it is there for (traps 1, 7, 9).
+// Lua of the published pattern that does not do what it is there for (traps 1, 7, 9, 10).
 internal import Base
 internal import Lanes
 
@@ -27,8 +27,16 @@ extension Analysis {
         else { return }
         note(
             .warning, Code.rawQueryPattern,
-            "the query is searched as text: not decoded, not validated, and other parameters' values match",
+            "the query is searched as text: not decoded, and other parameters' values match",
             ref, line: script.line, suggestion: "LanePolicy.spec.accept.query parses it")
+        if ["([^&]+)", "([^&]*)", "(.-)", "(.*)", "(.+)"].contains(where: holds),
+            !holds("\"^[") && !holds("'^[")
+        {
+            note(
+                .warning, Code.unvalidatedValue, "whatever stands in the URL goes into a header as it is",
+                ref, line: script.line,
+                suggestion: "LanePolicy takes names of letters, digits and - alone, and counts the rest")
+        }
         if !code.lowercased().contains("cookie") {
             note(
                 .warning, Code.queryOnlyPromotion,

@@ -1,4 +1,4 @@
-// A fallback to the whole service, whose endpoints include the feature's (trap 12).
+// A fallback to a service or subset whose endpoints include the feature's (trap 12).
 internal import Base
 internal import Lanes
 
@@ -15,8 +15,9 @@ extension Analysis {
             guard !features.isEmpty else { continue }
             for route in document.http
             where route.takesAll || route.matches.contains(where: { !$0.looksAtCaller }) {
-                for destination in route.destinations where destination.subset.isEmpty {
-                    guard let subsets = features[destination.host] else { continue }
+                for destination in route.destinations {
+                    guard var subsets = features[destination.host] else { continue }
+                    subsets.remove(destination.subset)
                     check(destination, subsets, document)
                 }
             }
@@ -29,20 +30,25 @@ extension Analysis {
     ) {
         guard let index = registry.service(destination.host, from: document.meta.namespace) else { return }
         let service = registry.services[index]
-        for rule in destinationRules
-        where Names.resolve(rule.host, namespace: rule.meta.namespace) == destination.host {
-            for subset in rule.subsets where features.contains(subset.name) && !subset.labels.isEmpty {
-                let isShared = service.endpoints.values.contains { endpoints in
-                    endpoints.contains { $0.labels.contains(subset.labels) }
-                }
-                guard isShared else { continue }
-                note(
-                    .warning, Code.stableSelectsFeature,
-                    "everybody else also lands on pods of subset \(subset.name): \(service.host) has them",
-                    document.meta.ref, line: destination.line,
-                    suggestion: "route to a stable subset, or use a Lane: stable is then all but its members")
-                return
+        let rules = destinationRules.filter {
+            Names.resolve($0.host, namespace: $0.meta.namespace) == destination.host
+        }
+        let all = rules.flatMap(\.subsets)
+        // Of a subset the labels; of the service as a whole none, which every endpoint has.
+        let stable = all.first { $0.name == destination.subset }?.labels ?? [:]
+        for subset in all where features.contains(subset.name) && !subset.labels.isEmpty {
+            let isShared = service.endpoints.values.contains { endpoints in
+                endpoints.contains { $0.labels.contains(subset.labels) && $0.labels.contains(stable) }
             }
+            guard isShared else { continue }
+            let place = destination.subset.isEmpty ? service.host : "subset \(destination.subset)"
+            note(
+                .warning, Code.stableSelectsFeature,
+                "everybody else also lands on pods of subset \(subset.name): \(place) has them",
+                document.meta.ref, line: destination.line,
+                suggestion: "route to a subset whose labels they do not have, or use a Lane: stable is then"
+                    + " all but its members")
+            return
         }
     }
 }

@@ -59,7 +59,12 @@ struct APIRoute: Document {
         rules = spec.objects("rules").map {
             kind.isHTTP ? Self.readRule($0, kind, meta) : Self.readRelay($0, kind, meta)
         }
-        if kind == .tls, hostnames.isEmpty {
+        // Its first version took every name of the listener then.
+        let isFirst =
+            if case .scalar(let text, _)? = root["apiVersion"]?.value { text.hasSuffix("v1alpha2") } else {
+                false
+            }
+        if kind == .tls, hostnames.isEmpty, !isFirst {
             context.invalid(spec.line, "spec.hostnames is missing: connections are told apart by server name")
         }
         spec.unsupported("useDefaultGateways", effect: "routes attach to what parentRefs name")

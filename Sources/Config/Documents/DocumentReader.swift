@@ -14,7 +14,8 @@ struct DocumentReader {
             do throws(YAMLError) {
                 if let root = try parseYAML(chunk) { read(root, file: file, depth: 0) }
             } catch {
-                let isTemplate = String(decoding: chunk.bytes, as: UTF8.self).contains("{{")
+                // Templates show early; the text may be very long.
+                let isTemplate = String(decoding: chunk.bytes.prefix(65_536), as: UTF8.self).contains("{{")
                 findings.add(
                     Finding(
                         .error, error.isLimit ? Code.limit : Code.notYAML, error.message, file: file,
@@ -92,6 +93,12 @@ struct DocumentReader {
             documents.ingresses.append(IngressDocument(root, meta: meta, context: context))
         case ("", "Namespace"):
             documents.namespaces.append((meta.name, meta.labels))
+            other(root, meta, group: group, version: version, context)
+        case ("", "Node"):
+            documents.nodes[meta.name] = meta.labels
+            other(root, meta, group: group, version: version, context)
+        case ("security.istio.io", "PeerAuthentication"):
+            documents.peerAuthentications.append(PeerAuthenticationDocument(root, meta: meta))
             other(root, meta, group: group, version: version, context)
         case ("", "Service"):
             documents.services.append(ServiceDocument(root, meta: meta, context: context))

@@ -10,6 +10,7 @@ struct ServiceDocument: Document {
     var clusterIPs: [String] = []
     var isHeadless = false
     var externalName = ""
+    var isExternalName = false
     var publishesNotReady = false
 
     init(_ root: YAML, meta: Meta, context: DocumentContext) {
@@ -17,8 +18,8 @@ struct ServiceDocument: Document {
         guard let node = root["spec"] else { return }
         let spec = Fields(node, path: "spec", context: context)
         selector = spec.labels("selector")
-        externalName = spec.string("type") == "ExternalName" ? spec.string("externalName") ?? "" : ""
-        externalName = externalName.lowercased()
+        isExternalName = spec.string("type") == "ExternalName"
+        externalName = isExternalName ? (spec.string("externalName") ?? "").lowercased() : ""
         if externalName.hasSuffix(".") { externalName.removeLast() }
         clusterIPs = spec.strings("clusterIPs").map(\.value)
         if let one = spec.string("clusterIP"), !clusterIPs.contains(one) { clusterIPs.insert(one, at: 0) }
@@ -36,7 +37,8 @@ struct ServiceDocument: Document {
                 transport: fields.string("protocol") ?? "TCP")
             ports.append(
                 ServicePort(
-                    number: number, name: name, proto: proto, target: Self.target(fields) ?? .number(number)))
+                    number: number, name: name, proto: proto, target: Self.target(fields) ?? .number(number),
+                    line: fields.line))
         }
     }
 
@@ -156,11 +158,15 @@ struct PodDocument: Document {
     var addresses: [String] = []
     var ready = true
     var containerPorts: [String: UInt16] = [:]
+    /// The node it runs on, whose labels say where that is.
+    var node = ""
 
     init(_ root: YAML, meta: Meta, context: DocumentContext) {
         self.meta = meta
         let fields = Fields(root, path: "", context: context)
-        for container in fields.object("spec")?.objects("containers") ?? [] {
+        let spec = fields.object("spec")
+        node = spec?.string("nodeName") ?? ""
+        for container in spec?.objects("containers") ?? [] {
             for port in container.objects("ports") {
                 if let name = port.string("name"), let number = port.port("containerPort") {
                     containerPorts[name] = number

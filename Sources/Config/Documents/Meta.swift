@@ -62,6 +62,9 @@ package struct DocumentSet: Sendable {
     var endpointSlices: [EndpointSliceDocument] = []
     var pods: [PodDocument] = []
     var secrets: [SecretDocument] = []
+    /// Labels of nodes by name.
+    var nodes: [String: [String: String]] = [:]
+    var peerAuthentications: [PeerAuthenticationDocument] = []
     /// Kinds that are read for their existence alone: `Secret ns/name`.
     var others: Set<String> = []
 

@@ -33,6 +33,7 @@ struct ServicePort: Sendable {
     var name: String
     var proto: PortProtocol
     var target: Target
+    var line = 0
 }
 
 /// `WorkloadEntry`, alone or inline in a ServiceEntry.
@@ -54,11 +55,39 @@ struct Workload: Sendable {
         workload.labels = fields.labels("labels")
         workload.weight = max(1, fields.integer("weight", in: 0...Int(Int32.max)) ?? 1)
         fields.accept("network", "locality", "serviceAccount")
-        if workload.address.isEmpty, !fields.has("network") {
-            fields.context.invalid(fields.line, "\(fields.path).address is missing")
-        }
+        workload.check(fields)
         fields.finish()
         return workload
+    }
+}
+
+extension Workload {
+    /// What Istio's validation refuses.
+    fileprivate func check(_ fields: Fields) {
+        let context = fields.context
+        if address.isEmpty, !fields.has("network") {
+            context.invalid(fields.line, "\(fields.path).address is missing")
+        }
+        for name in ports.keys.sorted() where !isDNSLabel(name.lowercased()) {
+            context.invalid(
+                fields.line(of: "ports"), "\(fields.path).ports: \"\(name)\" is no port name",
+                suggestion: "letters, digits and -, as in the service's port")
+        }
+        guard address.hasPrefix("unix://") else { return }
+        let path = address.dropFirst("unix://".count)
+        let line = fields.line(of: "address")
+        if !path.hasPrefix("/"), !path.hasPrefix("@") {
+            context.invalid(
+                line, "\(fields.path).address: \(address) is not absolute",
+                suggestion: "unix:///run/app.sock, or unix://@name")
+        } else if path.hasSuffix("/") {
+            context.invalid(
+                line, "\(fields.path).address: \(address) is a folder", suggestion: "name the socket in it")
+        } else if !ports.isEmpty {
+            context.invalid(
+                fields.line(of: "ports"), "\(fields.path): a Unix socket has no ports",
+                suggestion: "leave ports out")
+        }
     }
 }
 
@@ -86,10 +115,17 @@ struct ServiceEntryDocument: Document {
     /// One of them must be in the certificates of its endpoints.
     var subjectAltNames: [String] = []
     var line = 0
+    /// An API server has given it addresses by itself.
+    var hasStatusAddresses = false
+    /// Of ports that are TCP or say nothing.
+    var plainPortLines: [Int] = []
 
     init(_ root: YAML, meta: Meta, context: DocumentContext) {
         self.meta = meta
         line = meta.ref.line
+        if case .list(let given)? = root["status"]?["addresses"]?.value {
+            hasStatusAddresses = !given.isEmpty
+        }
         guard let spec = Fields(root, path: "", context: context).spec() else { return }
         hosts = spec.strings("hosts")
         addresses = spec.strings("addresses").map(\.value)
@@ -115,6 +151,7 @@ struct ServiceEntryDocument: Document {
             let name = fields.string("name") ?? ""
             let word = fields.string("protocol") ?? ""
             let target = fields.port("targetPort")
+            if word.isEmpty || word.uppercased() == "TCP" { plainPortLines.append(fields.line) }
             if let number = fields.port("number") {
                 let proto = PortProtocol(word: word.isEmpty ? name.prefix { $0 != "-" } : word[...]) ?? .auto
                 ports.append(

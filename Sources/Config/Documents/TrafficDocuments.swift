@@ -191,9 +191,33 @@ struct DestinationRuleDocument: Document {
         // Envoy picks a random host where there is no hash key, so that is what ignoring comes closest to.
         if fields.has("consistentHash") { result = .random }
         fields.unsupported("consistentHash", effect: "endpoints are chosen at random")
+        checkWarmup(fields)
         fields.unsupported("localityLbSetting", "warmup", "warmupDurationSecs", effect: "ignored")
         fields.finish()
         return result
+    }
+}
+
+extension DestinationRuleDocument {
+    /// What Istio's validation asks of `warmup`.
+    private static func checkWarmup(_ balancer: Fields) {
+        guard let fields = balancer.object("warmup") else { return }
+        if !fields.has("duration") {
+            fields.context.invalid(fields.line, "\(fields.path).duration is missing")
+        }
+        _ = fields.duration("duration")
+        for (key, range) in [("minimumPercent", 0.0...100.0), ("aggression", 0.001...1_000_000.0)] {
+            guard let value = fields.any(key) else { continue }
+            if case .scalar(let text, plain: true) = value.value, let number = Double(text),
+                range.contains(number)
+            {
+                continue
+            }
+            fields.context.invalid(
+                value.line, "\(fields.path).\(key) is no number in its range",
+                suggestion: key == "aggression" ? "a number above 0" : "0 to 100")
+        }
+        fields.finish()
     }
 }
 
@@ -232,12 +256,14 @@ struct GatewayDocument: Document {
     var meta: Meta
     /// Empty: every gateway workload.
     var selector: [String: String] = [:]
+    var selectorLine = 0
     var servers: [Server] = []
 
     init(_ root: YAML, meta: Meta, context: DocumentContext) {
         self.meta = meta
         guard let spec = Fields(root, path: "", context: context).spec() else { return }
         selector = spec.labels("selector")
+        selectorLine = spec.line(of: "selector")
         servers = spec.objects("servers").compactMap { Self.readServer($0) }
         if !spec.has("servers") { context.invalid(spec.line, "spec.servers is missing") }
         var names: Set<String> = []

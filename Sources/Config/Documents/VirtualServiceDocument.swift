@@ -28,6 +28,8 @@ struct VirtualServiceDocument: Document {
         var port: UInt16?
         /// Holds a condition that is not supported: the element never matches, which is the safe reading.
         var isUnsupported = false
+        /// Of a condition on a claim of a token.
+        var claimLine: Int?
         var line: Int
     }
 
@@ -46,6 +48,8 @@ struct VirtualServiceDocument: Document {
         var responseHeaders = HeaderOperations()
         var authority: String?
         var timeoutMs: UInt64?
+        /// Hosts that copies would go to, as far as they are looked at: whether they exist.
+        var mirrors: [Destination] = []
         var line: Int
         var ref: SourceRef
     }
@@ -77,7 +81,8 @@ struct VirtualServiceDocument: Document {
 
     /// Of every kind of route.
     var destinations: [Destination] {
-        http.flatMap(\.destinations) + tls.flatMap(\.destinations) + tcp.flatMap(\.destinations)
+        http.flatMap { $0.destinations + $0.mirrors } + tls.flatMap(\.destinations)
+            + tcp.flatMap(\.destinations)
     }
 
     private func validate(_ spec: Fields) {
@@ -134,12 +139,24 @@ struct VirtualServiceDocument: Document {
         route.timeoutMs = fields.duration("timeout")
         readRetries(fields)
         route.cors = fields.object("corsPolicy").map(readCORS)
+        route.mirrors = readMirrors(fields, namespace: meta.namespace)
         fields.unsupported("fault", effect: "ignored")
         fields.unsupported(
             "mirror", "mirrors", "mirrorPercent", "mirror_percent", "mirrorPercentage", effect: "ignored")
         validateAction(fields, route)
         fields.finish()
         return route
+    }
+
+    private static func readMirrors(_ fields: Fields, namespace: String) -> [Destination] {
+        var targets = fields.objects("mirrors").compactMap { $0.object("destination") }
+        if let one = fields.object("mirror") { targets.append(one) }
+        return targets.map { target in
+            Destination(
+                host: Names.resolve(target.string("host") ?? "", namespace: namespace),
+                subset: target.string("subset") ?? "", port: target.object("port")?.port("number"),
+                line: target.line)
+        }
     }
 
     private static func validateAction(_ fields: Fields, _ route: HTTPRoute) {

@@ -42,6 +42,7 @@ extension VirtualServiceDocument {
                 fields.context.warn(
                     entry.line, Code.fieldNotSupported, "not supported yet: \(path), this match never holds")
                 match.isUnsupported = true
+                match.claimLine = entry.line
                 continue
             }
             let isHeader = key != "queryParams"

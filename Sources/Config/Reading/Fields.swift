@@ -76,7 +76,8 @@ final class Fields {
     }
 
     private func wrongType(_ key: String, _ wanted: String, _ value: YAML) {
-        let quote = value.kindName == "a string" ? "" : wanted == "a string" ? "write it in quotes" : ""
+        let isScalar = if case .scalar = value.value { true } else { false }
+        let quote = wanted == "a string" && isScalar ? "write it in quotes" : ""
         context.invalid(
             value.line, "\(name(key)) must be \(wanted), not \(value.kindName)", suggestion: quote)
     }
@@ -208,11 +209,16 @@ final class Fields {
         guard case .map(let entries) = node.value else { return }
         for entry in entries where !asked.contains(entry.key) {
             let near = nearest(to: entry.key, among: asked)
+            let known = Set(asked).sorted()
             context.add(
                 Finding(
                     .error, Code.unknownField, "unknown field \(name(entry.key))", file: context.file,
                     line: entry.line, resource: context.resource,
-                    suggestion: near.map { "did you mean \($0)?" } ?? "", refused: true))
+                    suggestion: near.map { "did you mean \($0)?" }
+                        ?? (known.isEmpty
+                            ? "nothing may stand here"
+                            : "known here: \(known.prefix(12).joined(separator: ", "))"),
+                    refused: true))
         }
     }
 }

@@ -135,7 +135,11 @@ func nearest(to word: String, among candidates: some Sequence<String>) -> String
             Array(word.lowercased().utf8.prefix(64)), Array(candidate.lowercased().utf8))
         if distance <= limit, distance < (best?.distance ?? Int.max) { best = (candidate, distance) }
     }
-    return best?.name
+    if let best { return best.name }
+    // A part of the word that was meant: `Prefix` for `PathPrefix`.
+    guard word.utf8.count >= 4 else { return nil }
+    let part = word.lowercased()
+    return candidates.sorted().first { $0 != word && $0.lowercased().hasSuffix(part) }
 }
 
 /// Levenshtein's distance, with a swap of neighbours counted as one step.

@@ -40,11 +40,15 @@ struct Registry {
     /// Pods by namespace and labels; its numbers are those of `pods`.
     private(set) var podLabels = LabelIndex()
     private(set) var attachments = RouteAttachments()
+    /// ServiceEntries' wildcard hosts, numbers of `services`.
+    private(set) var wildcards: [Int] = []
+    private let nodes: [String: [String: String]]
     let workloads: [WorkloadEntryDocument]
     private(set) var workloadLabels = LabelIndex()
 
     init(_ documents: DocumentSet) {
         pods = documents.pods
+        nodes = documents.nodes
         for (index, pod) in pods.enumerated() {
             podByName["\(pod.meta.namespace)/\(pod.meta.name)"] = index
             for address in pod.addresses { if let ip = IPAddress(address) { podByAddress[ip] = index } }
@@ -120,6 +124,7 @@ struct Registry {
     }
 
     private mutating func append(_ service: Service) {
+        if Names.isWildcard(service.host) { wildcards.append(services.count) }
         byHost[service.host, default: []].append(services.count)
         services.append(service)
     }
@@ -229,11 +234,24 @@ struct Registry {
         }
     }
 
+    /// A pod's labels, and where its node is (istio-semantics.md 18.3).
+    func labels(ofPod index: Int) -> [String: String] {
+        var labels = pods[index].meta.labels
+        guard let node = nodes[pods[index].node] else { return labels }
+        for key in [
+            "topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone",
+            "kubernetes.io/hostname",
+        ] where labels[key] == nil && node[key]?.isEmpty == false {
+            labels[key] = node[key]
+        }
+        return labels
+    }
+
     /// An endpoint with the labels and the workload of the pod behind it.
     func endpointModel(_ socket: SocketAddress, pod index: Int?) -> EndpointModel {
         var model = EndpointModel(address: socket)
         if let index {
-            model.labels = pods[index].meta.labels
+            model.labels = labels(ofPod: index)
             model.workload = pods[index].workload
             model.namespace = pods[index].meta.namespace
         }
