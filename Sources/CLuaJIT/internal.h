@@ -53,6 +53,8 @@ struct fl_lua_call {
     int thread_reference;
     /// Objects of an earlier run of this slot know another number.
     uint32_t serial;
+    /// Objects made before a wait know another number; the handle alone outlives it.
+    uint32_t piece;
     int script;
     int response;
     void *context;
@@ -79,6 +81,7 @@ struct fl_lua_call {
 typedef struct fl_object {
     fl_lua_call *call;
     uint32_t serial;
+    uint32_t piece;
 } fl_object;
 
 /// The interpreter of any of its states.

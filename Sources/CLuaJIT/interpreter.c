@@ -357,6 +357,7 @@ int fl_lua_run(fl_lua *lua, int script, int response, void *context, int *data, 
 
 int fl_lua_resume(fl_lua_call *call, void *context, int given) {
     call->given = given;
+    if (given) call->piece++;
     return go(call, context);
 }
 

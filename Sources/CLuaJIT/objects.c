@@ -20,7 +20,8 @@
 static fl_lua_call *live(lua_State *L, const char *class_name) {
     fl_object *object = luaL_checkudata(L, 1, class_name);
     fl_lua_call *call = object->call;
-    if (object->serial != call->serial || fl_lua_of(L)->current != call)
+    bool is_old = object->piece != call->piece && strcmp(class_name, HANDLE) != 0;
+    if (object->serial != call->serial || fl_lua_of(L)->current != call || is_old)
         luaL_error(L, "object used outside of proper scope");
     return call;
 }
@@ -33,6 +34,7 @@ void fl_lua_push_object(lua_State *L, fl_lua_call *call, const char *class_name)
     fl_object *object = lua_newuserdata(L, sizeof *object);
     object->call = call;
     object->serial = call->serial;
+    object->piece = call->piece;
     luaL_getmetatable(L, full);
     lua_setmetatable(L, -2);
 }
@@ -49,10 +51,11 @@ static int wait_for(lua_State *L, fl_lua_call *call, int what) {
     return lua_yield(L, 0);
 }
 
-/// The answer of what is not there; trailers never are: they do not pass through this proxy's HTTP/1.
+/// The answer of what is not there: no value at all, as Envoy has it, which becomes nil where one is asked
+/// for. Trailers never are: they do not pass through this proxy's HTTP/1.
 static int nothing(lua_State *L) {
-    lua_pushnil(L);
-    return 1;
+    (void)L;
+    return 0;
 }
 
 // MARK: headers
@@ -245,9 +248,7 @@ static int push_answer(lua_State *L, fl_lua_call *call) {
 int fl_lua_push_result(lua_State *L, fl_lua_call *call) {
     if (call->waits == FL_LUA_WAITS_FOR_CALL) return push_answer(L, call);
     bool always = call->waits == FL_LUA_WAITS_FOR_BODY && call->wants_always;
-    if (call->given || always) return push(L, call, "body");
-    lua_pushnil(L);
-    return 1;
+    return call->given || always ? push(L, call, "body") : nothing(L);
 }
 
 // MARK: answers and calls
@@ -508,7 +509,9 @@ static int info_dynamic(lua_State *L) { return push(L, live(L, INFO), "dynamic")
 // MARK: TLS of the client's connection
 
 static int push_tls(lua_State *L, fl_lua_call *call) {
-    return fact_of(call, FL_LUA_TLS_VERSION).count > 0 ? push(L, call, "tls") : nothing(L);
+    if (fact_of(call, FL_LUA_TLS_VERSION).count > 0) return push(L, call, "tls");
+    lua_pushnil(L);
+    return 1;
 }
 
 static int info_tls(lua_State *L) { return push_tls(L, live(L, INFO)); }
@@ -558,10 +561,10 @@ static int dynamic_get(lua_State *L) {
     fl_lua_call *call = live(L, DYNAMIC);
     luaL_checkstring(L, 2);
     push_data(L, call);
-    if (lua_isnil(L, -1)) return 1;
+    if (lua_isnil(L, -1)) return nothing(L);
     lua_pushvalue(L, 2);
     lua_rawget(L, -2);
-    return 1;
+    return lua_isnil(L, -1) ? nothing(L) : 1;
 }
 
 static int dynamic_set(lua_State *L) {

@@ -90,6 +90,8 @@ struct ScriptBench: ~Copyable {
     var suspendedResponses: [UInt32: SuspendedResponse] = [:]
     var watchers: [UInt32: [BodyWatcher]] = [:]
     var calls: [UInt32: ScriptCallState] = [:]
+    /// Of the answer that was laid out last (`ScriptCallState.isImmediate`).
+    var isAnswerImmediate = false
     var failures = LogRate()
     /// What `respond` put together, while it is being sent.
     var answer = ScriptAnswer()

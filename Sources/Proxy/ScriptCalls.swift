@@ -15,12 +15,14 @@ struct ScriptCallState {
     /// Of the answer, `:status` first.
     var fields: [(name: [UInt8], value: [UInt8])] = []
     var body: [UInt8] = []
+    /// No endpoint was chosen: the call came to nothing before it began.
+    var isImmediate = false
 
     /// What a script gets where there is no answer (Envoy's words).
     static var failure: ScriptCallState {
         ScriptCallState(
             parent: noSlot, fields: [(name: Array(":status".utf8), value: Array("503".utf8))],
-            body: Array("upstream failure".utf8))
+            body: Array("upstream failure".utf8), isImmediate: true)
     }
 }
 
@@ -194,6 +196,7 @@ extension Worker {
         let slot = exchange(number).pointee.downstream
         scripting.calls[slot]?.fields = lines.map { (name: Array($0.utf8), value: Array($1.utf8)) }
         scripting.calls[slot]?.body = text.bytes
+        scripting.calls[slot]?.isImmediate = exchange(number).pointee.endpointIndex < 0
         finishExchange(number)
     }
 

@@ -117,7 +117,9 @@ extension Worker {
         var outcome: ScriptOutcome
         if let resumed {
             wait = resumed
-            outcome = interpreter.resume(resumed.run, message, given: !message.pointee.body.isEmpty)
+            let given =
+                resumed.call != noSlot ? !scripting.isAnswerImmediate : !message.pointee.body.isEmpty
+            outcome = interpreter.resume(resumed.run, message, given: given)
         } else {
             meter.add(.scriptRuns)
             var run: ScriptRun?
@@ -146,7 +148,7 @@ extension Worker {
                 wait?.call = call
                 if call != noSlot { return }
                 lay(ScriptCallState.failure)
-                outcome = interpreter.resume(run, message, given: true)
+                outcome = interpreter.resume(run, message, given: false)
             case .waitsForBody:
                 wait?.call = noSlot
                 if !isWhole { return }
@@ -169,6 +171,7 @@ extension Worker {
     mutating func lay(_ answer: ScriptCallState) {
         scripting.message.pointee.answerFields = answer.fields
         scripting.message.pointee.answerBody = answer.body
+        scripting.isAnswerImmediate = answer.isImmediate
     }
 
     /// What follows such a head is no body.

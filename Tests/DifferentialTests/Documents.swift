@@ -4,7 +4,9 @@
 let subsets = ["v1", "v2"]
 
 /// The documents of an edge with these sites at port 80; each endpoint is the echo of one subset.
-func documents(_ sites: [(name: String, site: Site)], endpoints: [String: UInt16]) -> String {
+func documents(
+    _ sites: [(name: String, site: Site)], endpoints: [String: UInt16], script: String? = nil
+) -> String {
     let pods = subsets.map { subset -> Json in
         [
             "address": "127.0.0.1", "labels": ["version": .text(subset)],
@@ -47,7 +49,38 @@ func documents(_ sites: [(name: String, site: Site)], endpoints: [String: UInt16
             ]
         ).named(name)
     }
-    return (all + services).map(\.encoded).joined(separator: "\n---\n") + "\n"
+    let filters = script.map { [luaFilter($0)] } ?? []
+    return (all + services + filters).map(\.encoded).joined(separator: "\n---\n") + "\n"
+}
+
+private func luaFilter(_ script: String) -> Json {
+    let naming = "function cluster(name) return 'outbound|8080|' .. name .. '|app.test' end\n"
+    let neighbour: Json = [
+        "name": "envoy.filters.network.http_connection_manager",
+        "subFilter": ["name": "envoy.filters.http.router"],
+    ]
+    return document(
+        "networking.istio.io/v1alpha3", "EnvoyFilter", "script",
+        [
+            "configPatches": [
+                [
+                    "applyTo": "HTTP_FILTER",
+                    "match": ["context": "GATEWAY", "listener": ["filterChain": ["filter": neighbour]]],
+                    "patch": [
+                        "operation": "INSERT_BEFORE",
+                        "value": ["name": "envoy.lua", "typed_config": luaConfiguration(naming + script)],
+                    ],
+                ]
+            ]
+        ])
+}
+
+/// The filter's own configuration, the same for both.
+func luaConfiguration(_ code: String) -> Json {
+    [
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+        "default_source_code": ["inline_string": .text(code)],
+    ]
 }
 
 private func document(

@@ -189,7 +189,7 @@ extension Cors {
 
 /// All of Envoy: one listener as Istio's gateway has it, and a cluster per subset.
 func envoyConfiguration(
-    _ sites: [(name: String, site: Site)], port: UInt16, endpoints: [String: UInt16]
+    _ sites: [(name: String, site: Site)], port: UInt16, endpoints: [String: UInt16], script: String? = nil
 ) -> String {
     let hosts = sites.map { name, site in virtualHost(name, site).named(name) }
     let prefix = "type.googleapis.com/envoy.extensions.filters."
@@ -204,16 +204,7 @@ func envoyConfiguration(
             "name": "http.80", "ignore_port_in_host_matching": true, "validate_clusters": false,
             "max_direct_response_body_size_bytes": 1_048_576, "virtual_hosts": .list(hosts),
         ],
-        "http_filters": [
-            [
-                "name": "envoy.filters.http.cors",
-                "typed_config": ["@type": .text(prefix + "http.cors.v3.Cors")],
-            ],
-            [
-                "name": "envoy.filters.http.router",
-                "typed_config": ["@type": .text(prefix + "http.router.v3.Router")],
-            ],
-        ],
+        "http_filters": .list(filters(prefix, script)),
     ]
     let clusters = (subsets + ["empty"]).map { subset -> Json in
         let places = endpoints[subset].map { [["endpoint": ["address": address($0)]]] as [Json] } ?? []
@@ -245,6 +236,19 @@ func envoyConfiguration(
         ]
     ]
     return all.encoded
+}
+
+private func filters(_ prefix: String, _ script: String?) -> [Json] {
+    let cors: Json = [
+        "name": "envoy.filters.http.cors", "typed_config": ["@type": .text(prefix + "http.cors.v3.Cors")],
+    ]
+    let router: Json = [
+        "name": "envoy.filters.http.router",
+        "typed_config": ["@type": .text(prefix + "http.router.v3.Router")],
+    ]
+    let naming = "function cluster(name) return name end\n"
+    let lua = script.map { ["name": "envoy.lua", "typed_config": luaConfiguration(naming + $0)] as Json }
+    return [cors] + (lua.map { [$0] } ?? []) + [router]
 }
 
 private func address(_ port: UInt16) -> Json {

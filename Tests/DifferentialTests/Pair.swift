@@ -23,7 +23,9 @@ final class Pair {
         return String(ended.stdout.split(separator: "\n").last ?? "")
     }
 
-    init(_ sites: [(name: String, site: Site)]) throws {
+    /// `script`: of a Lua filter in front of the router of both, which knows the name of the cluster of a
+    /// subset by `cluster("v1")`.
+    init(_ sites: [(name: String, site: Site)], script: String? = nil) throws {
         upstreams = try subsets.map { name in
             try EchoUpstream(name) { request in
                 let lines = ["x-up: \(name)", "set-cookie: up=1", "set-cookie: two=2", "x-a: from-upstream"]
@@ -35,8 +37,10 @@ final class Pair {
         let endpoints = Dictionary(uniqueKeysWithValues: zip(subsets, upstreams.map(\.port)))
         folder = try TemporaryDirectory()
         ports = [try freeLoopbackPort(), try freeLoopbackPort()]
-        try folder.write("fairlead/site.yaml", documents(sites, endpoints: endpoints))
-        try folder.write("envoy.json", envoyConfiguration(sites, port: ports[1], endpoints: endpoints))
+        try folder.write("fairlead/site.yaml", documents(sites, endpoints: endpoints, script: script))
+        try folder.write(
+            "envoy.json",
+            envoyConfiguration(sites, port: ports[1], endpoints: endpoints, script: script))
         let fairlead = try Programs.startFairlead([
             "run", folder.file("fairlead"), "--admin", "127.0.0.1:0", "--port", "80=\(ports[0])",
             "--workers", "1", "--access-log", "off",

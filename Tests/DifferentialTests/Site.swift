@@ -100,6 +100,8 @@ struct Probe: Equatable {
     var host = "$HOST"
     /// Lines of the head, in order.
     var fields: [Field] = []
+    /// With its length among the fields.
+    var body = ""
 
     struct Field: Equatable {
         var name: String
@@ -108,7 +110,8 @@ struct Probe: Equatable {
 
     func head(_ name: String) -> String {
         let lines = fields.map { "\($0.name): \(naming($0.value, name))\r\n" }.joined()
-        return "\(method) \(naming(target, name)) HTTP/1.1\r\nhost: \(naming(host, name))\r\n\(lines)\r\n"
+        let start = "\(method) \(naming(target, name)) HTTP/1.1\r\nhost: \(naming(host, name))\r\n"
+        return "\(start)\(lines)\r\n\(body)"
     }
 }
 

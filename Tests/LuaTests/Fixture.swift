@@ -96,7 +96,7 @@ func evaluate(_ expression: String, path: String = "/") throws -> String? {
     let head = Scripted(path: path)
     let code = """
         function envoy_on_request(h)
-          h:headers():replace("x-result", tostring(\(expression)))
+          h:headers():replace("x-result", tostring((\(expression))))
         end
         """
     let outcome = try head.run(code)

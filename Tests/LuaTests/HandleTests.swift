@@ -47,7 +47,7 @@ import Testing
             headers:add("x-count", tostring(headers:getNumValues("x-a")))
             headers:add("x-first", headers:getAtIndex("x-a", 0))
             headers:add("x-second", headers:getAtIndex("x-a", 1))
-            headers:add("x-none", tostring(headers:getAtIndex("x-a", 2)) .. tostring(headers:get("x-c")))
+            headers:add("x-none", tostring((headers:getAtIndex("x-a", 2))) .. tostring((headers:get("x-c"))))
             """)
         #expect(try head.run(code) == .done)
         #expect(head.values("x-all") == ["1,3"])
@@ -265,6 +265,45 @@ import Testing
         #expect(head.values("x-body") == ["5:ell"])
         #expect(head.values("x-new") == ["new"])
         #expect(head.message.pointee.newBody == Array("new".utf8))
+    }
+
+    @Test(arguments: ["headers:get('x')", "kept:length()", "pairs(headers)()"])
+    func objectsEndWithAWait(_ late: String) throws {
+        let interpreter = try #require(Interpreter())
+        let head = Scripted(method: "POST")
+        let code = """
+            function envoy_on_request(h)
+              local headers, kept = h:headers(), nil
+              h:headers():add("x-before", "1")
+              kept = h:body()
+              if kept then for chunk in h:bodyChunks() do break end end
+              local again = \(late)
+              h:logInfo("after")
+            end
+            """
+        #expect(interpreter.add(head.filter(code)) == nil)
+        var waiting: ScriptRun?
+        #expect(head.run(interpreter, run: &waiting) == .waitsForBody)
+        let run = try #require(waiting)
+        head.message.pointee.body = "abc"
+        #expect(interpreter.resume(run, head.message, given: true) == .waitsForChunk)
+        #expect(interpreter.resume(run, head.message, given: true) == .failed)
+        #expect(interpreter.lastError.contains("outside of proper scope"))
+        #expect(head.values("x-before") == ["1"] && head.trace.lines.count == 1)
+        // Where there was nothing to wait for they live on.
+        let bare = Scripted()
+        #expect(bare.run(interpreter, run: &waiting) == .waitsForBody)
+        let outcome = interpreter.resume(try #require(waiting), bare.message, given: false)
+        #expect(outcome == (late.hasPrefix("kept") ? .failed : .done))
+    }
+
+    @Test func whatIsNotThereIsNoValue() throws {
+        for absent in ["h:headers():get('x')", "h:trailers()", "h:metadata():get('x')"] {
+            let head = Scripted()
+            let code = "function envoy_on_request(h) h:logInfo(select('#', \(absent)) .. '') end"
+            #expect(try head.run(code) == .done)
+            #expect(head.trace.lines == ["logs info: 0"])
+        }
     }
 
     @Test func chunksComeOneByOne() throws {

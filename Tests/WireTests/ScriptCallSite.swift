@@ -57,7 +57,7 @@ struct ScriptCallSite: Sendable {
           ["/body-first"] = function(h)
             local body = h:body()
             local got, answer = call(h, "auth.test", "POST", "/check", body:getBytes(0, body:length()), 60000)
-            return answer .. body:length()
+            return answer .. h:body():length()
           end,
           ["/body-last"] = function(h)
             local got, answer = call(h, "auth.test", "POST", "/check", "ask", 60000)
@@ -83,16 +83,20 @@ struct ScriptCallSite: Sendable {
         function envoy_on_request(h)
           local wish = wishes[h:headers():get(":path")]
           h:headers():add("x-before", "1")
-          if wish then h:headers():add("x-call", wish(h) or "nil") end
+          local told = wish and (wish(h) or "nil")
+          -- Objects from before a call are gone after it.
+          if told then h:headers():add("x-call", told) end
         end
 
         function envoy_on_response(h)
           if h:headers():get("x-wish") == "call" or h:headers():get(":status") == "404" then
-            h:headers():add("x-answer", text(call(h, "auth.test", "POST", "/check", "ask", 60000)))
+            local answer = text(call(h, "auth.test", "POST", "/check", "ask", 60000))
+            h:headers():add("x-answer", answer)
           end
           if h:headers():get("x-wish") == "body" then
             local before = h:body():length()
-            h:headers():add("x-answer", text(call(h, "auth.test", "POST", "/check", "ask", 60000)))
+            local answer = text(call(h, "auth.test", "POST", "/check", "ask", 60000))
+            h:headers():add("x-answer", answer)
             h:headers():add("x-length", tostring(before + h:body():length()))
           end
         end

@@ -135,7 +135,8 @@ int fl_lua_has(const fl_lua *lua, int script, int response);
 /// `fl_lua_cancel` ends it.
 int fl_lua_run(fl_lua *lua, int script, int response, void *context, int *data, fl_lua_call **call);
 /// Goes on with what it waited for. A body or a chunk: `given` says whether there is one, and the host's
-/// `body` is it; the answer of a call: `answer_body` and `next_answer`.
+/// `body` is it; the answer of a call: `answer_body` and `next_answer`, `given` 0 where nobody had to be
+/// waited for. What was waited for ends the script's objects but for its handle, as in Envoy.
 int fl_lua_resume(fl_lua_call *call, void *context, int given);
 /// Ends a run that waits.
 void fl_lua_cancel(fl_lua_call *call);

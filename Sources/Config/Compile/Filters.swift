@@ -36,8 +36,12 @@ extension Compiler {
             guard isOpen else { continue }
             for index in registry.visible(from: proxy.model.namespace) {
                 let service = registry.services[index]
-                for port in service.httpPorts {
-                    _ = target(named: "outbound|\(port.number)||\(service.host)", script.source)
+                let rule = rules.rule(
+                    host: service.host, serviceNamespace: service.namespace, proxy: proxy.model)
+                for subset in [""] + (rule?.subsets.map(\.name) ?? []) {
+                    for port in service.httpPorts {
+                        _ = target(named: "outbound|\(port.number)|\(subset)|\(service.host)", script.source)
+                    }
                 }
             }
         }
