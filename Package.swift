@@ -105,7 +105,7 @@ let package = Package(
         tests("DemoTests", ["Demo", "Base", "TestSupport"]),
         tests("WireTests", ["Base", "CLinux", "CZlib", "TLS", "TestSupport"]),
         tests("ConformanceTests", ["Config", "TLS", "TestSupport"], exclude: ["README.md"]),
-        tests("DifferentialTests", ["TestSupport"], exclude: ["README.md"]),
+        tests("DifferentialTests", ["Config", "TestSupport"], exclude: ["README.md"]),
         tests("TidyTests", ["Base", "TestSupport"]),
     ],
     cxxLanguageStandard: .cxx17

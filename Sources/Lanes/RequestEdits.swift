@@ -22,11 +22,14 @@ public func applyRequestEdits(
         apply(levels[index], &headers, &scratch, format.pointee, request, 0)
         index &+= 1
     }
-    if let authority = target?.pointee.authority, !authority.isEmpty {
+    if let target, !target.pointee.authority.isEmpty {
+        let authority = target.pointee.authority
         let name = HeaderNames.name(.xEnvoyOriginalHost)
-        headers.remove(name)
-        if let room = headers.reserve(name, request.authority.count) {
-            room.update(from: request.authority.start, count: request.authority.count)
+        if target.pointee.tellsOldAuthority {
+            headers.remove(name)
+            if let room = headers.reserve(name, request.authority.count) {
+                room.update(from: request.authority.start, count: request.authority.count)
+            }
         }
         request.authority = authority
         request.hasPlainAuthority = false

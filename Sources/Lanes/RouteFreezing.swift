@@ -118,6 +118,7 @@ extension TableBuilder {
         let responseLevels = single ? [merged(responses[1], responses[0])] : responses
         let request = try freezeLevels(requestLevels, isRequest: true)
         let response = try freezeLevels(responseLevels, isRequest: false)
+        let ofEntry = route.rewrite?.authority ?? authority(route.requestHeaders)
         return Target(
             cluster: cluster, missingStatus: UInt16(clamping: target.missingStatus),
             clusterName: arena.store(target.clusterName),
@@ -125,8 +126,8 @@ extension TableBuilder {
             requestLevels: request, responseLevels: response,
             isFormatted: isFormatted(request) || isFormatted(response) || route.cors != nil,
             authority: arena.store(
-                route.rewrite?.authority ?? authority(route.requestHeaders)
-                    ?? target.authority ?? authority(target.requestHeaders) ?? ""))
+                ofEntry ?? target.authority ?? authority(target.requestHeaders) ?? ""),
+            tellsOldAuthority: single || ofEntry != nil)
     }
 
     private func isFormatted(_ levels: Frozen<HeaderLevel>) -> Bool {

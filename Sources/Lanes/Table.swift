@@ -147,6 +147,9 @@ public struct Target: BitwiseCopyable {
     var isFormatted: Bool
     /// Host rewrite of the entry, else of the destination; empty: none.
     var authority: ByteView
+    /// The upstream is told the Host that was rewritten; as in Envoy not where one of several destinations
+    /// asked for it.
+    var tellsOldAuthority: Bool
 }
 
 /// One (service, subset, port).

@@ -46,6 +46,8 @@ struct Refusal {
     var details: ByteView
     /// The body; empty: what the status says.
     var text: ByteView = .empty
+    /// No body at all.
+    var isSilent = false
     /// The method is HEAD, as far as the head could be read: the answer has no body.
     var toHead = false
     /// As the access log has them.
@@ -93,6 +95,7 @@ extension Worker {
             default: .empty
             }
         if !refusal.text.isEmpty { body = refusal.text }
+        if refusal.isSilent { body = .empty }
         var at = writeSpace
         let isGRPC = isStream(slot) && asksGRPC()
         if isGRPC {

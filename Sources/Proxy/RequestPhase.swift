@@ -34,7 +34,7 @@ extension Worker {
                 slot,
                 Refusal(
                     status: 400, reason: .badRequest, details: "path_normalization_failed",
-                    toHead: head.method == .head), startNs)
+                    isSilent: true, toHead: head.method == .head), startNs)
             return 0
         }
         ConnectionRules.removeHopByHop(&requestHeaders.pointee, namesFields: head.connection.namesFields)

@@ -235,10 +235,16 @@ private func virtualService(_ name: String, _ hosts: String, subset: String = "v
     #expect(model.host("info.other", in: "8080") != nil)
     #expect(model.host("hidden.other", in: "8080") == nil)
     #expect(!model.proxy.allowAnyOutbound)
-    // Destinations of visible VirtualServices need no listing.
+    // Destinations of visible VirtualServices need no listing, and get no names of their own for that.
     let toHidden = virtualService("a", "[auth]").replacing(
         "{host: auth, subset: v1}", with: "{host: hidden.other.svc.cluster.local}")
-    #expect(try modelOf(sidecarProxy + sidecar + services + toHidden).host("hidden.other", in: "8080") != nil)
+    let routed = try modelOf(sidecarProxy + sidecar + services + toHidden)
+    #expect(routed.host("hidden.other", in: "8080") == nil)
+    guard case .forward(let targets)? = routed.host("auth", in: "8080")?.routes.first?.action else {
+        Issue.record("no route to the hidden service")
+        return
+    }
+    #expect(targets.map { $0.cluster != nil } == [true])
 }
 
 @Test func servicesThatAreNotExportedAreUnknown() throws {

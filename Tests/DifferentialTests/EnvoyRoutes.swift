@@ -1,256 +1,266 @@
-// Sites as Istio's control plane writes them for Envoy: written from istio-semantics' account of route.go and
-// of nothing in Fairlead, so that both cannot be wrong in the same way.
+// One entry of a VirtualService as Istio's control plane writes it for Envoy: conditions, actions, header
+// operations.
 
-/// One element of `match` is one route. A match on nothing but the path `/` ends the list, and routes that
-/// match all stand behind the others of their host, as at every gateway.
-private func virtualHost(_ name: String, _ site: Site) -> Json {
-    var routes: [(matchesAll: Bool, json: Json)] = []
-    rules: for rule in site.rules {
-        if rule.matches.isEmpty {
-            routes.append((true, route(rule, Match())))
-            break
-        }
-        for match in rule.matches where match.port == nil || match.port == 80 {
-            routes.append((match.isOnly([nil, .prefix("/"), .regex(".*")]), route(rule, match)))
-            if match.port == nil, match.isOnly([.prefix("/"), .regex(".*")]) { break rules }
-        }
-    }
-    let sorted = routes.filter { !$0.matchesAll } + routes.filter(\.matchesAll)
-    return [
-        "name": .text(name + ":80"), "domains": .list([.text(name), .text("*." + name)]),
-        "include_request_attempt_count": true, "routes": .list(sorted.map(\.json)),
-    ]
+/// Where routes are for: a gateway's server, or the mesh on a port.
+struct RouteScope {
+    /// `namespace/name` or `mesh`.
+    var gateway: String
+    var port: Int
+    var world: IstioWorld
 }
 
-private func route(_ rule: Rule, _ match: Match) -> Json {
-    var operations = [rule.operations]
-    var pairs: [(String, Json?)] = [("match", match.envoy)]
-    switch rule.action {
-    case .route(let destinations):
-        if destinations.count == 1 { operations.append(destinations[0].operations) }
-        pairs.append(("route", forwarding(rule, destinations)))
-    case .redirect(let redirect): pairs.append(("redirect", redirect.envoy))
-    case .direct(let status, let body):
-        pairs.append(
-            (
-                "direct_response",
-                .members([
-                    ("status", .number(status)), ("body", body.map { ["inline_string": .text($0)] }),
+extension RouteScope {
+    /// The routes of a VirtualService here; none where no condition on the place itself holds.
+    func routes(_ service: IstioVirtualService) -> [Json] {
+        var routes: [Json] = []
+        for entry in service.http {
+            let matches = entry.items("match")
+            if matches.isEmpty {
+                if let route = route(entry, nil) { routes.append(route) }
+                break
+            }
+            for match in matches where applies(match) {
+                guard let route = route(entry, match) else { continue }
+                routes.append(route)
+                // What matches everything ends the list.
+                if EnvoyRoute.matchesAll(route) { return routes }
+            }
+        }
+        return routes
+    }
+
+    /// Conditions on the proxy rather than the request.
+    private func applies(_ match: Json) -> Bool {
+        if let wanted = match["port"]?.int, wanted != port { return false }
+        let gateways = match.strings("gateways")
+        if !gateways.isEmpty { return gateways.contains(gateway) }
+        let labels = match.texts("sourceLabels")
+        guard labels.allSatisfy({ world.proxy.labels[$0.key] == $0.value }) else { return false }
+        let namespace = match.string("sourceNamespace")
+        return namespace.isEmpty || namespace == world.proxy.namespace
+    }
+
+    private func route(_ entry: Json, _ match: Json?) -> Json? {
+        let own = HeaderEdits(entry["headers"])
+        var edits = own
+        var action: (String, Json?)
+        if let redirect = entry["redirect"] {
+            action = ("redirect", EnvoyRoute.redirect(redirect, port: port))
+        } else if let direct = entry["directResponse"] {
+            action = ("direct_response", EnvoyRoute.direct(direct))
+        } else {
+            let destinations = entry.items("route")
+            if destinations.count == 1 { edits.append(HeaderEdits(destinations[0]["headers"])) }
+            action = ("route", forwarding(entry, destinations, own.authority))
+        }
+        let names = [entry.string("name"), match?.string("name") ?? ""]
+        let name = names[1].isEmpty ? names[0] : "\(names[0]).\(names[1])"
+        var pairs: [(String, Json?)] = [
+            ("name", .text(name)), ("match", EnvoyRoute.match(match ?? [:])), action,
+        ]
+        if let cors = entry["corsPolicy"] {
+            pairs.append(("typed_per_filter_config", ["envoy.filters.http.cors": EnvoyRoute.cors(cors)]))
+        }
+        return .members(pairs + edits.pairs)
+    }
+
+    private func forwarding(_ entry: Json, _ destinations: [Json], _ ownAuthority: String?) -> Json {
+        let rewrite = entry["rewrite"] ?? [:]
+        var authority = rewrite["authority"]?.string ?? ownAuthority
+        var pairs: [(String, Json?)] = [
+            ("timeout", .text(EnvoyRoute.seconds(entry["timeout"]?.string ?? "0s"))),
+            ("retry_policy", entry["retries"]?["attempts"] == 0 ? nil : EnvoyRoute.retries),
+        ]
+        if let regex = rewrite["uriRegexRewrite"] {
+            pairs.append(
+                (
+                    "regex_rewrite",
+                    [
+                        "pattern": ["regex": .text(regex.string("match"))],
+                        "substitution": .text(regex.string("rewrite")),
+                    ]
+                ))
+        } else if !rewrite.string("uri").isEmpty {
+            pairs.append(("prefix_rewrite", .text(rewrite.string("uri"))))
+        }
+        if destinations.count == 1 {
+            authority = authority ?? HeaderEdits(destinations[0]["headers"]).authority
+            pairs.append(("cluster", .text(cluster(destinations[0]))))
+        } else {
+            let clusters = destinations.filter { ($0["weight"]?.int ?? 0) > 0 }.map { destination in
+                let edits = HeaderEdits(destination["headers"])
+                return Json.members(
+                    [
+                        ("name", .text(cluster(destination))), ("weight", destination["weight"]),
+                        ("host_rewrite_literal", edits.authority.map(Json.text)),
+                    ] + edits.pairs)
+            }
+            pairs.append(("weighted_clusters", ["clusters": .list(clusters)]))
+        }
+        pairs.append(("host_rewrite_literal", authority.map(Json.text)))
+        return .members(pairs)
+    }
+
+    private func cluster(_ item: Json) -> String {
+        let destination = item["destination"] ?? [:]
+        let host = destination.string("host")
+        let service = world.registry.service(host)
+        var number = destination["port"]?["number"]?.int
+        if number == nil, let ports = service?.ports, ports.count == 1 { number = ports[0].number }
+        return world.cluster(host: host, subset: destination.string("subset"), port: number ?? port)
+    }
+}
+
+/// Header operations of one or more levels as Envoy's four lists.
+struct HeaderEdits {
+    private var request: (add: [Json], remove: [String]) = ([], [])
+    private var response: (add: [Json], remove: [String]) = ([], [])
+    /// What `host` or `:authority` is set to: a rewrite, no operation.
+    private(set) var authority: String?
+
+    init(_ headers: Json?) {
+        guard let headers else { return }
+        (request, authority) = Self.read(headers["request"])
+        (response, _) = Self.read(headers["response"])
+    }
+
+    private static func isInternal(_ name: String) -> Bool {
+        name.hasPrefix(":") || name.lowercased() == "host"
+    }
+
+    private static func read(_ edits: Json?) -> ((add: [Json], remove: [String]), String?) {
+        guard let edits else { return (([], []), nil) }
+        var all: [Json] = []
+        var authority: String?
+        for (key, action) in [("set", "OVERWRITE_IF_EXISTS_OR_ADD"), ("add", "APPEND_IF_EXISTS_OR_ADD")] {
+            for (name, value) in edits.texts(key).sorted(by: { $0.key < $1.key }) {
+                if [":authority", "host"].contains(name.lowercased()) { authority = authority ?? value }
+                if isInternal(name) { continue }
+                all.append([
+                    "header": ["key": .text(name), "value": .text(value)], "append_action": .text(action),
                 ])
-            ))
-    }
-    if let cors = rule.cors {
-        pairs.append(("typed_per_filter_config", ["envoy.filters.http.cors": cors.envoy]))
-    }
-    return .members(pairs + headerEdits(operations))
-}
-
-private func forwarding(_ rule: Rule, _ destinations: [Destination]) -> Json {
-    var pairs: [(String, Json?)] = [
-        ("timeout", .text(rule.timeout ?? "0s")),
-        ("prefix_rewrite", rule.rewrite?.uri.map(Json.text)),
-        ("host_rewrite_literal", rule.rewrite?.authority.map(Json.text)),
-        (
-            "retry_policy",
-            ["retry_on": "connect-failure,refused-stream,unavailable,cancelled", "num_retries": 2]
-        ),
-    ]
-    if let regex = rule.rewrite?.regex, !regex.isEmpty {
-        pairs.append(
-            ("regex_rewrite", ["pattern": ["regex": .text(regex[0])], "substitution": .text(regex[1])]))
-    }
-    if destinations.count == 1 {
-        pairs.append(("cluster", .text(destinations[0].subset)))
-    } else {
-        let clusters = destinations.filter { ($0.weight ?? 0) > 0 }.map { destination in
-            Json.members(
-                [("name", .text(destination.subset)), ("weight", destination.weight.map(Json.number))]
-                    + headerEdits([destination.operations]))
+            }
         }
-        pairs.append(("weighted_clusters", ["clusters": .list(clusters)]))
+        return ((all, edits.strings("remove").filter { !isInternal($0) }), authority)
     }
-    return .members(pairs)
-}
 
-/// Several levels become one: removes, sets and adds of each, one after the other.
-private func headerEdits(_ operations: [Operations]) -> [(String, Json?)] {
-    func adds(_ edits: [Edits]) -> Json? {
-        let items = edits.flatMap { edit in
-            edit.set.sorted { $0.key < $1.key }.map { header($0, "OVERWRITE_IF_EXISTS_OR_ADD") }
-                + edit.add.sorted { $0.key < $1.key }.map { header($0, "APPEND_IF_EXISTS_OR_ADD") }
-        }
-        return items.isEmpty ? nil : .list(items)
+    /// Several levels become one: one after the other.
+    mutating func append(_ other: HeaderEdits) {
+        request.add += other.request.add
+        request.remove += other.request.remove
+        response.add += other.response.add
+        response.remove += other.response.remove
     }
-    func header(_ pair: (key: String, value: String), _ action: String) -> Json {
+
+    var pairs: [(String, Json?)] {
         [
-            "header": ["key": .text(pair.key), "value": .text(pair.value)],
-            "append_action": .text(action),
+            ("request_headers_to_add", request.add.isEmpty ? nil : .list(request.add)),
+            ("request_headers_to_remove", Json.texts(request.remove)),
+            ("response_headers_to_add", response.add.isEmpty ? nil : .list(response.add)),
+            ("response_headers_to_remove", Json.texts(response.remove)),
         ]
     }
-    return [
-        ("request_headers_to_add", adds(operations.map(\.request))),
-        ("request_headers_to_remove", Json.texts(operations.flatMap(\.request.remove))),
-        ("response_headers_to_add", adds(operations.map(\.response))),
-        ("response_headers_to_remove", Json.texts(operations.flatMap(\.response.remove))),
+}
+
+/// Parts of routes that depend on nothing but what was written.
+enum EnvoyRoute {
+    static let retries: Json = [
+        "retry_on": "connect-failure,refused-stream,unavailable,cancelled", "num_retries": 2,
     ]
-}
 
-extension Text {
-    fileprivate var isPresence: Bool { self == .present || self == .regex("*") }
+    /// The path `/` or all paths, and no other condition.
+    static func matchesAll(_ route: Json) -> Bool {
+        let match = route["match"] ?? [:]
+        return (match["prefix"] == "/" || match["safe_regex"] == ["regex": ".*"])
+            && match["headers"] == nil && match["query_parameters"] == nil
+    }
 
-    fileprivate var envoy: Json {
-        switch self {
-        case .exact(let value): ["exact": .text(value)]
-        case .prefix(let value): ["prefix": .text(value)]
-        case .regex(let value): ["safe_regex": ["regex": .text(value)]]
-        case .present: [:]
+    static func match(_ match: Json) -> Json {
+        var path: (String, Json?) = ("prefix", "/")
+        if let uri = match["uri"] {
+            if let value = uri["exact"] { path = ("path", value) }
+            if let value = uri["prefix"] { path = ("prefix", value) }
+            if let value = uri["regex"] { path = ("safe_regex", ["regex": value]) }
         }
-    }
-
-    /// As a condition on what has that name.
-    fileprivate func condition(_ name: String, inverted: Bool = false) -> Json {
-        let base: Json = ["name": .text(name)]
-        let inversion: Json? = inverted ? true : nil
-        if isPresence { return base.with([("present_match", true), ("invert_match", inversion)]) }
-        return base.with([
-            ("string_match", envoy), ("invert_match", inversion),
-            ("treat_missing_header_as_empty", inversion),
-        ])
-    }
-}
-
-extension Match {
-    /// Whether the path's is the only condition, and one of these.
-    fileprivate func isOnly(_ paths: [Text?]) -> Bool {
-        paths.contains(uri) && method == nil && authority == nil && scheme == nil && headers.isEmpty
-            && withoutHeaders.isEmpty && queryParams.isEmpty
-    }
-
-    fileprivate var envoy: Json {
-        let path: (String, Json?) =
-            switch uri {
-            case .exact(let value): ("path", .text(value))
-            case .prefix(let value): ("prefix", .text(value))
-            case .regex(let value): ("safe_regex", ["regex": .text(value)])
-            case .present, nil: ("prefix", "/")
-            }
-        var conditions = headers.sorted { $0.key < $1.key }.map { $0.value.condition($0.key) }
-        conditions += withoutHeaders.sorted { $0.key < $1.key }
-            .map { $0.value.condition($0.key, inverted: true) }
-        for (name, text) in [(":method", method), (":authority", authority), (":scheme", scheme)] {
-            if let text { conditions.append(text.condition(name)) }
+        var conditions = named(match, "headers").map { condition($0.name, $0.value) }
+        conditions += named(match, "withoutHeaders").map { condition($0.name, $0.value, inverted: true) }
+        for name in ["method", "authority", "scheme"] {
+            if let text = match[name] { conditions.append(condition(":" + name, text)) }
         }
-        let query = queryParams.sorted { $0.key < $1.key }.map { $0.value.condition($0.key) }
+        let query = named(match, "queryParams").map { condition($0.name, $0.value) }
         return .members([
-            path, ("case_sensitive", ignoreUriCase ? false : nil),
+            path, ("case_sensitive", match["ignoreUriCase"]?.isTrue ?? false ? false : nil),
             ("headers", conditions.isEmpty ? nil : .list(conditions)),
             ("query_parameters", query.isEmpty ? nil : .list(query)),
         ])
     }
-}
 
-extension Redirect {
-    fileprivate var envoy: Json {
+    private static func named(_ match: Json, _ key: String) -> [Json.Member] {
+        (match[key]?.members ?? []).sorted { $0.name < $1.name }
+    }
+
+    private static func condition(_ name: String, _ text: Json, inverted: Bool = false) -> Json {
+        let base: Json = ["name": .text(name)]
+        let inversion: Json? = inverted ? true : nil
+        guard let matcher = string(text), text["regex"] != "*" else {
+            return base.with([("present_match", true), ("invert_match", inversion)])
+        }
+        return base.with([
+            ("string_match", matcher), ("invert_match", inversion),
+            ("treat_missing_header_as_empty", inversion),
+        ])
+    }
+
+    private static func string(_ text: Json) -> Json? {
+        if let value = text["exact"] { return ["exact": value] }
+        if let value = text["prefix"] { return ["prefix": value] }
+        if let value = text["regex"] { return ["safe_regex": ["regex": value]] }
+        return nil
+    }
+
+    static func redirect(_ redirect: Json, port listener: Int) -> Json {
         let codes = [
             302: "FOUND", 303: "SEE_OTHER", 307: "TEMPORARY_REDIRECT", 308: "PERMANENT_REDIRECT",
         ]
-        var port = port
-        if derivePort == "FROM_REQUEST_PORT" { port = 80 }
-        // A default port is never written.
-        if port == ((scheme ?? "http") == "https" ? 443 : 80) { port = nil }
+        var port = redirect["port"]?.int
+        if redirect["derivePort"] == "FROM_REQUEST_PORT" { port = listener }
+        // A scheme's own port is never written.
+        if port == (redirect["scheme"] == "https" ? 443 : 80) { port = nil }
         return .members([
-            ("path_redirect", uri.map(Json.text)), ("host_redirect", authority.map(Json.text)),
-            ("scheme_redirect", scheme.map(Json.text)), ("port_redirect", port.map(Json.number)),
-            ("response_code", code.flatMap { codes[$0] }.map(Json.text)),
+            ("path_redirect", redirect["prefixRewrite"] == nil ? redirect["uri"] : nil),
+            ("prefix_rewrite", redirect["prefixRewrite"]), ("host_redirect", redirect["authority"]),
+            ("scheme_redirect", redirect["scheme"]), ("port_redirect", port.map(Json.number)),
+            ("response_code", redirect["redirectCode"]?.int.flatMap { codes[$0] }.map(Json.text)),
         ])
     }
-}
 
-extension Cors {
-    fileprivate var envoy: Json {
-        func joined(_ values: [String]) -> Json? {
-            values.isEmpty ? nil : .text(values.joined(separator: ","))
+    static func direct(_ direct: Json) -> Json {
+        var body: Json?
+        if let text = direct["body"]?["string"] { body = ["inline_string": text] }
+        if let bytes = direct["body"]?["bytes"] { body = ["inline_bytes": bytes] }
+        return .members([("status", direct["status"]), ("body", body)])
+    }
+
+    static func cors(_ cors: Json) -> Json {
+        func joined(_ name: String) -> Json? {
+            let values = cors.strings(name)
+            return values.isEmpty ? nil : .text(values.joined(separator: ","))
         }
         return .members([
             ("@type", "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy"),
-            ("allow_origin_string_match", .list(origins.map(\.envoy))),
-            ("allow_methods", joined(methods)), ("allow_headers", joined(headers)),
-            ("expose_headers", joined(exposed)),
-            ("max_age", maxAge.map { .text(String($0.dropLast())) }),
-            ("allow_credentials", credentials.map(Json.flag)),
-            ("forward_not_matching_preflights", .flag(unmatchedPreflights != "IGNORE")),
-            (
-                "filter_enabled",
-                ["default_value": ["numerator": 100, "denominator": "HUNDRED"]]
-            ),
+            ("allow_origin_string_match", .list(cors.items("allowOrigins").compactMap(string))),
+            ("allow_methods", joined("allowMethods")), ("allow_headers", joined("allowHeaders")),
+            ("expose_headers", joined("exposeHeaders")),
+            ("max_age", cors["maxAge"]?.string.map { .text(String(seconds($0).dropLast())) }),
+            ("allow_credentials", cors["allowCredentials"]),
+            ("forward_not_matching_preflights", .flag(cors["unmatchedPreflights"] != "IGNORE")),
+            ("filter_enabled", ["default_value": ["numerator": 100, "denominator": "HUNDRED"]]),
         ])
     }
-}
 
-/// All of Envoy: one listener as Istio's gateway has it, and a cluster per subset.
-func envoyConfiguration(
-    _ sites: [(name: String, site: Site)], port: UInt16, endpoints: [String: UInt16], script: String? = nil
-) -> String {
-    let hosts = sites.map { name, site in virtualHost(name, site).named(name) }
-    let prefix = "type.googleapis.com/envoy.extensions.filters."
-    let manager: Json = [
-        "@type": .text(prefix + "network.http_connection_manager.v3.HttpConnectionManager"),
-        "stat_prefix": "public", "codec_type": "AUTO", "use_remote_address": true,
-        "forward_client_cert_details": "SANITIZE_SET", "server_name": "istio-envoy",
-        "normalize_path": true, "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
-        "stream_idle_timeout": "0s", "proxy_100_continue": true,
-        "upgrade_configs": [["upgrade_type": "websocket"]],
-        "route_config": [
-            "name": "http.80", "ignore_port_in_host_matching": true, "validate_clusters": false,
-            "max_direct_response_body_size_bytes": 1_048_576, "virtual_hosts": .list(hosts),
-        ],
-        "http_filters": .list(filters(prefix, script)),
-    ]
-    let clusters = (subsets + ["empty"]).map { subset -> Json in
-        let places = endpoints[subset].map { [["endpoint": ["address": address($0)]]] as [Json] } ?? []
-        return [
-            "name": .text(subset), "connect_timeout": "10s", "type": "STATIC",
-            "load_assignment": [
-                "cluster_name": .text(subset), "endpoints": [["lb_endpoints": .list(places)]],
-            ],
-        ]
+    /// A duration in whole hours, minutes or seconds, in seconds.
+    static func seconds(_ text: String) -> String {
+        let factor = text.hasSuffix("h") ? 3_600 : text.hasSuffix("m") ? 60 : 1
+        return "\((Int(text.dropLast()) ?? 0) * factor)s"
     }
-    let all: Json = [
-        "static_resources": [
-            "listeners": [
-                [
-                    "name": "http.80", "address": address(port),
-                    "filter_chains": [
-                        [
-                            "filters": [
-                                [
-                                    "name": "envoy.filters.network.http_connection_manager",
-                                    "typed_config": manager,
-                                ]
-                            ]
-                        ]
-                    ],
-                ]
-            ],
-            "clusters": .list(clusters),
-        ]
-    ]
-    return all.encoded
-}
-
-private func filters(_ prefix: String, _ script: String?) -> [Json] {
-    let cors: Json = [
-        "name": "envoy.filters.http.cors", "typed_config": ["@type": .text(prefix + "http.cors.v3.Cors")],
-    ]
-    let router: Json = [
-        "name": "envoy.filters.http.router",
-        "typed_config": ["@type": .text(prefix + "http.router.v3.Router")],
-    ]
-    let naming = "function cluster(name) return name end\n"
-    let lua = script.map { ["name": "envoy.lua", "typed_config": luaConfiguration(naming + $0)] as Json }
-    return [cors] + (lua.map { [$0] } ?? []) + [router]
-}
-
-private func address(_ port: UInt16) -> Json {
-    ["socket_address": ["address": "127.0.0.1", "port_value": .number(Int(port))]]
 }

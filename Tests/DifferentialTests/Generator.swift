@@ -1,215 +1,255 @@
-// Random sites and requests out of a small vocabulary, so that rules and requests meet often.
+// Random sites: documents out of a small vocabulary, so that rules, hosts and requests meet often.
 import TestSupport
 
 struct Generator {
     var random: SeededRandom
 
-    private static let paths = [
-        "/", "/a", "/a/", "/a/b", "/a/b/c", "/ab", "/api", "/api/v1", "/api/v2/x", "/API", "/a%2Fb", "/a%20b",
-        "//a", "/x.y", "/%61", "/a+b",
-        "/ü".utf8.map { $0 < 128 ? String(UnicodeScalar($0)) : "%C3" }.joined(),
-    ]
-    private static let patterns = [
-        ".*", "/a.*", "/(a|api)(/.*)?", "/api/v[0-9]+", "(?i)/api", "/a/?", "/[^/]*", "/a/b/.*",
-    ]
-    private static let names = ["x-a", "x-b", "x-lane", "cookie", "user-agent"]
-    private static let values = [
-        "1", "2", "foo", "foobar", "a,b", "lane=a", "k=v; lane=a; z=1", "lane=ab", "FOO",
-    ]
-    private static let valuePatterns = [
-        ".*", "fo+.*", "^(.*;)?\\s*(lane=a)(;.*)?$", ".*(lane=a).*", "[0-9]", "(?i)foo", "1|2", "",
-    ]
-    private static let methods = ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH"]
-    private static let keys = ["q", "v", "Q"]
-
-    // MARK: rules
-
-    mutating func site() -> Site {
-        Site(rules: (0..<random.int(1...5)).map { _ in rule() })
-    }
-
-    private mutating func rule() -> Rule {
-        var rule = Rule()
-        rule.matches = random.chance(12) ? [] : (0..<random.int(1...2)).map { _ in match() }
+    /// A proxy for a run; most are edges with the usual normalisation.
+    mutating func setup() -> Setup {
         switch random.int(0...9) {
-        case 0: rule.action = .redirect(redirect())
-        case 1:
-            let status = random.pick([200, 204, 404, 503])
-            // Envoy gives a 204 its body's length (RFC 9110 15.3.5).
-            rule.action = .direct(status: status, body: status != 204 && random.chance(60) ? "said" : nil)
-        default:
-            rule.action = .route(destinations())
-            if random.chance(35) { rule.rewrite = rewrite(rule.matches) }
-            if random.chance(15) { rule.timeout = random.pick(["10s", "30s"]) }
-            if random.chance(20) { rule.cors = cors() }
-        }
-        if random.chance(50) { rule.operations = operations() }
-        return rule
-    }
-
-    private mutating func destinations() -> [Destination] {
-        let subset = random.pick(["v1", "v1", "v1", "v2", "v2", "v2", "empty", "none"])
-        guard random.chance(20) else {
-            return [
-                Destination(subset: subset, operations: random.chance(40) ? operations() : Operations())
-            ]
-        }
-        // Both alike, because the choice is random.
-        let twin = Destination(
-            subset: subset, weight: random.int(1...100),
-            operations: random.chance(60) ? operations() : Operations())
-        return [twin, twin] + (random.chance(30) ? [Destination(subset: "v1", weight: 0)] : [])
-    }
-
-    private mutating func match() -> Match {
-        var match = Match()
-        if random.chance(75) {
-            switch random.int(0...5) {
-            case 0, 1: match.uri = .exact(random.pick(Self.paths))
-            case 2, 3, 4: match.uri = .prefix(random.pick(Self.paths))
-            default: match.uri = .regex(random.pick(Self.patterns))
-            }
-            match.ignoreUriCase = random.chance(15)
-        }
-        if random.chance(15) { match.method = text(Self.methods, ["G.*", "P(OS|U)T"]) }
-        if random.chance(10) { match.authority = text(["$HOST", "$HOST:80", "a.$HOST"], [".*"]) }
-        if random.chance(8) { match.scheme = text(["http", "https"], ["h.*"]) }
-        while random.chance(35) {
-            match.headers[random.pick(Self.names)] =
-                random.chance(15) ? .present : text(Self.values, Self.valuePatterns)
-        }
-        while random.chance(15) {
-            match.withoutHeaders[random.pick(Self.names)] =
-                random.chance(25) ? .present : text(Self.values, Self.valuePatterns)
-        }
-        while random.chance(20) {
-            match.queryParams[random.pick(Self.keys)] =
-                random.chance(20) ? .present : text(Self.values, Self.valuePatterns)
-        }
-        if random.chance(5) { match.port = random.pick([80, 8080]) }
-        return match
-    }
-
-    private mutating func text(_ values: [String], _ patterns: [String]) -> Text {
-        switch random.int(0...3) {
-        case 0: .regex(random.pick(patterns.filter { !$0.isEmpty }))
-        case 1:
-            .prefix(String(random.pick(values).prefix(random.int(1...3))))
-        default: .exact(random.pick(values))
+        case 0...3: .edge
+        case 4: Setup(normalization: random.pick(["NONE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"]))
+        case 5: .sidecar
+        case 6, 7: .strictSidecar
+        default: .scopedSidecar
         }
     }
 
-    private mutating func rewrite(_ matches: [Match]) -> Rewrite {
-        var rewrite = Rewrite()
-        switch random.int(0...3) {
-        case 0, 1: rewrite.uri = random.pick(["/", "/new", "/new/", "/v2/x"])
-        case 2:
-            rewrite.regex = random.pick([
-                ["^/a(.*)$", "/z\\1"], ["a", "bb"], ["/([^/]+)/(.*)", "/\\2/\\1"],
-            ])
-        default: break
-        }
-        if random.chance(30) { rewrite.authority = random.pick(["other.test", "other.test:81"]) }
-        return rewrite
+    mutating func site(_ setup: Setup) -> Site {
+        setup.role == .edge ? edgeSite() : sidecarSite(setup)
     }
 
-    private mutating func redirect() -> Redirect {
-        var redirect = Redirect()
-        if random.chance(50) { redirect.uri = random.pick(["/new", "/new?x=1", "/"]) }
-        if random.chance(40) { redirect.scheme = random.pick(["http", "https"]) }
-        if random.chance(20) {
-            // The scheme's own port would be left out by Istio, and the host's kept.
-            redirect.port = random.pick([81, 8080])
-        } else if random.chance(20) {
-            redirect.derivePort =
-                redirect.scheme == "https" ? "FROM_REQUEST_PORT" : "FROM_PROTOCOL_DEFAULT"
-        }
+    // MARK: edge
+
+    static let edgeHosts = ["$HOST", "a.$HOST", "b.$HOST", "x.a.$HOST"]
+
+    private mutating func edgeSite() -> Site {
+        var documents: [Json] = []
+        var gateways = ["public", "shop/public", "./public", "public.shop"]
         if random.chance(40) {
-            // Envoy writes both ports.
-            let hasPort = redirect.port == nil && redirect.derivePort == nil && random.chance(50)
-            redirect.authority = hasPort ? "other.test:81" : "other.test"
+            for name in random.chance(30) ? ["gw", "gx"] : ["gw"] {
+                let namespace = random.pick(["shop", "shop", "team"])
+                documents.append(gateway("\(name)-$ID", namespace))
+                gateways += ["\(namespace)/\(name)-$ID", "\(namespace)/\(name)-$ID", "\(name)-$ID"]
+            }
         }
-        if random.chance(50) { redirect.code = random.pick([301, 302, 303, 307, 308]) }
-        return redirect
+        if random.chance(50) { documents += localServices() }
+        if random.chance(30) { documents += destinationRules(["s.$HOST", "*.$HOST", "k-$ID"]) }
+        for index in 0..<random.int(1...3) {
+            let namespace = random.pick(["shop", "shop", "shop", "team"])
+            var hosts = some(Self.edgeHosts + ["*.$HOST", "*.a.$HOST", "*-$HOST", "*.$HOST"])
+            if index == 0, random.chance(70) { hosts = unique(["$HOST"] + hosts) }
+            let bound = some(gateways)
+            documents += virtualService(
+                "vs\(index)-$ID", namespace, hosts: hosts,
+                gateways: namespace == "shop" ? bound : bound.map(\.asSeenFromTeam))
+        }
+        return Site(documents: documents)
     }
 
-    private mutating func operations() -> Operations {
-        Operations(
-            request: random.chance(70) ? edits(isResponse: false) : Edits(),
-            response: random.chance(50) ? edits(isResponse: true) : Edits())
+    private mutating func gateway(_ name: String, _ namespace: String) -> Json {
+        let servers = (0..<random.int(1...2)).map { index -> Json in
+            let prefix = random.pick(["", "", "", "./", "*/", "team/", "shop/"])
+            let hosts = some(["$HOST", "*.$HOST", "a.$HOST", "*.a.$HOST"]).map { Json.text(prefix + $0) }
+            // Istio makes no redirect for hosts with a namespace.
+            let redirects = prefix.isEmpty && random.chance(15)
+            return .members([
+                (
+                    "port",
+                    [
+                        "number": .number(random.chance(80) ? 80 : 8_080), "name": .text("http-\(index)"),
+                        "protocol": .text(random.pick(["HTTP", "HTTP2", "HTTP"])),
+                    ]
+                ),
+                ("hosts", .list(hosts)), ("tls", redirects ? ["httpsRedirect": true] : nil),
+            ])
+        }
+        let selector: Json = random.chance(90) ? ["istio": "edge"] : ["istio": "other"]
+        return document(
+            "networking.istio.io/v1", "Gateway", name, ["selector": selector, "servers": .list(servers)],
+            namespace: namespace, created: created())
     }
 
-    private mutating func edits(isResponse: Bool) -> Edits {
-        let names =
-            isResponse
-            ? ["x-a", "x-new", "set-cookie", "x-up", "content-type", "location", "vary"]
-            : ["x-a", "x-new", "x-lane", "cookie", "user-agent", "accept", "x-forwarded-proto"]
-        let values =
+    /// `s` of shop, `k` of Kubernetes in both namespaces.
+    private mutating func localServices() -> [Json] {
+        [serviceEntry("s.$HOST", "s-$ID", random.pick(["shop", "team"]), [80])]
+            + kubernetesService("k-$ID", "shop", "$V1") + kubernetesService("k-$ID", "team", "$V2")
+    }
+
+    // MARK: sidecar
+
+    static let sidecarHosts = [
+        "s.$HOST", "s.$HOST", "t.$HOST", "o.$HOST", "q.w.$HOST", "k-$ID", "k-$ID.shop", "k-$ID.team",
+        "k-$ID.team.svc", "k-$ID.team.svc.cluster.local", "k-$ID.shop.svc.cluster.local.", "m-$ID.team",
+        "pod.m-$ID.team", "u.$HOST", "x.u.$HOST", "$HOST", "nobody.$HOST", "10.9.8.7",
+    ]
+
+    private mutating func sidecarSite(_ setup: Setup) -> Site {
+        var documents: [Json] = []
+        documents.append(serviceEntry("s.$HOST", "s-$ID", "shop", random.pick([[80], [80, 8_080]])))
+        if random.chance(60) { documents.append(serviceEntry("t.$HOST", "t-$ID", "team", [80])) }
+        if random.chance(30) { documents.append(serviceEntry("o.$HOST", "o-$ID", "team", [8_080])) }
+        if random.chance(30) { documents.append(serviceEntry("*.w.$HOST", "w-$ID", "shop", [80])) }
+        if random.chance(50) { documents += kubernetesService("k-$ID", "shop", "$V1") }
+        if random.chance(50) { documents += kubernetesService("k-$ID", "team", "$V2") }
+        if random.chance(30) { documents += kubernetesService("m-$ID", "team", "$V3", isHeadless: true) }
+        if random.chance(40) { documents += destinationRules(["s.$HOST", "*.$HOST", "k-$ID", "t.$HOST"]) }
+        for index in 0..<random.int(0...4) {
+            let hosts = some([
+                "s.$HOST", "s.$HOST", "t.$HOST", "o.$HOST", "k-$ID", "k-$ID.team.svc.cluster.local",
+                "k-$ID.team",
+                "u.$HOST", "*.u.$HOST", "*.$HOST", "*.w.$HOST", "q.w.$HOST", "$HOST",
+            ])
+            let gateways = random.pick([[], [], ["mesh"], ["mesh", "public"], ["public"]])
+            documents += virtualService(
+                "vs\(index)-$ID", random.pick(["shop", "shop", "team"]), hosts: hosts, gateways: gateways)
+        }
+        var site = Site(documents: documents)
+        if setup.isScoped {
+            site.egress = some([
+                "*/*.$HOST", "./*.$HOST", "shop/s.$HOST", "team/t.$HOST", "*/k-$ID.team.svc.cluster.local",
+                "./k-$ID.shop.svc.cluster.local", "*/$HOST", "~team/t.$HOST", "~*/*.w.$HOST", "*/u.$HOST",
+                "shop/*.w.$HOST",
+                "*/k-$ID.team",
+            ])
+        }
+        return site
+    }
+
+    // MARK: objects
+
+    mutating func created() -> String? {
+        random.chance(50) ? "2026-01-0\(random.int(1...3))T00:00:00Z" : nil
+    }
+
+    private mutating func exportTo() -> Json? {
+        if random.chance(75) { return nil }
+        return .list([.text(random.pick([".", "shop", "team", "*"]))])
+    }
+
+    /// With one endpoint, so that it is no matter of chance who answers.
+    private mutating func serviceEntry(
+        _ host: String, _ name: String, _ namespace: String, _ ports: [Int]
+    ) -> Json {
+        let names = ports.map { Json.text("http-\($0)") }
+        let echoes: [(String, Json?)] = ports.map {
+            ("http-\($0)", .text("$" + random.pick(Upstreams.echoes)))
+        }
+        return document(
+            "networking.istio.io/v1", "ServiceEntry", name,
+            .members([
+                ("hosts", [.text(host)]), ("resolution", "STATIC"), ("exportTo", exportTo()),
+                (
+                    "ports",
+                    .list(
+                        zip(ports, names).map { ["number": .number($0.0), "name": $0.1, "protocol": "HTTP"] })
+                ),
+                (
+                    "endpoints",
+                    [
+                        [
+                            "address": "127.0.0.1", "ports": .members(echoes),
+                            "labels": ["version": .text(random.pick(["v1", "v2"]))],
+                        ]
+                    ]
+                ),
+            ]), namespace: namespace, created: created())
+    }
+
+    private mutating func kubernetesService(
+        _ name: String, _ namespace: String, _ echo: String, isHeadless: Bool = false
+    ) -> [Json] {
+        func meta(_ name: String, _ labels: Json?) -> Json {
+            .members([("name", .text(name)), ("namespace", .text(namespace)), ("labels", labels)])
+        }
+        var spec: Json = ["ports": [["name": "http", "port": 80, "targetPort": 9_999]]]
+        if isHeadless { spec = spec.setting("clusterIP", "None") }
+        let pod = Json.text(name + "-pod")
+        return [
+            ["apiVersion": "v1", "kind": "Service", "metadata": meta(name, nil), "spec": spec],
             [
-                "1", "new", "a, b", "%REQ(x-a)%", "[%REQ(X-B)%]", "%PROTOCOL%", "100%%",
-                "%REQ(:METHOD)%", "%REQ(x-a?x-b)%",
-            ] + (isResponse ? ["%RESP(x-up)%"] : ["%REQ(:PATH)%", "%REQ(:AUTHORITY)%"])
-        var edits = Edits()
-        while random.chance(45) { edits.set[random.pick(names)] = random.pick(values) }
-        while random.chance(40) { edits.add[random.pick(names)] = random.pick(values) }
-        if random.chance(30) { edits.remove = [random.pick(names)] }
-        return edits
-    }
-
-    private mutating func cors() -> Cors {
-        var cors = Cors()
-        cors.origins = [
-            random.pick([.exact("http://o.test"), .exact("*"), .regex("http://.*"), .prefix("http://o")])
+                "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+                "metadata": meta(name + "-1", ["kubernetes.io/service-name": .text(name)]),
+                "addressType": "IPv4",
+                "ports": [["name": "http", "port": .text(echo), "protocol": "TCP"]],
+                "endpoints": [
+                    [
+                        "addresses": ["127.0.0.1"], "conditions": ["ready": .flag(random.chance(90))],
+                        "targetRef": ["kind": "Pod", "name": pod],
+                    ]
+                ],
+            ],
+            [
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": meta(name + "-pod", ["version": .text(random.pick(["v1", "v2"]))]),
+                "spec": ["containers": [["name": "app"]]], "status": ["podIP": "127.0.0.1"],
+            ],
         ]
-        if random.chance(60) { cors.methods = random.pick([["GET"], ["GET", "POST"], ["*"]]) }
-        if random.chance(50) { cors.headers = random.pick([["x-a"], ["x-a", "x-b"], ["*"]]) }
-        if random.chance(30) { cors.exposed = ["x-up"] }
-        if random.chance(40) { cors.maxAge = random.pick(["60s", "86400s"]) }
-        if random.chance(40) { cors.credentials = random.chance(70) }
-        if random.chance(30) { cors.unmatchedPreflights = "FORWARD" }
-        return cors
     }
 
-    // MARK: requests
-
-    mutating func probe() -> Probe {
-        var probe = Probe()
-        if random.chance(30) { probe.method = random.pick(Self.methods) }
-        probe.target = random.pick(Self.paths)
-        if random.chance(15) { probe.target += random.pick(["/..", "/../a", "/./b", "/", "\\x"]) }
-        if random.chance(30) {
-            probe.target +=
-                "?"
-                + (0..<random.int(1...2)).map { _ in
-                    random.pick(Self.keys)
-                        + random.pick(["", "=", "=" + random.pick(["1", "foo", "a%20b", "2"])])
-                }.joined(separator: "&")
-        }
-        if random.chance(20) {
-            probe.host = random.pick(["a.$HOST", "$HOST:80", "$HOST:8080", "A.$HOST", "unknown.invalid"])
-        }
-        while random.chance(50) {
-            let name = random.pick(Self.names)
-            // Envoy joins repeated lines of fields that it keeps in one place.
-            if name == "user-agent", probe.fields.contains(where: { $0.name.lowercased() == name }) {
-                continue
+    private mutating func destinationRules(_ hosts: [String]) -> [Json] {
+        (0..<random.int(1...3)).map { index in
+            let subsets = some(["v1", "v2", "canary"]).map { name -> Json in
+                ["name": .text(name), "labels": ["version": .text(random.pick(["v1", "v2"]))]]
             }
-            probe.fields.append(
-                .init(
-                    name: random.chance(15) ? name.uppercased() : name, value: random.pick(Self.values + [""])
-                ))
+            let selector: Json? =
+                random.chance(15)
+                ? ["matchLabels": ["app": .text(random.pick(["caller", "somebody"]))]] : nil
+            return document(
+                "networking.istio.io/v1", "DestinationRule", "dr\(index)-$ID",
+                .members([
+                    ("host", .text(random.pick(hosts))), ("subsets", .list(subsets)),
+                    ("exportTo", selector == nil ? exportTo() : nil), ("workloadSelector", selector),
+                ]), namespace: random.pick(["shop", "shop", "team", "istio-system"]), created: created())
         }
-        if random.chance(20) {
-            probe.fields.append(
-                .init(name: "origin", value: random.pick(["http://o.test", "http://evil.test"])))
-            if random.chance(60) {
-                probe.method = "OPTIONS"
-                probe.fields.append(.init(name: "access-control-request-method", value: "POST"))
-                if random.chance(50) {
-                    probe.fields.append(.init(name: "access-control-request-headers", value: "x-q"))
-                }
-            }
-        }
-        return probe
     }
+
+    /// With the delegates that it refers to.
+    private mutating func virtualService(
+        _ name: String, _ namespace: String, hosts: [String], gateways: [String]
+    ) -> [Json] {
+        var delegates: [Json] = []
+        var rules = RuleGenerator(random: random, mesh: gateways.isEmpty || gateways.contains("mesh"))
+        let entries = (0..<rules.random.int(1...4)).map { index -> Json in
+            guard rules.random.chance(15) else { return rules.entry() }
+            let own = rules.random.pick([namespace, namespace, "team"])
+            let inner = (0..<rules.random.int(1...3)).map { _ in rules.entry() }
+            let delegate = "d\(index)-\(name)"
+            if rules.random.chance(95) {
+                delegates.append(
+                    document(
+                        "networking.istio.io/v1", "VirtualService", delegate, ["http": .list(inner)],
+                        namespace: own))
+            }
+            return rules.delegating(delegate, own == namespace ? nil : own)
+        }
+        random = rules.random
+        for index in delegates.indices where random.chance(20) {
+            let spec = delegates[index]["spec"] ?? [:]
+            delegates[index] = delegates[index].setting("spec", spec.with([("exportTo", ["."])]))
+        }
+        let service = document(
+            "networking.istio.io/v1", "VirtualService", name,
+            .members([
+                ("hosts", .list(hosts.map(Json.text))), ("gateways", Json.texts(gateways)),
+                ("exportTo", exportTo()), ("http", .list(entries)),
+            ]), namespace: namespace, created: created())
+        return [service] + delegates
+    }
+
+    // MARK: choices
+
+    /// One to three of these, each once.
+    mutating func some(_ choices: [String]) -> [String] {
+        unique((0..<random.int(1...3)).map { _ in random.pick(choices) })
+    }
+
+    private func unique(_ values: [String]) -> [String] {
+        values.enumerated().filter { !values[..<$0.offset].contains($0.element) }.map(\.element)
+    }
+}
+
+extension String {
+    /// A gateway's name as an object of another namespace than the gateway's gives it.
+    fileprivate var asSeenFromTeam: String { self == "public" || self == "./public" ? "shop/public" : self }
 }

@@ -1,23 +1,30 @@
 // JSON as both programs read it: Envoy's configuration is JSON, and a document in JSON is a document in YAML.
 
-indirect enum Json: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
-    ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
+indirect enum Json: Equatable, Sendable, ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
+    ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
     case text(String)
     case number(Int)
     case flag(Bool)
     case list([Json])
-    case object([(String, Json)])
+    case object([Member])
+
+    struct Member: Equatable, Sendable {
+        var name: String
+        var value: Json
+    }
 
     init(stringLiteral value: String) { self = .text(value) }
     init(integerLiteral value: Int) { self = .number(value) }
     init(booleanLiteral value: Bool) { self = .flag(value) }
     init(arrayLiteral elements: Json...) { self = .list(elements) }
-    init(dictionaryLiteral elements: (String, Json)...) { self = .object(elements) }
+    init(dictionaryLiteral elements: (String, Json)...) {
+        self = .object(elements.map { Member(name: $0.0, value: $0.1) })
+    }
 
     /// An object of those members that are there.
     static func members(_ pairs: [(String, Json?)]) -> Json {
-        .object(pairs.compactMap { name, value in value.map { (name, $0) } })
+        .object(pairs.compactMap { name, value in value.map { Member(name: name, value: $0) } })
     }
 
     /// Nil where there is nothing to say.
@@ -25,24 +32,104 @@ indirect enum Json: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Exp
 
     static func texts(_ values: [String: String]) -> Json? {
         let sorted = values.sorted { $0.key < $1.key }
-        return values.isEmpty ? nil : .object(sorted.map { ($0.key, .text($0.value)) })
+        return values.isEmpty ? nil : .members(sorted.map { ($0.key, .text($0.value)) })
     }
 
-    /// With more members.
-    func with(_ pairs: [(String, Json?)]) -> Json {
-        guard case .object(let own) = self, case .object(let more) = Json.members(pairs) else { return self }
-        return .object(own + more)
+    // MARK: reading
+
+    subscript(name: String) -> Json? { members.first { $0.name == name }?.value }
+
+    var members: [Member] {
+        if case .object(let members) = self { members } else { [] }
     }
 
-    /// With a host's name for `$HOST` in every text.
-    func named(_ name: String) -> Json {
+    var items: [Json] {
+        if case .list(let items) = self { items } else { [] }
+    }
+
+    /// Of a text, and of a number or truth value as it would be written.
+    var string: String? {
         switch self {
-        case .text(let value): .text(naming(value, name))
-        case .number, .flag: self
-        case .list(let values): .list(values.map { $0.named(name) })
-        case .object(let pairs): .object(pairs.map { ($0.0, $0.1.named(name)) })
+        case .text(let value): value
+        case .number(let value): "\(value)"
+        case .flag(let value): "\(value)"
+        case .list, .object: nil
         }
     }
+
+    var int: Int? {
+        if case .number(let value) = self { value } else { nil }
+    }
+
+    var isTrue: Bool { self == .flag(true) }
+
+    /// The items of a list member, none where it is missing.
+    func items(_ name: String) -> [Json] { self[name]?.items ?? [] }
+    func strings(_ name: String) -> [String] { items(name).compactMap(\.string) }
+    func string(_ name: String) -> String { self[name]?.string ?? "" }
+
+    /// The members of an object member with text values, by name.
+    func texts(_ name: String) -> [String: String] {
+        Dictionary(
+            (self[name]?.members ?? []).map { ($0.name, $0.value.string ?? "") },
+            uniquingKeysWith: { first, _ in first })
+    }
+
+    // MARK: changing
+
+    /// With more members.
+    func with(_ pairs: [(String, Json?)]) -> Json { .object(members + Json.members(pairs).members) }
+
+    /// With another value for a member that is there or not.
+    func setting(_ name: String, _ value: Json?) -> Json {
+        .object(members.filter { $0.name != name } + (value.map { [Member(name: name, value: $0)] } ?? []))
+    }
+
+    /// With every text changed.
+    func mapTexts(_ change: (String) -> Json) -> Json {
+        switch self {
+        case .text(let value): change(value)
+        case .number, .flag: self
+        case .list(let values): .list(values.map { $0.mapTexts(change) })
+        case .object(let members):
+            .object(members.map { Member(name: $0.name, value: $0.value.mapTexts(change)) })
+        }
+    }
+
+    /// Every way to leave out one member or element, however deep.
+    var withoutOne: [Json] {
+        switch self {
+        case .text, .number, .flag: []
+        case .list(let values):
+            values.indices.map { index in
+                var copy = values
+                copy.remove(at: index)
+                return .list(copy)
+            }
+                + values.indices.flatMap { index in
+                    values[index].withoutOne.map { smaller in
+                        var copy = values
+                        copy[index] = smaller
+                        return Json.list(copy)
+                    }
+                }
+        case .object(let members):
+            members.indices.map { index in
+                var copy = members
+                copy.remove(at: index)
+                return .object(copy)
+            }
+                + members.indices.flatMap { index in
+                    members[index].value.withoutOne.map { smaller in
+                        var copy = members
+                        copy[index].value = smaller
+                        return Json.object(copy)
+                    }
+                }
+        }
+    }
+
+    // MARK: writing
 
     var encoded: String {
         switch self {
@@ -50,8 +137,8 @@ indirect enum Json: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Exp
         case .number(let value): "\(value)"
         case .flag(let value): "\(value)"
         case .list(let values): "[" + values.map(\.encoded).joined(separator: ", ") + "]"
-        case .object(let pairs):
-            "{" + pairs.map { "\(Self.quoted($0.0)): \($0.1.encoded)" }.joined(separator: ", ") + "}"
+        case .object(let members):
+            "{" + members.map { "\(Self.quoted($0.name)): \($0.value.encoded)" }.joined(separator: ", ") + "}"
         }
     }
 

@@ -2,7 +2,8 @@
 // of this folder says why each.
 import TestSupport
 
-struct Outcome {
+struct Outcome: Equatable {
+    /// `status N`, response lines after `<`, request lines at the upstream after `>`, `body TEXT`.
     let lines: [String]
 
     /// Lines of a response whose values are the moment's.
@@ -10,6 +11,8 @@ struct Outcome {
 
     /// Lines of a request whose values are the moment's or the machine's.
     private static let ofTheMachine: Set<String> = ["x-request-id", "x-forwarded-for"]
+
+    init(lines: [String]) { self.lines = lines }
 
     init(_ answer: HTTPMessage, toHead: Bool) {
         var lines = ["status \(answer.status)"]
@@ -36,5 +39,19 @@ struct Outcome {
             lines.append("body \(answer.text)")
         }
         self.lines = lines
+    }
+
+    /// Whether it is as said: `200 V1` is a status and who answered, `!line` that no line begins so, anything
+    /// else a line.
+    func meets(_ expected: String) -> Bool {
+        if expected.hasPrefix("!") {
+            let start = expected.dropFirst()
+            return !lines.contains { $0.hasPrefix(start) }
+        }
+        guard expected.first?.isNumber ?? false else { return lines.contains(expected) }
+        let words = expected.split(separator: " ")
+        let upstream = words.dropFirst().first.map { "< x-upstream: \($0)" }
+        let isRight = upstream.map(lines.contains) ?? !lines.contains { $0.hasPrefix("< x-upstream") }
+        return lines.contains("status \(words[0])") && isRight
     }
 }

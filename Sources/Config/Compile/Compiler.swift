@@ -50,7 +50,7 @@ final class Compiler {
         self.proxy = proxy
         self.servesAnyGateway = servesAnyGateway
         self.options = options
-        visibility = Visibility(documents, registry, proxy.model)
+        visibility = Visibility(documents, proxy.model)
     }
 
     /// The whole model.

@@ -31,7 +31,7 @@ extension Compiler {
                 if merged == nil {
                     note(
                         .warning, Code.delegate,
-                        "no match of this entry fits one of the delegating entry, entry dropped", inner.ref,
+                        "a match of this entry fits none of the delegating entry, entry dropped", inner.ref,
                         suggestion:
                             "each condition must narrow the one at \(entry.ref.file):\(entry.ref.line)")
                 }
@@ -49,10 +49,13 @@ extension Compiler {
         if root.matches.isEmpty || delegate.matches.isEmpty {
             merged.matches = root.matches + delegate.matches
         } else {
-            merged.matches = delegate.matches.flatMap { inner in
-                root.matches.compactMap { merge($0, inner) }
+            merged.matches = []
+            for inner in delegate.matches {
+                let fitting = root.matches.compactMap { merge($0, inner) }
+                // One that fits nothing takes the others with it.
+                if fitting.isEmpty { return nil }
+                merged.matches += fitting
             }
-            if merged.matches.isEmpty { return nil }
         }
         merged.rewrite = delegate.rewrite ?? root.rewrite
         merged.direct = delegate.direct ?? root.direct
@@ -77,11 +80,7 @@ extension Compiler {
         var merged = delegate
         merged.name = joined(root.name, delegate.name)
         merged.isUnsupported = root.isUnsupported || delegate.isUnsupported
-        if root.model.uri != nil, delegate.model.uri != nil,
-            root.model.ignoreUriCase != delegate.model.ignoreUriCase
-        {
-            return nil
-        }
+        if root.model.ignoreUriCase != delegate.model.ignoreUriCase { return nil }
         for path in [\MatchModel.uri, \.method, \.authority, \.scheme] {
             guard let outer = root.model[keyPath: path] else { continue }
             guard let inner = delegate.model[keyPath: path] else {
@@ -90,7 +89,6 @@ extension Compiler {
             }
             guard narrows(inner, outer) else { return nil }
         }
-        if delegate.model.uri == nil { merged.model.ignoreUriCase = root.model.ignoreUriCase }
         guard let headers = union(root.model.headers, delegate.model.headers),
             let queryParams = union(root.model.queryParams, delegate.model.queryParams)
         else { return nil }
@@ -109,10 +107,8 @@ extension Compiler {
             merged.sourceLabels[name] = value
         }
         if !root.sourceNamespace.isEmpty {
-            if !delegate.sourceNamespace.isEmpty, delegate.sourceNamespace != root.sourceNamespace {
-                return nil
-            }
-            merged.sourceNamespace = root.sourceNamespace
+            // Also one that says none is no narrower, as Istio has it.
+            guard delegate.sourceNamespace == root.sourceNamespace else { return nil }
         }
         return merged
     }
@@ -132,12 +128,12 @@ extension Compiler {
         return merged.sorted { $0.name < $1.name }
     }
 
+    /// Istio's own test: also presence and what is empty is never narrowed.
     private func narrows(_ inner: StringMatch, _ outer: StringMatch) -> Bool {
         switch (outer, inner) {
-        case (.present, _): true
-        case (.exact(let outer), .exact(let inner)): outer == inner
+        case (.exact(let outer), .exact(let inner)): outer == inner && !outer.isEmpty
         case (.prefix(let outer), .prefix(let inner)), (.prefix(let outer), .exact(let inner)):
-            inner.hasPrefix(outer)
+            inner.hasPrefix(outer) && !outer.isEmpty
         default: false
         }
     }

@@ -127,14 +127,11 @@ extension Compiler {
         return true
     }
 
-    /// VirtualServices by gateway, oldest first.
+    /// VirtualServices by gateway, in the order in which they count.
     private func bindVirtualServices() -> [String: [VirtualServiceDocument]] {
         var bindings: [String: [VirtualServiceDocument]] = [:]
-        for document in documents.virtualServices.oldestFirst() {
+        for document in documents.virtualServices.visible(from: proxy.model.namespace) {
             let namespace = document.meta.namespace
-            guard Names.isExported(document.exportTo, own: namespace, to: proxy.model.namespace) else {
-                continue
-            }
             for name in Set(document.gateways.map { Names.gateway($0.value, namespace: namespace) }) {
                 bindings[name, default: []].append(document)
             }
@@ -177,7 +174,7 @@ extension Compiler {
         for index in table.virtualHosts.indices {
             let routes = table.virtualHosts[index].routes
             table.virtualHosts[index].routes =
-                routes.filter { !$0.match.isCatchAll } + routes.filter(\.match.isCatchAll)
+                routes.filter { !$0.match.endsList } + routes.filter(\.match.endsList)
         }
         return table
     }

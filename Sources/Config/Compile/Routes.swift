@@ -17,7 +17,7 @@ extension Compiler {
             }
             for match in entry.matches where exists(match, gateway: gateway, port: port) {
                 routes.append(route(entry, match, port: port))
-                if match.endsList { break entries }
+                if match.model.endsList { break entries }
             }
         }
         routesByPort[key] = routes
@@ -98,24 +98,18 @@ extension Compiler {
     }
 }
 
-extension VirtualServiceDocument.Match {
-    /// Prefix `/` or regex `.*` and no other condition, selectors included: the list ends here.
-    var endsList: Bool {
-        switch model.uri {
-        case .prefix("/")?, .regex(".*")?, .regex("*")?: break
-        default: return false
-        }
-        return model.hasOnlyURI && sourceLabels.isEmpty && sourceNamespace.isEmpty && gateways.isEmpty
-    }
-}
-
 extension MatchModel {
     /// No condition besides the path's.
     var hasOnlyURI: Bool {
         headers.isEmpty && queryParams.isEmpty && method == nil && authority == nil && scheme == nil
     }
 
-    /// Matches every request: what gateways move behind the other routes of a host.
+    /// Prefix `/` (or no condition on the path) or regex `.*` and no other condition on the request: the list
+    /// of its VirtualService ends here, and gateways move it behind the other routes of a host. An empty
+    /// prefix matches as much and does neither.
+    var endsList: Bool { isCatchAll && uri != .prefix("") }
+
+    /// Matches every request.
     var isCatchAll: Bool {
         guard hasOnlyURI else { return false }
         switch uri {

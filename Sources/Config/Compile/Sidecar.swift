@@ -45,66 +45,68 @@ extension Compiler {
     }
 
     func outboundTable(_ port: UInt16, _ outbound: OutboundServices) -> RouteTableModel {
-        var table = RouteTableModel(name: String(port))
-        var taken: Set<String> = []
-        func add(_ name: String, _ domains: [String], _ routes: [RouteModel], isStream: Bool = false) {
-            let free = domains.filter { taken.insert($0).inserted }
-            guard !free.isEmpty else { return }
-            var host = VirtualHostModel(name: name, domains: free, routes: routes)
-            host.isStream = isStream
-            table.virtualHosts.append(host)
+        var draft = OutboundTable(table: RouteTableModel(name: String(port)))
+        let unknown = outbound.unknownHosts.filter {
+            visibility.sees(outbound.virtualServices[$0.order], port: port)
         }
-        func addServices(_ services: [Int], port: UInt16) {
-            var plain: [Int] = []
-            var owned: [(order: Int, service: Int, routes: [RouteModel])] = []
-            for index in services {
-                let host = registry.services[index].host
-                let attached = meshRoutes(of: registry.services[index], port: port)
-                let owner = outbound.owners(of: host, port: port, self).lazy.map { document in
-                    (document, self.routes(outbound.virtualServices[document], gateway: "mesh", port: port))
-                }.first { !$0.1.isEmpty }
-                if let attached,
-                    owner.map({ isOlder(attached.oldest, outbound.virtualServices[$0.0]) }) ?? true
-                {
-                    owned.append((-1, index, attached.routes))
-                } else if let owner {
-                    owned.append((owner.0, index, owner.1))
-                } else {
-                    plain.append(index)
-                }
-            }
-            for item in owned.sorted(by: { ($0.order, $0.service) < ($1.order, $1.service) }) {
-                let service = registry.services[item.service]
-                add("\(service.host):\(port)", domains(of: item.service, outbound), item.routes)
-            }
-            for index in plain {
-                let service = registry.services[index]
-                add(
-                    "\(service.host):\(port)", domains(of: index, outbound),
-                    [defaultRoute(service, port: port)])
-            }
-        }
-        addServices(outbound.byPort[port] ?? [], port: port)
+        addServices(outbound.byPort[port] ?? [], port: port, outbound, unknown, to: &draft)
         for index in outbound.streams[port] ?? [] {
             let service = registry.services[index]
             guard let servicePort = service.port(port) else { continue }
-            add(
+            draft.add(
                 "\(service.host):\(port)", domains(of: index, outbound),
                 [streamRoute(service, servicePort, outbound)], isStream: true)
         }
         if port == 80 {
-            for (order, host) in outbound.unknownHosts
-            where visibility.sees(outbound.virtualServices[order], port: 80) {
-                let routes = routes(outbound.virtualServices[order], gateway: "mesh", port: port)
-                if !routes.isEmpty { add("\(host):80", [host], routes) }
-            }
             // A Host without a port means port 80, or the only HTTP port of a service that has no 80.
             for (number, services) in outbound.withoutPort80.sorted(by: { $0.key < $1.key }) {
-                addServices(services, port: number)
+                addServices(services, port: number, outbound, [], to: &draft)
             }
         }
-        if taken.insert("*").inserted { table.virtualHosts.append(unknownDestinations()) }
-        return table
+        if draft.taken.insert("*").inserted { draft.table.virtualHosts.append(unknownDestinations()) }
+        return draft.table
+    }
+
+    /// Services with the VirtualServices that own them, in the VirtualServices' order; then services alone.
+    /// `unknownHosts` are known on port 80, and beside a service on its port. They come before the services
+    /// of their VirtualService: one that looks like a service's short name is not that service's.
+    private func addServices(
+        _ services: [Int], port: UInt16, _ outbound: OutboundServices,
+        _ unknownHosts: [(order: Int, host: String)], to draft: inout OutboundTable
+    ) {
+        var plain: [Int] = []
+        var owned: [(order: Int, service: Int, name: String, routes: [RouteModel])] = []
+        for index in services {
+            let host = registry.services[index].host
+            let attached = meshRoutes(of: registry.services[index], port: port)
+            let owner = outbound.owners(of: host, port: port, self).lazy.map { document in
+                (document, self.routes(outbound.virtualServices[document], gateway: "mesh", port: port))
+            }.first { !$0.1.isEmpty }
+            if let attached,
+                owner.map({ isOlder(attached.oldest, outbound.virtualServices[$0.0]) }) ?? true
+            {
+                owned.append((-1, index, host, attached.routes))
+            } else if let owner {
+                owned.append((owner.0, index, host, owner.1))
+            } else {
+                plain.append(index)
+            }
+        }
+        let orders = Set(owned.map(\.order))
+        for (order, host) in unknownHosts where port == 80 || orders.contains(order) {
+            let routes = routes(outbound.virtualServices[order], gateway: "mesh", port: port)
+            if !routes.isEmpty { owned.append((order, -1, host, routes)) }
+        }
+        owned.sort { ($0.order, $0.service) < ($1.order, $1.service) }
+        for item in owned {
+            let names = item.service < 0 ? [item.name] : domains(of: item.service, outbound)
+            draft.add("\(item.name):\(port)", names, item.routes)
+        }
+        for index in plain {
+            let service = registry.services[index]
+            draft.add(
+                "\(service.host):\(port)", domains(of: index, outbound), [defaultRoute(service, port: port)])
+        }
     }
 
     /// Where connections to a port that is not HTTP go.
@@ -218,9 +220,23 @@ extension Compiler {
     }
 }
 
+/// A port's table while it is made: a domain belongs to the first that wants it.
+private struct OutboundTable {
+    var table: RouteTableModel
+    var taken: Set<String> = []
+
+    mutating func add(_ name: String, _ domains: [String], _ routes: [RouteModel], isStream: Bool = false) {
+        let free = domains.filter { taken.insert($0).inserted }
+        guard !free.isEmpty else { return }
+        var host = VirtualHostModel(name: name, domains: free, routes: routes)
+        host.isStream = isStream
+        table.virtualHosts.append(host)
+    }
+}
+
 /// What a sidecar's outbound tables are made of.
 struct OutboundServices {
-    /// Bound to the mesh and visible, oldest first.
+    /// Bound to the mesh and visible, in the order in which they count.
     let virtualServices: [VirtualServiceDocument]
     /// Numbers of visible services by HTTP port.
     private(set) var byPort: [UInt16: [Int]] = [:]
@@ -238,11 +254,9 @@ struct OutboundServices {
         let client = compiler.proxy.model.namespace
         let registry = compiler.registry
         aliases = registry.aliases(from: client)
-        virtualServices = compiler.documents.virtualServices.oldestFirst().filter { document in
+        virtualServices = compiler.documents.virtualServices.visible(from: client).filter { document in
             let inMesh = document.gateways.isEmpty || document.gateways.contains { $0.value == "mesh" }
-            return inMesh && !document.hosts.isEmpty
-                && Names.isExported(document.exportTo, own: document.meta.namespace, to: client)
-                && compiler.visibility.sees(document)
+            return inMesh && !document.hosts.isEmpty && compiler.visibility.sees(document)
         }
         for (order, document) in virtualServices.enumerated() {
             for host in document.hosts {
@@ -279,9 +293,13 @@ struct OutboundServices {
     /// All ports that have a table, 80 among them always.
     var ports: [UInt16] { Set(byPort.keys).union(streams.keys).union([80]).sorted() }
 
-    /// VirtualServices that may own a host: exact before the most specific wildcard, the oldest first.
+    /// VirtualServices that may own a service: those that name it, in their order; else the first of the most
+    /// specific wildcard alone, whether or not it has routes here.
     func owners(of host: String, port: UInt16, _ compiler: Compiler) -> [Int] {
-        ownersByHost.covering(host).flatMap(\.value)
-            .filter { compiler.visibility.sees(virtualServices[$0], port: port) }
+        for (name, documents) in ownersByHost.covering(host) {
+            let seen = documents.filter { compiler.visibility.sees(virtualServices[$0], port: port) }
+            if !seen.isEmpty { return Names.isWildcard(name) ? [seen[0]] : seen }
+        }
+        return []
     }
 }

@@ -1,4 +1,5 @@
-// Which hosts a workload sees: the `Sidecar` that applies to it (istio-semantics.md 19).
+// Which hosts a workload sees: the `Sidecar` that applies to it (istio-semantics.md 19), and which
+// VirtualServices are exported to it.
 internal import Base
 internal import Lanes
 
@@ -13,12 +14,10 @@ struct Visibility {
     private var rulesByPort: [UInt16: [Rule]]?
     /// Nil: no element is for all other ports, which hides them.
     private var others: [Rule]?
-    /// Hosts that visible VirtualServices send to, which need no listing.
-    private var destinations: Set<String> = []
     /// The Sidecar that applies; nil: none does.
     let sidecar: SidecarDocument?
 
-    init(_ documents: DocumentSet, _ registry: Registry, _ proxy: ProxyModel) {
+    init(_ documents: DocumentSet, _ proxy: ProxyModel) {
         sidecar = proxy.isEdge ? nil : Self.choose(documents.sidecars, proxy)
         guard let sidecar, sidecar.hasEgress else { return }
         var byPort: [UInt16: [Rule]] = [:]
@@ -31,9 +30,6 @@ struct Visibility {
             }
         }
         rulesByPort = byPort
-        for document in documents.virtualServices where sees(document) {
-            for destination in document.destinations { destinations.insert(destination.host) }
-        }
     }
 
     private static func choose(_ sidecars: [SidecarDocument], _ proxy: ProxyModel) -> SidecarDocument? {
@@ -57,20 +53,20 @@ struct Visibility {
     private static func lists(
         _ rules: [Rule], _ host: String, namespace: String, overlap: Bool
     ) -> Bool {
-        func applies(_ rule: Rule) -> Bool {
-            guard rule.namespace == "*" || rule.namespace == namespace else { return false }
+        let own = rules.filter { $0.namespace == "*" || $0.namespace == namespace }
+        if own.contains(where: { $0.isExclusion && Names.covers($0.host, host) }) { return false }
+        return own.contains { rule in
+            guard !rule.isExclusion else { return false }
             return overlap ? Names.intersection(rule.host, host) != nil : Names.covers(rule.host, host)
         }
-        if rules.contains(where: { $0.isExclusion && applies($0) }) { return false }
-        return rules.contains { !$0.isExclusion && applies($0) }
     }
 
-    /// Whether a port of a service is seen.
+    /// Whether a port of a service may be called by the service's own names. Where visible VirtualServices
+    /// send to needs no listing, but is not to be called so for that.
     func sees(_ service: Service, port: UInt16) -> Bool {
         guard let rulesByPort else { return true }
         guard let rules = rulesByPort[port] ?? others else { return false }
         return Self.lists(rules, service.host, namespace: service.namespace, overlap: false)
-            || destinations.contains(service.host)
     }
 
     /// Any host that overlaps is enough. `port` nil: on some port.
@@ -84,5 +80,20 @@ struct Visibility {
                 Self.lists($0, full, namespace: document.meta.namespace, overlap: true)
             }
         }
+    }
+}
+
+extension [VirtualServiceDocument] {
+    /// Those exported to a namespace, in the order in which Istio counts them: private to the namespace,
+    /// exported to it by name, seen by all; each oldest first.
+    func visible(from client: String) -> [VirtualServiceDocument] {
+        let seen = oldestFirst().filter {
+            Names.isExported($0.exportTo, own: $0.meta.namespace, to: client)
+        }
+        func rank(_ document: VirtualServiceDocument) -> Int {
+            if document.exportTo.isEmpty || document.exportTo.contains("*") { return 2 }
+            return document.meta.namespace == client ? 0 : 1
+        }
+        return (0...2).flatMap { wanted in seen.filter { rank($0) == wanted } }
     }
 }

@@ -77,26 +77,44 @@ struct DestinationRules {
         }
     }
 
-    /// The rule for a service as this client sees it: own namespace, then the service's, then the root's.
+    /// The rule for a service as this client sees it: own namespace, then the service's, then the root's. The
+    /// first with any rule for it decides, also where its selectors leave none for this workload.
     func rule(host: String, serviceNamespace: String, proxy: ProxyModel) -> EffectiveRule? {
         let client = proxy.namespace
-        if client != Names.rootNamespace {
-            if let found = find(
-                host, in: client, proxy,
-                where: { rule in
-                    rule.exportTo.isEmpty || rule.exportTo.contains { ["*", ".", client].contains($0) }
-                })
-            {
-                return found
+        func isPrivate(_ rule: EffectiveRule) -> Bool {
+            rule.workloadSelector != nil || rule.exportTo == ["."] || rule.exportTo == [rule.namespace]
+        }
+        let own = rules(of: host, in: client) { rule in
+            if client == Names.rootNamespace { return isPrivate(rule) }
+            return rule.workloadSelector != nil || rule.exportTo.isEmpty
+                || rule.exportTo.contains { ["*", ".", client].contains($0) }
+        }
+        if !own.isEmpty { return choose(own, proxy) }
+        for namespace in [serviceNamespace, Names.rootNamespace] {
+            let exported = rules(of: host, in: namespace) { !isPrivate($0) }.filter { rule in
+                rule.exportTo.isEmpty || rule.exportTo.contains { ["*", client].contains($0) }
             }
-        } else if let found = find(host, in: client, proxy, where: { $0.exportTo == ["."] }) {
-            return found
+            if !exported.isEmpty { return choose(exported, proxy) }
         }
-        let exported = { (rule: EffectiveRule) in
-            Names.isExported(rule.exportTo, own: rule.namespace, to: client)
+        return nil
+    }
+
+    /// Of rules for one host that are kept apart by exportTo and selector: one for these labels before those
+    /// for all, of which the youngest counts, as in Istio.
+    private func choose(_ rules: [EffectiveRule], _ proxy: ProxyModel) -> EffectiveRule? {
+        rules.first { $0.workloadSelector.map { proxy.labels.contains($0) } ?? false }
+            ?? rules.last { $0.workloadSelector == nil }
+    }
+
+    /// The rules of a namespace for the most specific host that has one which belongs.
+    private func rules(
+        of host: String, in namespace: String, where belongs: (EffectiveRule) -> Bool
+    ) -> [EffectiveRule] {
+        for (_, rules) in byNamespace[namespace]?.covering(host) ?? [] {
+            let seen = rules.filter(belongs)
+            if !seen.isEmpty { return seen }
         }
-        return find(host, in: serviceNamespace, proxy, where: exported)
-            ?? find(host, in: Names.rootNamespace, proxy, where: exported)
+        return []
     }
 
     /// A namespace whose rule defines a subset of this host, though not for the clients that ask.
@@ -104,20 +122,5 @@ struct DestinationRules {
         byNamespace.keys.sorted().first { namespace in
             byNamespace[namespace]!.mostSpecific(host)?.contains { $0.subset(subset) != nil } ?? false
         }
-    }
-
-    private func find(
-        _ host: String, in namespace: String, _ proxy: ProxyModel, where isSeen: (EffectiveRule) -> Bool
-    ) -> EffectiveRule? {
-        guard let rules = byNamespace[namespace]?.mostSpecific(host) else { return nil }
-        let seen = rules.filter(isSeen)
-        if namespace == proxy.namespace,
-            let own = seen.first(where: { rule in
-                rule.workloadSelector.map { proxy.labels.contains($0) && !$0.isEmpty } ?? false
-            })
-        {
-            return own
-        }
-        return seen.first { $0.workloadSelector == nil }
     }
 }
