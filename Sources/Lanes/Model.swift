@@ -198,7 +198,7 @@ public struct VirtualHostModel: Sendable {
 }
 
 /// One way to match a value (istio-semantics.md 4.1).
-public enum StringMatch: Sendable, Equatable {
+public enum StringMatch: Sendable, Hashable {
     case exact(String)
     case prefix(String)
     /// RE2, whole value.
@@ -206,7 +206,7 @@ public enum StringMatch: Sendable, Equatable {
     case present
 }
 
-public struct NamedMatch: Sendable, Equatable {
+public struct NamedMatch: Sendable, Hashable {
     /// Header names lower case.
     public var name: String
     public var match: StringMatch
@@ -222,7 +222,7 @@ public struct NamedMatch: Sendable, Equatable {
 
 /// One element of `match[]`: all conditions must hold. Conditions decided when the table is built (gateways,
 /// sourceLabels, sourceNamespace, port) are gone already.
-public struct MatchModel: Sendable {
+public struct MatchModel: Sendable, Hashable {
     public var uri: StringMatch?
     public var ignoreUriCase = false
     /// Gateway API PathPrefix: by segments, not by characters.

@@ -15,7 +15,7 @@ extension Analysis {
     private mutating func checkRoutes(_ document: VirtualServiceDocument) {
         var taker: VirtualServiceDocument.HTTPRoute?
         var earlier: [VirtualServiceDocument.Match] = []
-        var keys: [String: Int] = [:]
+        var lines: [Conditions: Int] = [:]
         for (index, route) in document.http.enumerated() {
             let name = route.name.isEmpty ? "spec.http[\(index)]" : "rule \(route.name)"
             if let taker {
@@ -24,12 +24,13 @@ extension Analysis {
                     line: route.line, suggestion: "the rule at line \(taker.line) takes every request")
                 continue
             }
-            let takers = route.matches.map { match in
-                keys[Self.key(match)] ?? earlier.first { $0.covers(match) }?.line
+            let keys = route.matches.map(Conditions.init)
+            let takers = zip(keys, route.matches).map { key, match in
+                lines[key] ?? earlier.first { $0.covers(match) }?.line
             }
             checkMatches(route, name, takers, document)
-            for match in route.matches {
-                keys[Self.key(match)] = keys[Self.key(match)] ?? match.line
+            for (key, match) in zip(keys, route.matches) {
+                lines[key] = lines[key] ?? match.line
                 // Each is compared with each: not among very many, where equal ones alone are found.
                 if earlier.count < 300 { earlier.append(match) }
             }
@@ -86,11 +87,21 @@ extension Analysis {
         }
     }
 
-    /// Equal for equal conditions.
-    private static func key(_ match: VirtualServiceDocument.Match) -> String {
-        let labels = match.sourceLabels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-        let port = match.port.map(String.init) ?? ""
-        return "\(match.model) \(match.gateways) \(labels) \(match.sourceNamespace) \(port)"
+    /// What a match asks for, all of it.
+    private struct Conditions: Hashable {
+        var model: MatchModel
+        var gateways: [String]
+        var sourceLabels: [String: String]
+        var sourceNamespace: String
+        var port: UInt16?
+
+        init(_ match: VirtualServiceDocument.Match) {
+            model = match.model
+            gateways = match.gateways
+            sourceLabels = match.sourceLabels
+            sourceNamespace = match.sourceNamespace
+            port = match.port
+        }
     }
 
     private static func key(_ match: VirtualServiceDocument.ConnectionMatch) -> String {

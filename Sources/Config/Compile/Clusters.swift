@@ -61,7 +61,10 @@ extension Compiler {
         cluster.resolution = service.resolution
         if case .number(let number) = servicePort.target { cluster.requestPort = number }
         let all = service.endpoints[port] ?? []
-        cluster.endpoints = wanted.map { wanted in all.filter { $0.labels.contains(wanted.labels) } } ?? all
+        cluster.endpoints =
+            wanted.map { subset in
+                memberIndex(service, servicePort).select(scope: "", subset.labels).map { all[$0] }
+            } ?? all
         divide(&cluster, service, servicePort)
         model.clusters.append(cluster)
         clusterByName[name] = model.clusters.count - 1

@@ -109,7 +109,8 @@ extension Compiler {
         return result
     }
 
-    private func memberIndex(_ service: Service, _ port: ServicePort) -> LabelIndex {
+    /// The endpoints of a service's port by their labels.
+    func memberIndex(_ service: Service, _ port: ServicePort) -> LabelIndex {
         let key = "\(port.number) \(service.host)"
         if let known = memberIndexes[key] { return known }
         var index = LabelIndex()
