@@ -15,6 +15,8 @@ internal import Telemetry
 final class Control: Sendable {
     private struct State {
         var snapshot: Snapshot?
+        /// Earlier ones that workers may still hold.
+        var retired: [Snapshot] = []
         var generation: UInt64 = 0
         var firstSeen: [String: Int64] = [:]
         var contexts = TLSContexts()
@@ -70,6 +72,7 @@ final class Control: Sendable {
                 do throws(ListenError) {
                     try fleet.apply(snapshot)
                     state.withLock { state in
+                        if let before = state.snapshot { state.retired.append(before) }
                         state.snapshot = snapshot
                         state.generation = generation
                         state.firstSeen = loaded.firstSeen
@@ -89,6 +92,28 @@ final class Control: Sendable {
             meter.configurationRefused()
             return (false, loaded.findings, listen, loaded.unreadable)
         }
+    }
+
+    /// Frees the configurations that no worker holds any more. Here, because that takes milliseconds, and
+    /// whoever lets go of one last frees it: a worker's requests would wait. Returns whether some are left.
+    func freeRetired() -> Bool {
+        var gone: [Snapshot] = []
+        let areLeft = state.withLock { state in
+            var index = 0
+            while index < state.retired.count {
+                if isKnownUniquelyReferenced(&state.retired[index]) {
+                    gone.append(state.retired.remove(at: index))
+                } else {
+                    index += 1
+                }
+            }
+            return !state.retired.isEmpty
+        }
+        if !gone.isEmpty {
+            gone = []
+            fl_trim_heap()
+        }
+        return areLeft
     }
 
     /// Those of a load's findings that the load before did not have: what has stood there for long is not
@@ -124,6 +149,8 @@ struct ControlLoop {
     /// long at most, where the folder never rests.
     private static let settleMs: Int32 = 100
     private static let settleMostMs: UInt64 = 1_000
+    /// How often it is looked whether workers still hold earlier configurations.
+    private static let retiredPollMs: Int32 = 500
     /// How often the end of the workers is looked for while draining.
     private static let drainPollMs: Int32 = 20
 
@@ -216,7 +243,9 @@ struct ControlLoop {
                 pollfd(fd: wake, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: watcher?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
             ]
-            let timeoutMs = control.isDraining ? Self.drainPollMs : (changedMs == nil ? -1 : Self.settleMs)
+            let idleMs = control.freeRetired() ? Self.retiredPollMs : -1
+            let timeoutMs =
+                control.isDraining ? Self.drainPollMs : (changedMs == nil ? idleMs : Self.settleMs)
             let count = poll(&descriptors, 3, timeoutMs)
             if control.isDraining, control.fleet.isFinished { return }
             if let since = changedMs, count == 0 || Self.nowMs > since + Self.settleMostMs {
