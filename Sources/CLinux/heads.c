@@ -186,9 +186,8 @@ static inline ALWAYS void take_usual_lines(fl_head_reader *reader, int is_wide) 
             if (length == 0 || (~simple(low) & ((1u << length) - 1)) != 0) break;
             tail = length;
         }
-        if (bits(_mm_cmpeq_epi8(low, name)) != 0xffff) {
-            _mm_storeu_si128((__m128i *)at, _mm_or_si128(_mm_andnot_si128(mine, bytes), low));
-        }
+        // Without asking whether anything changes: that would cost as much.
+        _mm_storeu_si128((__m128i *)at, _mm_or_si128(_mm_andnot_si128(mine, bytes), low));
         const uint8_t *const behind = at + length + 1;
         const uint8_t *const stop = find_control(behind, end, is_wide);
         if (stop == 0 || end - stop < 2 || fl_load16(stop) != (LF << 8 | CR)) break;
@@ -424,18 +423,21 @@ static inline void copy_line(uint8_t *to, const uint8_t *from, size_t count) {
 }
 
 uint8_t *fl_copy_lines(const fl_field *fields, uint32_t count, uint8_t *to) {
-    const uint8_t *start = 0, *stop = 0;
-    for (const fl_field *field = fields; field < fields + count; field++) {
-        if (field->dropped) continue;
-        if (field->line != stop) {
-            copy_line(to, start, (size_t)(stop - start));
-            to += stop - start;
-            start = field->line;
-        }
-        stop = field->line + field->line_length;
+    const fl_field *field = fields;
+    const fl_field *const end = fields + count;
+    while (1) {
+        while (field < end && field->dropped) field++;
+        if (field == end) return to;
+        // Neighbours of one piece of memory.
+        const uint8_t *const start = field->line;
+        const uint8_t *stop = start;
+        do {
+            stop += field->line_length;
+            field++;
+        } while (field < end && field->line == stop && !field->dropped);
+        copy_line(to, start, (size_t)(stop - start));
+        to += stop - start;
     }
-    copy_line(to, start, (size_t)(stop - start));
-    return to + (stop - start);
 }
 
 #if defined(__SSE2__)

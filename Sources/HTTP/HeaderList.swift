@@ -59,6 +59,57 @@ public struct HeaderName: BitwiseCopyable {
     }
 }
 
+/// Writes lines of known names one after the other, with what each changes in registers.
+@frozen
+public struct LineWriter: BitwiseCopyable {
+    @usableFromInline var field: UnsafeMutablePointer<HeaderField>
+    @usableFromInline var line: UnsafeMutablePointer<UInt8>
+    @usableFromInline var position: Int
+    @usableFromInline var present: UInt64
+    @usableFromInline var repeated: UInt64
+    @usableFromInline let places: UnsafeMutablePointer<UInt8>
+
+    @usableFromInline @inline(__always)
+    init(
+        field: UnsafeMutablePointer<HeaderField>, line: UnsafeMutablePointer<UInt8>, position: Int,
+        present: UInt64, repeated: UInt64, places: UnsafeMutablePointer<UInt8>
+    ) {
+        self.field = field
+        self.line = line
+        self.position = position
+        self.present = present
+        self.repeated = repeated
+        self.places = places
+    }
+
+    /// Adds a line and returns where its value of `count` bytes goes. `start` is the name in lower case, a
+    /// colon and a blank; the name's number is below 64.
+    @inlinable @inline(__always)
+    public mutating func add(
+        _ id: HeaderID, _ start: StaticString, _ count: Int
+    ) -> UnsafeMutablePointer<UInt8> {
+        let startLength = start.utf8CodeUnitCount
+        let length = startLength &+ count &+ 2
+        let value = line + startLength
+        fl_copy_short(line, start.utf8Start, startLength)
+        fl_store16(value + count, 0x0A0D)
+        field.initialize(
+            to: HeaderField(
+                line: UnsafePointer(line), lineLength: UInt32(truncatingIfNeeded: length),
+                nameLength: UInt16(truncatingIfNeeded: startLength &- 2),
+                valueOffset: UInt32(truncatingIfNeeded: startLength),
+                valueLength: UInt32(truncatingIfNeeded: count), id: id.rawValue))
+        let bit: UInt64 = 1 &<< UInt64(id.rawValue)
+        repeated |= present & bit
+        present |= bit
+        places[Int(id.rawValue)] = UInt8(truncatingIfNeeded: position)
+        field += 1
+        line += length
+        position &+= 1
+        return value
+    }
+}
+
 /// The lines of one head and room for the lines that edits add. One per direction and worker; its memory is
 /// allocated once. Nothing here allocates.
 public struct HeaderList {
@@ -384,6 +435,25 @@ public struct HeaderList {
             marks.present.1 |= bit
         }
         marks.places[Int(id)] = UInt8(truncatingIfNeeded: position)
+    }
+
+    /// For several lines in a row: room for so many and their bytes; nil, with nothing changed, when they do
+    /// not fit.
+    @inlinable @inline(__always)
+    public func writer(lines: Int, bytes: Int) -> LineWriter? {
+        guard count &+ lines <= capacity, bytes <= editCapacity &- editUsed else { return nil }
+        return LineWriter(
+            field: fields + count, line: editBytes + editUsed, position: count, present: marks.present.0,
+            repeated: marks.repeated.0, places: marks.places)
+    }
+
+    /// Takes over what was written.
+    @inlinable @inline(__always)
+    public mutating func take(_ writer: LineWriter) {
+        count = writer.position
+        editUsed = writer.line - editBytes
+        marks.present.0 = writer.present
+        marks.repeated.0 = writer.repeated
     }
 
     /// Room for `count` bytes that belong to no line and hold as long as the head's edits; nil when they do

@@ -1,11 +1,11 @@
 // Hash tables in an arena, built once and only read on the request path: byte strings to numbers, and numbers
 // to numbers.
-internal import Base
+public import Base
 
 /// Byte strings to numbers by open addressing, at most half full. Empty tables answer nil.
 public struct ByteTable: BitwiseCopyable {
-    struct Slot: BitwiseCopyable {
-        var key: ByteView
+    @usableFromInline struct Slot: BitwiseCopyable {
+        @usableFromInline var key: ByteView
         var hash: UInt64
         var value: UInt32
         var used: Bool

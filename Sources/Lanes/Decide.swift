@@ -204,6 +204,7 @@ private func chooseEndpoints(_ cluster: UnsafePointer<Cluster>, _ decision: inou
 
 /// On an outbound listener the Host's port chooses the routes; without one it is 80, or the service's only
 /// HTTP port where it has no 80 (interface.md 3).
+@inline(__always)
 func findVirtualHost(
     _ listener: UnsafePointer<Listener>, _ request: inout Request,
     _ memo: UnsafeMutablePointer<DecisionMemo>?
@@ -229,6 +230,7 @@ private func find(
     return hosts.pointee.virtualHosts[Int(entry.pointee.value)]
 }
 
+@inline(never)
 private func findVirtualHost(
     _ listener: UnsafePointer<Listener>, _ authority: ByteView
 ) -> UnsafePointer<VirtualHost>? {

@@ -7,13 +7,13 @@ public struct DecisionMemo: BitwiseCopyable {
     /// Which of a worker's configurations it speaks of; none has 0.
     public let serial: UInt32
     /// The entry of a virtual host's name, which an authority in plain form was equal to.
-    var host: UnsafePointer<ByteTable.Slot>?
+    @usableFromInline var host: UnsafePointer<ByteTable.Slot>?
     var lane: UnsafePointer<Lane>?
 
     public init(serial: UInt32) { self.serial = serial }
 
     /// An authority that needs no check; empty: there is none.
-    public var authority: ByteView { host?.pointee.key ?? .empty }
+    @inlinable public var authority: ByteView { host?.pointee.key ?? .empty }
 }
 
 extension UnsafePointer {

@@ -66,6 +66,7 @@ extension Worker {
         }
         if isEdge {
             headers.pointee.remove(rules.edgeRemoves)
+            if !trusted, forwardedFor < 0, addUsual(own) { return result }
             appendForwardedFor(own, forwardedFor)
             setExternalAddress(own, trusted, forwardedFor)
             if own.pointee.flags.contains(.secure) || rules.keepsCertificates { settleClientCertificate(own) }
@@ -75,6 +76,29 @@ extension Worker {
         setProto(own, keep: !isEdge || trusted, &result)
         setRequestID(keep: !isEdge || trusted)
         return result
+    }
+
+    /// What a request in the clear gets that says nothing of its way: the same four lines, in one go. False:
+    /// nothing was done.
+    @inline(__always)
+    private mutating func addUsual(_ own: UnsafeMutablePointer<Connection>) -> Bool {
+        let headers = requestHeaders
+        if own.pointee.flags.contains(.secure) || rules.keepsCertificates { return false }
+        let address = own.peerAddressText
+        guard var writer = headers.pointee.writer(lines: 4, bytes: 2 &* address.count &+ 128) else {
+            return false
+        }
+        headers.pointee.remove(.xForwardedProto)
+        headers.pointee.remove(.xRequestID)
+        fl_copy_short(
+            writer.add(.xForwardedFor, "x-forwarded-for: ", address.count), address.start, address.count)
+        fl_copy_short(
+            writer.add(.xEnvoyExternalAddress, "x-envoy-external-address: ", address.count), address.start,
+            address.count)
+        fl_copy_short(writer.add(.xForwardedProto, "x-forwarded-proto: ", 4), RequestRules.http.start, 4)
+        writeUUID(writer.add(.xRequestID, "x-request-id: ", 36))
+        headers.pointee.take(writer)
+        return true
     }
 
     /// A proxy in front whose word is taken: any, where a number of hops is configured, else those in

@@ -121,13 +121,16 @@ extension Worker {
         let labels = serviceLabels(decision)
         let metricsID = decision.pointee.lane.metricsID
         let carrier = decision.pointee.lane.carrier.rawValue
-        meter.lane(
-            service: labels, lane: metricsID, decision: decision.pointee.laneDecision.rawValue,
-            carrier: carrier)
+        let laneDecision = decision.pointee.laneDecision
         if decision.pointee.lane.restored {
             meter.laneRestored(carrier: carrier, lane: metricsID, service: labels)
         }
-        if decision.pointee.laneDecision == .lane { meter.laneMember(lane: metricsID, service: labels) }
+        if laneDecision == .lane {
+            meter.laneServed(
+                service: labels, lane: metricsID, decision: laneDecision.rawValue, carrier: carrier)
+        } else {
+            meter.lane(service: labels, lane: metricsID, decision: laneDecision.rawValue, carrier: carrier)
+        }
     }
 
     private mutating func noteOddities(_ number: UInt32) {

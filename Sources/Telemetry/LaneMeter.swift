@@ -37,6 +37,15 @@ extension Meter {
         countLane(.member, 0, 0, laneID, labelsID)
     }
 
+    /// Both of `lane` and `laneMember`.
+    public func laneServed(
+        service labelsID: UInt32, lane laneID: UInt32, decision: UInt8, carrier: UInt8
+    ) {
+        countLane(.request, decision, carrier, laneID, labelsID)
+        countLane(.member, 0, 0, laneID, labelsID)
+    }
+
+    @inline(__always)
     private func countLane(
         _ event: LaneEvent, _ first: UInt8, _ second: UInt8, _ laneID: UInt32, _ labelsID: UInt32
     ) {
