@@ -81,7 +81,12 @@ public final class Arena {
 
     /// A frozen copy of a text's UTF-8.
     public func store(_ text: String) -> ByteView {
-        store(Array(text.utf8))
+        text.withView { text in
+            if text.isEmpty { return .empty }
+            let place = allocate(UInt8.self, count: text.count)
+            place.initialize(from: text.start, count: text.count)
+            return ByteView(UnsafePointer(place), text.count)
+        }
     }
 
     /// A frozen copy of bytes.

@@ -83,11 +83,8 @@ extension TableBuilder {
     }
 
     private func pinLine(_ name: String) -> UnsafePointer<HeaderField>? {
-        guard let policy = model.policy, let pin = policy.pin, !policy.signingRequired else { return nil }
-        let attributes = freeze(pin).attributes.string
-        let secure = pin.secure == .always ? "; Secure" : ""
-        let whole = line("set-cookie", "\(policy.key)=\(name)\(attributes)\(secure)")
-        return UnsafePointer(arena.store(whole))
+        guard let policy = model.policy, let pinTail else { return nil }
+        return UnsafePointer(arena.store(line("set-cookie", "\(policy.key)=\(name)\(pinTail)")))
     }
 
     private func piece(_ part: HeaderValue.Part) -> ValuePiece {

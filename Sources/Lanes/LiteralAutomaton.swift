@@ -111,37 +111,45 @@ struct LiteralAutomaton: BitwiseCopyable {
 struct LiteralAutomatonBuilder {
     private var classes = [UInt8](repeating: 0, count: 256)
     private var classCount = 1
-    /// children[state][byte class]
-    private var children: [[UInt8: Int]] = [[:]]
+    /// Row by row, the state after each byte class; 0: no literal goes on so.
+    private var children: [UInt32]
+    /// By state.
     private var entries: [[LiteralEntry]] = [[]]
     private var prefix: [UInt8]?
 
     /// Which literals there will be: classes must be known before the first is added.
     init(_ literals: [[UInt8]]) {
-        for byte in literals.joined() where classes[Int(byte)] == 0 {
-            classes[Int(byte)] = UInt8(min(classCount, 255))
-            classCount = min(classCount + 1, 256)
+        for literal in literals {
+            for byte in literal where classes[Int(byte)] == 0 {
+                classes[Int(byte)] = UInt8(min(classCount, 255))
+                classCount = min(classCount + 1, 256)
+            }
         }
+        children = [UInt32](repeating: 0, count: classCount)
     }
+
+    /// Nothing was added.
+    var isEmpty: Bool { prefix == nil }
 
     /// False: the table would pass its bound, and nothing was added.
     mutating func add(_ literal: [UInt8], _ entry: LiteralEntry) -> Bool {
         guard classCount < 256, !literal.isEmpty, literal.count <= Int(UInt16.max),
-            (children.count + literal.count) * classCount <= LiteralAutomaton.cellLimit
+            (entries.count + literal.count) * classCount <= LiteralAutomaton.cellLimit
         else { return false }
-        let common = zip(prefix ?? literal, literal).prefix { $0 == $1 }.map(\.0)
-        prefix = common
+        if let known = prefix {
+            if !literal.starts(with: known) { prefix = zip(known, literal).prefix { $0 == $1 }.map(\.0) }
+        } else {
+            prefix = literal
+        }
         var state = 0
         for byte in literal {
-            let group = classes[Int(byte)]
-            if let child = children[state][group] {
-                state = child
-            } else {
-                children.append([:])
+            let cell = state * classCount + Int(classes[Int(byte)])
+            if children[cell] == 0 {
+                children[cell] = UInt32(entries.count)
+                children.append(contentsOf: repeatElement(0, count: classCount))
                 entries.append([])
-                children[state][group] = children.count - 1
-                state = children.count - 1
             }
+            state = Int(children[cell])
         }
         entries[state].append(entry)
         return true
@@ -150,29 +158,27 @@ struct LiteralAutomatonBuilder {
     func build(_ arena: Arena) -> LiteralAutomaton {
         let (order, fail) = breadthFirst()
         // The longest proper suffix of each state that ends a literal.
-        var shorter = [Int](repeating: 0, count: children.count)
+        var shorter = [Int](repeating: 0, count: entries.count)
         for state in order where state != 0 {
             shorter[state] = entries[fail[state]].isEmpty ? shorter[fail[state]] : fail[state]
         }
         let silent = order.filter { entries[$0].isEmpty && shorter[$0] == 0 }
         let loud = order.filter { !entries[$0].isEmpty || shorter[$0] != 0 }
-        var row = [UInt32](repeating: 0, count: children.count)
+        var row = [UInt32](repeating: 0, count: entries.count)
         for (number, state) in (silent + loud).enumerated() { row[state] = UInt32(number * classCount) }
 
         let common = prefix ?? []
         var afterPrefix = 0
-        for byte in common { afterPrefix = children[afterPrefix][classes[Int(byte)]] ?? 0 }
+        for byte in common { afterPrefix = child(afterPrefix, Int(classes[Int(byte)])) }
 
-        let next = arena.allocate(UInt32.self, count: children.count * classCount)
+        let next = arena.allocate(UInt32.self, count: entries.count * classCount)
         for state in order {
+            // The suffix's row is complete: it is shorter, so it came before.
+            let from = Int(row[fail[state]])
+            let to = Int(row[state])
             for group in 0..<classCount {
-                let cell = Int(row[state]) + group
-                if let child = children[state][UInt8(group)] {
-                    next[cell] = row[child]
-                } else {
-                    // The suffix's row is complete: it is shorter, so it came before.
-                    next[cell] = state == 0 ? 0 : next[Int(row[fail[state]]) + group]
-                }
+                let child = child(state, group)
+                next[to + group] = child != 0 ? row[child] : state == 0 ? 0 : next[from + group]
             }
         }
         let outputs = loud.map { state in
@@ -184,19 +190,24 @@ struct LiteralAutomatonBuilder {
             prefix: arena.store(common), rowAfterPrefix: row[afterPrefix])
     }
 
+    private func child(_ state: Int, _ group: Int) -> Int { Int(children[state * classCount + group]) }
+
     private func breadthFirst() -> (order: [Int], fail: [Int]) {
         var order = [0]
-        var fail = [Int](repeating: 0, count: children.count)
+        order.reserveCapacity(entries.count)
+        var fail = [Int](repeating: 0, count: entries.count)
         var at = 0
         while at < order.count {
             let state = order[at]
             at += 1
-            for (group, child) in children[state].sorted(by: { $0.key < $1.key }) {
+            for group in 0..<classCount {
+                let child = child(state, group)
+                if child == 0 { continue }
                 order.append(child)
                 if state == 0 { continue }
                 var suffix = fail[state]
-                while suffix != 0, children[suffix][group] == nil { suffix = fail[suffix] }
-                fail[child] = children[suffix][group] ?? 0
+                while suffix != 0, self.child(suffix, group) == 0 { suffix = fail[suffix] }
+                fail[child] = self.child(suffix, group)
             }
         }
         return (order, fail)

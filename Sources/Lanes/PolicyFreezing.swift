@@ -41,17 +41,11 @@ extension TableBuilder {
             suffix: arena.store(preview.suffix.lowercased()), host: arena.store(preview.host))
     }
 
-    func freeze(_ pin: PinModel) -> Pin {
-        func attributes(_ maxAge: UInt64) -> String {
-            var text = "; Path=\(pin.path); Max-Age=\(maxAge)"
-            if let domain = pin.domain { text += "; Domain=\(domain.drop { $0 == "." })" }
-            if pin.httpOnly { text += "; HttpOnly" }
-            if !pin.sameSite.isEmpty { text += "; SameSite=\(pin.sameSite)" }
-            return text
-        }
-        return Pin(
-            maxAgeSeconds: pin.maxAgeSeconds, attributes: arena.store(attributes(pin.maxAgeSeconds)),
-            clearing: arena.store(attributes(0)), secure: pin.secure)
+    private func freeze(_ pin: PinModel) -> Pin {
+        Pin(
+            maxAgeSeconds: pin.maxAgeSeconds,
+            attributes: arena.store(pin.attributes(maxAge: pin.maxAgeSeconds)),
+            clearing: arena.store(pin.attributes(maxAge: 0)), secure: pin.secure)
     }
 
     // MARK: names that routes accept
@@ -82,7 +76,7 @@ extension TableBuilder {
                 let isPair = pattern.filter { $0 != "\\" }.contains(pairStart)
                 if isPair { byPair.append(match) } else { byValue.append(match) }
                 // The literal of a shape is accepted by it, as a whole.
-                if let shape = RegexShape(pattern) {
+                if let shape = shape(pattern) {
                     let text = String(decoding: shape.literal, as: UTF8.self)
                     let name = isPair ? String(text.dropFirst(pairStart.count)) : text
                     if !isPair || text.hasPrefix(pairStart), name.withView({ isLaneName($0) }) {
@@ -120,6 +114,17 @@ extension TableBuilder {
         }
         let automaton = count == 0 ? nil : UnsafePointer(arena.store(builder.build(arena)))
         return UnsafePointer(arena.store(PatternSet(automaton: automaton, others: arena.store(others))))
+    }
+}
+
+extension PinModel {
+    /// What follows the pair in a Set-Cookie field; `Secure` is not part of it.
+    func attributes(maxAge: UInt64) -> String {
+        var text = "; Path=\(path); Max-Age=\(maxAge)"
+        if let domain { text += "; Domain=\(domain.drop { $0 == "." })" }
+        if httpOnly { text += "; HttpOnly" }
+        if !sameSite.isEmpty { text += "; SameSite=\(sameSite)" }
+        return text
     }
 }
 

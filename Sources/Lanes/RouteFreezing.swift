@@ -7,10 +7,20 @@ extension TableBuilder {
     /// Compiles every pattern, so that a bad one is found before anything is held.
     mutating func checkRegexes(_ host: VirtualHostModel) throws(TableError) {
         for route in host.routes {
-            _ = try freezeConditions(route.match)
+            let match = route.match
+            for condition in [match.uri, match.method, match.authority, match.scheme] {
+                try checkRegex(condition)
+            }
+            for named in match.headers { try checkRegex(named.match) }
+            for named in match.queryParams { try checkRegex(named.match) }
             if let rewrite = route.rewrite?.uriRegex { _ = try regex(rewrite.match) }
             for origin in route.cors?.allowOrigins ?? [] { _ = try freeze(origin) }
         }
+    }
+
+    /// A pattern of a known shape always compiles.
+    private mutating func checkRegex(_ match: StringMatch?) throws(TableError) {
+        if case .regex(let pattern) = match, shape(pattern) == nil { _ = try regex(pattern) }
     }
 
     mutating func freezeRouteTables() throws(TableError) -> [UnsafePointer<HostIndex>] {
@@ -244,53 +254,5 @@ extension TableBuilder {
         return FieldCondition(
             field: field, name: HeaderName(arena.store(named.name.lowercased())), inverted: named.inverted,
             matcher: try freeze(named.match))
-    }
-
-    private func freezeIndex(_ routes: Frozen<Route>) -> UnsafePointer<RouteIndex>? {
-        var groups: [(key: String, isQuery: Bool, name: HeaderName, routes: [Int])] = []
-        var always: [UInt32] = []
-        for position in 0..<routes.count {
-            let conditions = routes[position].pointee.conditions.pointee
-            guard conditions.indexed >= 0 else {
-                always.append(UInt32(position))
-                continue
-            }
-            let field = conditions.fields[conditions.indexed].pointee
-            let isQuery = field.field == .query
-            let key = (isQuery ? "?" : "") + field.name.bytes.string
-            if let at = groups.firstIndex(where: { $0.key == key }) {
-                groups[at].routes.append(position)
-            } else {
-                groups.append((key, isQuery, field.name, [position]))
-            }
-        }
-        guard routes.count - always.count >= RouteIndex.minimumRoutes else { return nil }
-        var sources: [RouteIndex.Source] = []
-        for group in groups {
-            let matchers = group.routes.map { position in
-                let conditions = routes[position].pointee.conditions.pointee
-                return conditions.fields[conditions.indexed].pointee.matcher
-            }
-            var builder = LiteralAutomatonBuilder(matchers.map(\.text.bytes))
-            for (position, matcher) in zip(group.routes, matchers) {
-                if !builder.add(matcher.text.bytes, matcher.entry(position)) {
-                    always.append(UInt32(position))
-                }
-            }
-            sources.append(
-                RouteIndex.Source(
-                    kind: sourceKind(group.isQuery, group.name), name: group.name,
-                    automaton: UnsafePointer(arena.store(builder.build(arena)))))
-        }
-        return UnsafePointer(
-            arena.store(RouteIndex(sources: arena.store(sources), always: arena.store(always.sorted()))))
-    }
-
-    private func sourceKind(_ isQuery: Bool, _ name: HeaderName) -> RouteIndex.Kind {
-        if isQuery { return .query }
-        // Without a policy nobody notes these lines.
-        guard let policy = model.policy else { return .header }
-        if name.bytes.string == policy.key.lowercased() { return .key }
-        return name.id == HeaderID.cookie.rawValue ? .cookie : .header
     }
 }

@@ -1,44 +1,54 @@
-// Which of many routes can match at all: those whose literal occurs in the header they look at, and those
-// without such a literal. Candidates are tried in the order of the routes, so that the first rule wins
-// exactly as if every rule had been tried.
+// Which of many routes can match at all: those whose literal is in the path, header or query parameter that
+// they look at, and those without a literal. They are tried in the order of the routes, so that the first
+// rule wins exactly as if every rule had been tried.
 internal import Base
 internal import HTTP
 
 struct RouteIndex: BitwiseCopyable {
-    /// Fewer indexable routes than this are tried one by one.
-    static let minimumRoutes = 3
+    /// Fewer routes that a header or query parameter finds, and fewer that paths find, are tried one by one.
+    static let minimumFields = 3
+    static let minimumPaths = 8
 
     /// What routes look at.
     enum Kind: UInt8 {
-        case header, query
+        case path, header, query
         /// Headers whose lines the lane stage has noted already.
         case key, cookie
     }
 
-    /// One header or query parameter that routes look at.
+    /// The path, one header or one query parameter that routes look at.
     struct Source: BitwiseCopyable {
         var kind: Kind
         var name: HeaderName
-        var automaton: UnsafePointer<LiteralAutomaton>
+        /// Literals that are the value or begin it; nil: there are none.
+        var texts: UnsafePointer<TextIndex>?
+        /// Literals that stand anywhere in it; nil: there are none.
+        var automaton: UnsafePointer<LiteralAutomaton>?
     }
 
     var sources: Frozen<Source>
-    /// Routes that no literal speaks for, ascending.
-    var always: Frozen<UInt32>
+    /// Routes that no literal speaks for.
+    var always: Frozen<Rule>
 
     func choose(
         _ routes: Frozen<Route>, _ request: Request, _ headers: HeaderList, _ notes: LineNotes
     ) -> UnsafePointer<Route>? {
-        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: Candidates.capacity) { room in
-            var candidates = Candidates(room.baseAddress.unsafelyUnwrapped)
-            collect(request, headers, notes, &candidates)
-            return first(routes, request, headers, candidates)
+        withUnsafeTemporaryAllocation(of: Rule.self, capacity: Candidates.capacity) { candidateRoom in
+            withUnsafeTemporaryAllocation(of: Frozen<Rule>.self, capacity: RuleLists.capacity) { listRoom in
+                var candidates = Candidates(candidateRoom.baseAddress.unsafelyUnwrapped)
+                var lists = RuleLists(listRoom.baseAddress.unsafelyUnwrapped)
+                lists.add(always)
+                collect(request, headers, notes, &candidates, &lists)
+                lists.add(candidates.list)
+                return first(routes, request, headers, candidates, &lists)
+            }
         }
     }
 
     @inline(__always)
     private func collect(
-        _ request: Request, _ headers: HeaderList, _ notes: LineNotes, _ candidates: inout Candidates
+        _ request: Request, _ headers: HeaderList, _ notes: LineNotes, _ candidates: inout Candidates,
+        _ lists: inout RuleLists
     ) {
         var index = 0
         while index < sources.count {
@@ -46,9 +56,13 @@ struct RouteIndex: BitwiseCopyable {
             index &+= 1
             var from = 0
             switch source.pointee.kind {
+            case .path:
+                // CONNECT has no path; conditions that take it all the same are not indexed.
+                if !request.isConnect { look(source, request.path, &candidates, &lists) }
+                continue
             case .query:
                 if request.hasQuery, let value = firstParameter(request.query, source.pointee.name.bytes) {
-                    scan(source, value, &candidates)
+                    look(source, value, &candidates, &lists)
                 }
                 continue
             case .key: from = notes.firstKey
@@ -57,17 +71,27 @@ struct RouteIndex: BitwiseCopyable {
             }
             if from < 0 { continue }
             while let line = headers.find(source.pointee.name, from: from) {
-                scan(source, line.pointee.value, &candidates)
+                look(source, line.pointee.value, &candidates, &lists)
                 from = headers.index(of: line) &+ 1
             }
         }
     }
 
+    private func look(
+        _ source: UnsafePointer<Source>, _ value: ByteView, _ candidates: inout Candidates,
+        _ lists: inout RuleLists
+    ) {
+        if let texts = source.pointee.texts { texts.pointee.find(value, &lists) }
+        if let automaton = source.pointee.automaton {
+            scan(automaton, value, isField: source.pointee.kind != .path, &candidates)
+        }
+    }
+
     @inline(never)
     private func scan(
-        _ source: UnsafePointer<Source>, _ value: ByteView, _ candidates: inout Candidates
+        _ automaton: UnsafePointer<LiteralAutomaton>, _ value: ByteView, isField: Bool,
+        _ candidates: inout Candidates
     ) {
-        let automaton = source.pointee.automaton
         var cursor = LiteralAutomaton.Cursor()
         var isKnownPlain = false
         var isPlainValue = false
@@ -87,7 +111,7 @@ struct RouteIndex: BitwiseCopyable {
                         // The literal must occur for the regex to match; the rest is RE2's verdict.
                         candidates.insert(entry.pointee.rule, proven: false)
                     } else if entry.pointee.fits(value, end: cursor.at) {
-                        candidates.insert(entry.pointee.rule, proven: true)
+                        candidates.insert(entry.pointee.rule, proven: isField)
                     }
                 }
                 row = output.pointee.next
@@ -95,31 +119,23 @@ struct RouteIndex: BitwiseCopyable {
         }
     }
 
-    /// Tries candidates and `always` in the order of the routes.
+    /// Tries what was found in the order of the routes.
     private func first(
-        _ routes: Frozen<Route>, _ request: Request, _ headers: HeaderList, _ candidates: Candidates
+        _ routes: Frozen<Route>, _ request: Request, _ headers: HeaderList, _ candidates: Candidates,
+        _ lists: inout RuleLists
     ) -> UnsafePointer<Route>? {
+        if lists.overflowed { return linear(routes, request, headers, from: 0) }
         var trace = NoTrace()
-        var atCandidate = 0
-        var atAlways = 0
-        while true {
-            let candidate = atCandidate < candidates.count ? candidates.rule(atCandidate) : UInt32.max
-            let other = atAlways < always.count ? always[atAlways].pointee : UInt32.max
-            if candidate == UInt32.max, candidates.isCut {
-                return linear(routes, request, headers, from: Int(candidates.last) &+ 1)
+        while let rule = lists.next() {
+            let route = routes[rule.position]
+            if matches(route.pointee.conditions, request, headers, proven: rule.isProven, &trace) {
+                return route
             }
-            if candidate == UInt32.max, other == UInt32.max { return nil }
-            let rule = min(candidate, other)
-            var proven = false
-            if candidate <= other {
-                proven = candidates.isProven(atCandidate)
-                atCandidate &+= 1
-            } else {
-                atAlways &+= 1
+            if candidates.isCut, rule.position == candidates.last {
+                return linear(routes, request, headers, from: rule.position &+ 1)
             }
-            let route = routes[Int(rule)]
-            if matches(route.pointee.conditions, request, headers, proven: proven, &trace) { return route }
         }
+        return nil
     }
 
     private func linear(
@@ -143,26 +159,26 @@ struct LineNotes {
     var firstCookie = 0
 }
 
-/// Routes whose literal was found, ascending and each once. Bounded: of more, the first are kept, and what
-/// comes after them is tried one by one.
+/// Routes whose literal was found anywhere in a value, ascending and each once. Bounded: of more, the first
+/// are kept, and what comes after them is tried one by one.
 private struct Candidates {
     static let capacity = 64
-    /// Rule times two, plus one where the condition is not proven.
-    private let entries: UnsafeMutablePointer<UInt32>
-    private(set) var count = 0
+    private let rules: UnsafeMutablePointer<Rule>
+    private var count = 0
     private(set) var isCut = false
 
-    init(_ entries: UnsafeMutablePointer<UInt32>) { self.entries = entries }
+    init(_ rules: UnsafeMutablePointer<Rule>) { self.rules = rules }
 
-    func rule(_ index: Int) -> UInt32 { entries[index] >> 1 }
-    func isProven(_ index: Int) -> Bool { entries[index] & 1 == 0 }
-    var last: UInt32 { entries[count &- 1] >> 1 }
+    var list: Frozen<Rule> { Frozen(start: UnsafePointer(rules), count: count) }
+    /// Position of the last route; there is one.
+    var last: Int { rules[count &- 1].position }
 
-    mutating func insert(_ rule: UInt32, proven: Bool) {
+    mutating func insert(_ position: UInt32, proven: Bool) {
+        let position = Int(position)
         var at = count
-        while at > 0, entries[at &- 1] >> 1 > rule { at &-= 1 }
-        if at > 0, entries[at &- 1] >> 1 == rule {
-            if proven { entries[at &- 1] = rule << 1 }
+        while at > 0, rules[at &- 1].position > position { at &-= 1 }
+        if at > 0, rules[at &- 1].position == position {
+            if proven { rules[at &- 1] = Rule(position, proven: true) }
             return
         }
         if count == Self.capacity {
@@ -172,10 +188,10 @@ private struct Candidates {
         }
         var move = count
         while move > at {
-            entries[move] = entries[move &- 1]
+            rules[move] = rules[move &- 1]
             move &-= 1
         }
-        entries[at] = rule << 1 | (proven ? 0 : 1)
+        rules[at] = Rule(position, proven: proven)
         count &+= 1
     }
 }

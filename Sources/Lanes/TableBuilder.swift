@@ -15,7 +15,10 @@ struct TableBuilder {
     private(set) var acceptors: [Int: TLSAcceptor] = [:]
     var endpointIDs: [EndpointKey: Registry.EndpointID] = [:]
     private let regexes = RegexStore()
+    private var shapes: [String: RegexShape?] = [:]
     var clusters = Frozen<Cluster>.empty
+    /// What follows the name in a pin that needs no signature; nil: there is none.
+    private(set) var pinTail: String?
 
     /// `chunkBytes`: of its arena.
     init(_ model: RoutingModel, _ registry: Registry, chunkBytes: Int = 65_536) {
@@ -24,6 +27,10 @@ struct TableBuilder {
         self.registry = registry
         let regexes = regexes
         arena.whenFreed { regexes.free() }
+        if let policy = model.policy, let pin = policy.pin, !policy.signingRequired {
+            pinTail =
+                pin.attributes(maxAge: pin.maxAgeSeconds) + (pin.secure == .always ? "; Secure" : "")
+        }
     }
 
     mutating func build(_ generation: UInt64) throws(TableError) -> UnsafePointer<Table> {
@@ -232,6 +239,14 @@ struct TableBuilder {
         return made
     }
 
+    /// Looked for once per text.
+    mutating func shape(_ pattern: String) -> RegexShape? {
+        if let known = shapes[pattern] { return known }
+        let found = RegexShape(pattern)
+        shapes[pattern] = .some(found)
+        return found
+    }
+
     /// For patterns of a known shape, which always compile and only ever judge values that are not plain: a
     /// compiled pattern takes some 4 KiB and 20 microseconds, and there may be thousands.
     private mutating func lazyRegex(_ pattern: String) -> OpaquePointer {
@@ -258,7 +273,7 @@ struct TableBuilder {
         case .present: matcher.kind = .present
         case .regex(let pattern):
             matcher.pattern = arena.store(pattern)
-            if let shape = RegexShape(pattern) {
+            if let shape = shape(pattern) {
                 matcher.kind = .shape
                 matcher.regex = lazyRegex(pattern)
                 matcher.text = arena.store(shape.literal)
