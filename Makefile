@@ -19,7 +19,7 @@ SOURCES = Sources Tests Package.swift
 SCRIPTS = .ci/run .ci/packages .ci/image
 
 .DEFAULT_GOAL := help
-.PHONY: help build release test check format fuzz bench counts demo image clean swift
+.PHONY: help build release test check format fuzz bench counts tables demo image clean swift
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,10 @@ bench: release ## compares with Envoy, HAProxy and nginx, ten minutes; ARGS="--r
 counts: release ## system calls, allocations and instructions of one request, against their limits
 	@.ci/packages bench
 	benchmarks/counts.py $(ARGS)
+
+tables: release ## ten thousand routes and lanes: instructions of choosing, against their limit, and reloads
+	@.ci/packages bench
+	benchmarks/tables.py $(ARGS)
 
 demo: release ## the whole story on loopback; ARGS=--once ends after the tour
 	.build/release/fairlead demo $(ARGS)
