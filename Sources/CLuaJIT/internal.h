@@ -69,6 +69,8 @@ struct fl_lua_call {
     bool iterating;
     /// `body(true)`: an object even where there is no body.
     bool wants_always;
+    /// The whole body was there once: to ask for it again is no wait.
+    bool has_body;
     /// Of `httpCall`: how many there were, and whether lines of one name come as a list.
     unsigned calls;
     bool wants_lists;

@@ -349,7 +349,7 @@ int fl_lua_run(fl_lua *lua, int script, int response, void *context, int *data, 
     call->data = data;
     call->left = lua->limits.instructions;
     call->calls = 0;
-    call->started = call->continued = call->iterating = false;
+    call->started = call->continued = call->iterating = call->has_body = false;
     int outcome = go(call, context);
     if (outcome >= FL_LUA_WAITS_FOR_BODY) *out = call;
     return outcome;
@@ -357,7 +357,9 @@ int fl_lua_run(fl_lua *lua, int script, int response, void *context, int *data, 
 
 int fl_lua_resume(fl_lua_call *call, void *context, int given) {
     call->given = given;
-    if (given) call->piece++;
+    bool is_body = call->waits == FL_LUA_WAITS_FOR_BODY;
+    if (given && !(is_body && call->has_body)) call->piece++;
+    if (is_body) call->has_body = true;
     return go(call, context);
 }
 

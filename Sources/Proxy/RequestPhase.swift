@@ -30,11 +30,10 @@ extension Worker {
             return 0
         }
         if !normalizePath(&head) {
-            refuse(
-                slot,
-                Refusal(
-                    status: 400, reason: .badRequest, details: "path_normalization_failed",
-                    isSilent: true, toHead: head.method == .head), startNs)
+            let refusal = Refusal(
+                status: 400, reason: .badRequest, details: "path_normalization_failed", isSilent: true,
+                toHead: head.method == .head)
+            refuse(slot, refusal, startNs)
             return 0
         }
         ConnectionRules.removeHopByHop(&requestHeaders.pointee, namesFields: head.connection.namesFields)
@@ -45,12 +44,9 @@ extension Worker {
             isTLS: fields.isTLS, resolved: resolvedClusters, memo: memo)
         guard let table else { return 0 }
         guard let number = admitExchange() else {
-            let toHead = head.method == .head
-            refuse(
-                slot,
-                Refusal(
-                    status: 503, reason: .overload, details: "overload", toHead: toHead, flags: .OM),
-                startNs)
+            let refusal = Refusal(
+                status: 503, reason: .overload, details: "overload", toHead: head.method == .head, flags: .OM)
+            refuse(slot, refusal, startNs)
             return 0
         }
         let decision = decisions + Int(number)

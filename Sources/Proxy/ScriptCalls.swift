@@ -196,7 +196,8 @@ extension Worker {
         let slot = exchange(number).pointee.downstream
         scripting.calls[slot]?.fields = lines.map { (name: Array($0.utf8), value: Array($1.utf8)) }
         scripting.calls[slot]?.body = text.bytes
-        scripting.calls[slot]?.isImmediate = exchange(number).pointee.endpointIndex < 0
+        let isImmediate = exchange(number).pointee.endpointIndex < 0
+        scripting.calls[slot]?.isImmediate = isImmediate
         finishExchange(number)
     }
 

@@ -66,8 +66,10 @@ private func manager(_ world: IstioWorld, _ port: Int, _ hosts: [Json]) -> Json 
             "typed_config": ["@type": .text("\(prefix)http.\(name).v3.\(type)")],
         ]
     }
+    let scripts = world.scripts.map { ["name": "envoy.lua", "typed_config": $0] as Json }
     return .members(
         base + [
-            ("route_config", routes), ("http_filters", [filter("cors", "Cors"), filter("router", "Router")]),
+            ("route_config", routes),
+            ("http_filters", .list([filter("cors", "Cors")] + scripts + [filter("router", "Router")])),
         ])
 }

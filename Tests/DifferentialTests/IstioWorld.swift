@@ -26,6 +26,12 @@ final class IstioWorld {
         virtualServices = ranked.map { IstioVirtualService($0, among: all) }
     }
 
+    /// The configurations of Lua filters in front of the router; every EnvoyFilter of a run is one.
+    var scripts: [Json] {
+        objects.filter { $0.kind == "EnvoyFilter" }.flatMap { $0.spec.items("configPatches") }
+            .compactMap { $0["patch"]?["value"]?["typed_config"] }
+    }
+
     var isEdge: Bool { proxy.spec["role"] != "sidecar" }
 
     /// The name of a destination's cluster, which from then on exists if the destination does.

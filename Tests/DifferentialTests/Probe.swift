@@ -8,6 +8,8 @@ struct Probe: Equatable {
     /// Lines of the head after Host, in order.
     var fields: [Field] = []
     var version = "HTTP/1.1"
+    /// With its length among the fields.
+    var body = ""
     /// Edge: which of its ports is asked.
     var port = 80
 
@@ -24,7 +26,7 @@ struct Probe: Equatable {
     func head(_ name: String, _ ports: [String: UInt16]) -> String {
         let host = host.map { "host: \($0)\r\n" } ?? ""
         let lines = fields.map { "\($0.name): \($0.value)\r\n" }.joined()
-        return naming("\(method) \(target) \(version)\r\n\(host)\(lines)\r\n", name, ports)
+        return naming("\(method) \(target) \(version)\r\n\(host)\(lines)\r\n", name, ports) + body
     }
 
     /// Through a sidecar: the port that the authority names, as the connection of a client without a proxy

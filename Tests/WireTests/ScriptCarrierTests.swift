@@ -177,7 +177,10 @@ struct ScriptCarrierTests {
         let script = """
             function envoy_on_response(h)
               local wish = h:headers():get("x-wish")
-              if wish == "read" then h:headers():add("x-length", tostring(h:body():length())) end
+              if wish == "read" then
+                local length = h:body():length()
+                h:headers():add("x-length", tostring(length))
+              end
               if wish == "set" then h:body():setBytes(string.rep("new ", 1000)) end
               if wish == "watch" then
                 local n = 0

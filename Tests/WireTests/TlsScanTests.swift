@@ -2,7 +2,7 @@
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(15)))
 struct TlsScanTests {
     @Test(arguments: [false, true]) func sslscanFindsNothing(_ isRSA: Bool) throws {
         let upstream = try EchoUpstream("app")

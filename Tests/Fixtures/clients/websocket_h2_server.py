@@ -94,9 +94,11 @@ def serve(sock):
                     chats[event.stream_id] = Chat()
             elif isinstance(event, h2.events.DataReceived):
                 connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-                chats[event.stream_id].take(event.data)
+                if event.stream_id in chats:
+                    chats[event.stream_id].take(event.data)
             elif isinstance(event, h2.events.StreamEnded):
-                chats[event.stream_id].ends = True
+                if event.stream_id in chats:
+                    chats[event.stream_id].ends = True
             elif isinstance(event, h2.events.StreamReset):
                 chats.pop(event.stream_id, None)
         for stream, chat in list(chats.items()):
