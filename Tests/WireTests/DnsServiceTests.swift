@@ -11,6 +11,7 @@ import Testing
     /// Every address is an endpoint; addresses that come are used, those that go are left, no request fails.
     @Test func addressesAreFollowedWhileRequestsFlow() throws {
         let upstreams = try upstreamsOnOnePort(["one", "two", "three"])
+        defer { withExtendedLifetime(upstreams) {} }
         let dns = try ScriptedDNS([Self.host: .addresses(["127.0.0.1", "127.0.0.2"], ttl: 1)])
         defer { dns.stop() }
         let site = try DnsSite(
@@ -41,6 +42,7 @@ import Testing
             if request.target == "/wait" { try? waitUntil("the gate") { gate.isOpen } }
             return nil
         }
+        defer { withExtendedLifetime(upstreams) {} }
         let dns = try ScriptedDNS([Self.host: .addresses(["127.0.0.1"], ttl: 1)])
         defer { dns.stop() }
         let site = try DnsSite(
@@ -60,6 +62,7 @@ import Testing
     /// A server that fails takes nothing away; one that says there is no such name does.
     @Test func failuresKeepAddressesAndAbsenceDoesNot() throws {
         let upstream = try EchoUpstream("one")
+        defer { withExtendedLifetime(upstream) {} }
         let dns = try ScriptedDNS([Self.host: .addresses(["127.0.0.1"], ttl: 1)])
         defer { dns.stop() }
         let site = try DnsSite(
@@ -78,6 +81,7 @@ import Testing
     /// Being ready does not wait for a name for ever, and requests before its first answer find nobody.
     @Test func aNameThatNobodyKnowsYet() throws {
         let upstream = try EchoUpstream("one")
+        defer { withExtendedLifetime(upstream) {} }
         let dns = try ScriptedDNS([Self.host: .serverFailure])
         defer { dns.stop() }
         let site = try DnsSite(
@@ -91,7 +95,9 @@ import Testing
     /// Endpoints with names and addresses, ports and weights of their own.
     @Test func endpointsWithNames() throws {
         let upstreams = try upstreamsOnOnePort(["one", "two"])
+        defer { withExtendedLifetime(upstreams) {} }
         let other = try EchoUpstream("other")
+        defer { withExtendedLifetime(other) {} }
         let dns = try ScriptedDNS([
             "a.test": .alias("b.test", ttl: 60), "b.test": .addresses(["127.0.0.2"], ttl: 60),
             "c.test": .addresses(["127.0.0.1"], ttl: 60),
@@ -117,6 +123,7 @@ import Testing
     /// A new configuration's names are known when it serves.
     @Test func newNamesAreResolvedBeforeTheyServe() throws {
         let upstream = try EchoUpstream("one")
+        defer { withExtendedLifetime(upstream) {} }
         let dns = try ScriptedDNS([
             Self.host: .addresses(["127.0.0.1"], ttl: 60), "new.test": .addresses(["127.0.0.1"], ttl: 60),
         ])
@@ -142,6 +149,7 @@ import Testing
             if request.target == "/wait" { try? waitUntil("the gate") { gate.isOpen } }
             return nil
         }
+        defer { withExtendedLifetime(upstreams) {} }
         let dns = try ScriptedDNS([Self.host: .addresses(["127.0.0.1"], ttl: 1)])
         defer { dns.stop() }
         let site = try DnsSite(
@@ -166,6 +174,7 @@ import Testing
     @Test(arguments: ["DYNAMIC_DNS", "NONE"]) func wildcardsAreLookedUpByRequest(_ resolution: String) throws
     {
         let upstreams = try upstreamsOnOnePort(["one", "two"])
+        defer { withExtendedLifetime(upstreams) {} }
         let dns = try ScriptedDNS([
             "a.wild.test": .addresses(["127.0.0.1"], ttl: 60),
             "b.wild.test": .addresses(["127.0.0.2"], ttl: 60),
@@ -196,6 +205,7 @@ import Testing
     /// NONE without addresses looks its host up when asked; with addresses it goes there.
     @Test func noneGoesWhereItsClientsWould() throws {
         let upstreams = try upstreamsOnOnePort(["one", "two"])
+        defer { withExtendedLifetime(upstreams) {} }
         let dns = try ScriptedDNS(["named.test": .addresses(["127.0.0.2"], ttl: 60)])
         defer { dns.stop() }
         let port = upstreams[0].port
@@ -221,6 +231,7 @@ import Testing
     /// An edge routes to such a service by the service's own name, not by its visitors' Host.
     @Test func anEdgeLooksUpTheServiceNotItsOwnHost() throws {
         let upstream = try EchoUpstream("one")
+        defer { withExtendedLifetime(upstream) {} }
         let dns = try ScriptedDNS(["pay.test": .addresses(["127.0.0.1"], ttl: 60)])
         defer { dns.stop() }
         let site = try DnsSite(
@@ -269,6 +280,7 @@ import Testing
 
     @Test func kubernetesAndWorkloadNames() throws {
         let upstreams = try upstreamsOnOnePort(["one", "two"])
+        defer { withExtendedLifetime(upstreams) {} }
         let port = upstreams[0].port
         let dns = try ScriptedDNS([
             "abroad.test": .addresses(["127.0.0.2"], ttl: 60), "vm.test": .addresses(["127.0.0.1"], ttl: 60),
@@ -317,6 +329,7 @@ import Testing
 
     @Test func explainSaysNamesAndAddresses() throws {
         let upstream = try EchoUpstream("one")
+        defer { withExtendedLifetime(upstream) {} }
         let dns = try ScriptedDNS([Self.host: .addresses(["127.0.0.1"], ttl: 60)])
         defer { dns.stop() }
         let documents = [DnsSite.sidecar(), DnsSite.entry(Self.host, "DNS", port: upstream.port)]

@@ -24,6 +24,7 @@ import Testing
     /// An egress listener of its own: HTTP by Host whatever its port, TCP to the service.
     @Test func egressListeners() throws {
         let upstream = try EchoUpstream("one")
+        defer { withExtendedLifetime(upstream) {} }
         let http = try freeLoopbackPort()
         let tcp = try freeLoopbackPort()
         let proxy = try HttpProxy(
@@ -68,7 +69,9 @@ import Testing
 
     @Test func ingressLeadsToTheApplication() throws {
         let app = try EchoUpstream("app")
+        defer { withExtendedLifetime(app) {} }
         let other = try EchoUpstream("other")
+        defer { withExtendedLifetime(other) {} }
         let (inbound, extra) = (try freeLoopbackPort(), try freeLoopbackPort())
         let proxy = try HttpProxy(
             Documents.join([
@@ -89,6 +92,7 @@ import Testing
 
     @Test func egressProxies() throws {
         let gateway = try EchoUpstream("gateway")
+        defer { withExtendedLifetime(gateway) {} }
         let proxy = try HttpProxy(
             Documents.join([
                 DnsSite.sidecar(),
@@ -114,6 +118,7 @@ import Testing
             request.target == "/slow"
                 ? EchoUpstream.response(200, ["x-envoy-upstream-service-time: 77777"]) : nil
         }
+        defer { withExtendedLifetime(upstream) {} }
         let proxy = try HttpProxy(
             Documents.join([
                 Documents.edge(),
@@ -150,6 +155,7 @@ import Testing
 
     @Test func headersAtASidecar() throws {
         let upstream = try EchoUpstream("one")
+        defer { withExtendedLifetime(upstream) {} }
         let inbound = try freeLoopbackPort()
         let proxy = try HttpProxy(
             Documents.join([
