@@ -175,8 +175,8 @@ public enum Limits {
     /// Idle connections looked through for one that was made for the same host.
     public static let idleLooks = 16
     /// Connections with TLS or HTTP/2 of one worker that must have gone before the heap's free pages go back
-    /// to the system: they had a few megabytes.
-    public static let trimConnections = 256
+    /// to the system: they had a megabyte, and no more than that stays.
+    public static let trimConnections = 64
     /// How often a worker logs that upstream connections fail, milliseconds.
     public static let failureLogMs: UInt64 = 10_000
     /// How long a key makes session tickets, and how long they are taken afterwards, seconds.

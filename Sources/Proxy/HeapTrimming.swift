@@ -6,11 +6,14 @@ internal import HTTP2
 
 extension Worker {
     /// Called once a second. Each time takes milliseconds, and half of the connections must have gone since
-    /// the last: so many connections pay for it, and coming and going at a level costs nothing.
+    /// the last: so many connections pay for it, and coming and going at a level costs nothing. A crowd that
+    /// takes seconds to go is waited for: what goes after a trim may be too few for another one.
     mutating func trimHeap() {
         noteHeapPeak()
         let now = heapUsers
-        guard now <= heapPeak / 2, heapPeak &- now >= Limits.trimConnections else { return }
+        let isFalling = now < heapUsersBefore
+        heapUsersBefore = now
+        guard !isFalling, now <= heapPeak / 2, heapPeak &- now >= Limits.trimConnections else { return }
         heapPeak = now
         fl_trim_heap()
     }

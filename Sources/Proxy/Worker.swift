@@ -167,6 +167,8 @@ struct Worker: ~Copyable {
     var tlsCount = 0
     /// Most connections with state on the heap since `trimHeap` did something.
     var heapPeak = 0
+    /// As many as `trimHeap` found when it looked last.
+    var heapUsersBefore = 0
 
     /// Space in front of and behind what is read.
     static let margin = 64

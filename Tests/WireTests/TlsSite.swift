@@ -134,7 +134,7 @@ final class TlsSite: Sendable {
         for line in try admin("/metrics").text.split(separator: "\n") where line.hasPrefix(sample + " ") {
             return line.split(separator: " ").last.flatMap { Double($0) }.map { Int($0) } ?? -1
         }
-        return 0
+        throw TestFailure("/metrics has no \(sample)")
     }
 
     /// Counters move just after the bytes they count.
