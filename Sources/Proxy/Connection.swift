@@ -62,7 +62,8 @@ struct ConnectionFlags: OptionSet, BitwiseCopyable {
     static let retired = ConnectionFlags(rawValue: 1 << 22)
     /// Its close must tell the peer that what it has is not whole.
     static let aborted = ConnectionFlags(rawValue: 1 << 23)
-    /// HTTP/2 to an upstream: it is over, and responses that came whole are still handed on.
+    /// HTTP/2: the connection is over, and what came whole on it is still handed on. Also of a client's
+    /// tunnel on such a connection: nobody takes what the upstream says.
     static let outlived = ConnectionFlags(rawValue: 1 << 25)
 
     /// A short read proves nothing while one of these is set.

@@ -328,6 +328,10 @@ extension Worker {
             return
         }
         let exchangeSlot = own.pointee.exchange
+        if own.pointee.flags.contains(.outlived), exchangeSlot != noSlot {
+            closeDownstream(slot)
+            return
+        }
         if exchangeSlot == noSlot, own.pointee.stage != .requests {
             openingTimeout(slot)
             return

@@ -52,8 +52,8 @@ extension Worker {
             sessionConnectEvent(slot, event)
             return
         }
-        if event.failed, own.pointee.side == .upstream {
-            // What it said before is read: responses, or the alert that refuses us.
+        if event.failed, own.pointee.side == .upstream || hasTunnel(own) {
+            // What it said before is read: responses, the alert that refuses us, a tunnel's last bytes.
             let generation = own.pointee.generation
             own.pointee.flags.insert([.mayRead, .peerClosing])
             readSession(slot)
@@ -77,6 +77,20 @@ extension Worker {
             settleSessionTimer(slot)
         }
         if own.pointee.flags.contains(.mayRead) { readSession(slot) }
+    }
+
+    /// Whether a client's connection carries a tunnel. A client that closes with our frames unread resets the
+    /// connection behind the last bytes it sent.
+    private func hasTunnel(_ own: UnsafeMutablePointer<Connection>) -> Bool {
+        var at = own.pointee.session?.firstStream
+        while let stream = at {
+            if stream.pointee.slot != H2Stream.noSlot {
+                let number = connection(stream.pointee.slot).pointee.exchange
+                if number != noSlot, exchange(number).pointee.step == .tunnel { return true }
+            }
+            at = stream.pointee.session.next(after: stream)
+        }
+        return false
     }
 
     mutating func readSession(_ slot: UInt32) {
@@ -335,7 +349,8 @@ extension Worker {
     /// read that, the one that names the last stream served. It closes when its streams are over.
     mutating func retireSession(_ slot: UInt32) {
         let own = connection(slot)
-        guard let session = own.pointee.session, !own.pointee.flags.contains(.retiring) else { return }
+        guard let session = own.pointee.session, own.pointee.flags.isDisjoint(with: [.retiring, .outlived])
+        else { return }
         own.pointee.flags.insert(.retiring)
         session.submitNotice()
         setTimeout(slot, Limits.h2NoticeMs)
@@ -360,7 +375,8 @@ extension Worker {
         if own.pointee.output.isEmpty, let frames = session.gather(), !frames.isEmpty {
             _ = send(slot, frames.start, frames.count)
         }
-        if outlives(slot, session) { return }
+        // A client's connection that ends by our doing ends with all it had.
+        if own.pointee.side == .upstream, outlives(slot, session) { return }
         endStreams(session)
         own.pointee.session = nil
         own.pointee.flags.remove([.session, .partialHead])
@@ -396,17 +412,32 @@ extension Worker {
         }
     }
 
-    /// Of a connection to an upstream that is over: responses that came whole, and wait for their clients,
-    /// are handed on all the same. False: there are none.
+    /// Of a connection that is over: what came whole is handed on all the same. From an upstream, responses
+    /// that wait for their clients; from a client, what it said in tunnels before it ended its side of them.
+    /// False: there is nothing of that.
     private mutating func outlives(_ slot: UInt32, _ session: H2Session) -> Bool {
         let own = connection(slot)
-        if own.pointee.side == .downstream || own.pointee.flags.contains(.connecting) { return false }
+        if own.pointee.flags.contains(.connecting) { return false }
         leavePool(slot)
         endStreams(session, butWhole: true)
         if !hasSlots(session) { return false }
         own.pointee.flags.insert(.outlived)
         buffers.release(&own.pointee.output)
         setDeadline(slot, 0)
+        return true
+    }
+
+    /// Whether a stream needs nothing more of its connection: its response came whole, or its client ended
+    /// its side of a tunnel.
+    private mutating func goesOnAlone(_ stream: UnsafeMutablePointer<H2Stream>) -> Bool {
+        guard stream.pointee.flags.contains(.remoteEnded) else { return false }
+        let slot = stream.pointee.slot
+        let own = connection(slot)
+        if own.pointee.side == .upstream { return true }
+        guard own.pointee.exchange != noSlot, exchange(own.pointee.exchange).pointee.step == .tunnel else {
+            return false
+        }
+        leaveTunnel(slot)
         return true
     }
 
@@ -419,7 +450,7 @@ extension Worker {
         return false
     }
 
-    /// Cuts streams off: nothing can be sent on any more. `butWhole`: not those of which all has come.
+    /// Cuts streams off: nothing can be sent on any more. `butWhole`: not those that go on without it.
     private mutating func endStreams(_ session: H2Session, butWhole: Bool = false) {
         var at = session.firstStream
         while let stream = at {
@@ -428,7 +459,7 @@ extension Worker {
                 continue
             }
             stream.pointee.flags.insert(.closed)
-            if butWhole, stream.pointee.flags.contains(.remoteEnded) {
+            if butWhole, goesOnAlone(stream) {
                 at = session.next(after: stream)
                 continue
             }

@@ -113,6 +113,10 @@ extension Worker {
         let other = fromClient ? x.pointee.upstream : x.pointee.downstream
         if fromClient {
             if connection(slot).pointee.stage == .clientHello { judgeTunnel(number, bytes, count) }
+        } else if connection(other).pointee.flags.contains(.outlived) {
+            // Nobody is there to take it. It is read all the same: an upstream that waits for that may not
+            // read what is still for it.
+            return
         }
         countTunnel(number, fromClient: fromClient, count)
         setTimeout(x.pointee.downstream, tunnelIdleMs(x))
@@ -181,6 +185,35 @@ extension Worker {
         own.pointee.flags.remove(.shutAfterFlush)
         if own.pointee.flags.contains(.writeShut) { return }
         endTransmission(own)
+        let number = own.pointee.exchange
+        if own.pointee.side == .upstream, number != noSlot { boundLeftTunnel(number) }
+    }
+
+    /// The HTTP/2 connection of a tunnel's client is gone, which had ended its side before: what it sent
+    /// still goes to the upstream, and its end behind that.
+    mutating func leaveTunnel(_ slot: UInt32) {
+        let own = connection(slot)
+        if own.pointee.flags.contains(.outlived) { return }
+        let number = own.pointee.exchange
+        let upstream = exchange(number).pointee.upstream
+        own.pointee.flags.insert(.outlived)
+        if !own.pointee.flags.contains(.ended) { own.pointee.flags.insert([.mayRead, .peerClosing]) }
+        buffers.release(&own.pointee.output)
+        setTimeout(slot, tunnelIdleMs(exchange(number)))
+        boundLeftTunnel(number)
+        enqueue(slot)
+        if upstream != noSlot { enqueue(upstream) }
+    }
+
+    /// A tunnel that its client has left and whose last bytes are out waits for its upstream's end as long as
+    /// a client may be silent: a close before it might reset what is on its way there.
+    private mutating func boundLeftTunnel(_ number: UInt32) {
+        let x = exchange(number)
+        let upstream = x.pointee.upstream
+        guard connection(x.pointee.downstream).pointee.flags.contains(.outlived), upstream != noSlot,
+            connection(upstream).pointee.flags.contains(.writeShut)
+        else { return }
+        setTimeout(x.pointee.downstream, settings.requestBodyIdleTimeoutMs)
     }
 
     /// The first bytes of a CONNECT tunnel tell what is beyond our sight (lanes.md 8). They go on as they

@@ -292,14 +292,15 @@ extension Worker {
         closeSession(slot)
     }
 
-    /// A connection failed under its streams. In TLS 1.3 a server judges our certificate when our handshake
-    /// is already over: its refusal comes where its SETTINGS should, and says why.
+    /// A connection failed under its streams: what came whole before is handed on. In TLS 1.3 a server judges
+    /// our certificate when our handshake is already over: its refusal comes where its SETTINGS should, and
+    /// says why.
     mutating func sessionFailed(_ slot: UInt32) {
         let own = connection(slot)
         guard own.pointee.side == .upstream, let session = own.pointee.session, !session.hasSettings,
             own.pointee.tls?.pointee.failure == .alert
         else {
-            closeSession(slot)
+            loseSession(slot)
             return
         }
         noteTransportFailure(own, .alert)

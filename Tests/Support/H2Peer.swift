@@ -73,6 +73,28 @@ package final class H2Peer {
         try send(.headers(stream, HPACK.block(fields), end: end))
     }
 
+    /// Sends DATA of random bytes, as the windows that Fairlead gives allow, until `isEnough`; returns them.
+    package func fill(_ stream: UInt32, until isEnough: () throws -> Bool) throws -> [UInt8] {
+        var random = SeededRandom(seed: 11)
+        var sent: [UInt8] = []
+        var window = 262_144
+        let deadline = Deadline.usual
+        while try !isEnough() {
+            if deadline.hasPassed { throw TestFailure("not enough after \(sent.count) bytes") }
+            if window >= 16_000 {
+                let piece = random.bytes(16_000)
+                try send(.data(stream, piece))
+                sent += piece
+                window -= piece.count
+            } else if !raw.isQuiet(forMs: 10), let frame = try next(), frame.stream == stream,
+                frame.type == H2Frame.Kind.windowUpdate
+            {
+                window += frame.payload.reduce(0) { $0 << 8 | Int($1) }
+            }
+        }
+        return sent
+    }
+
     // MARK: receiving
 
     /// The next frame; nil at the end of the connection, a reset included.

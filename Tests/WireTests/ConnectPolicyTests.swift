@@ -127,4 +127,26 @@ import Testing
     }
 
     private static let strict = Result { try Site("outboundTrafficPolicy: REGISTRY_ONLY") }
+
+    /// What a client of HTTP/2 said before it ended its tunnel and was gone reaches the peer, however slowly
+    /// that reads.
+    @Test func theLastWordsOfATunnelArrive() throws {
+        let gate = Gate()
+        let peer = try ScriptedUpstream(.waitFor(gate), .readToEnd)
+        let site = try LaneSite(Documents.sidecar("outboundTrafficPolicy: ALLOW_ANY"), ports: [15_001])
+        let client = try H2Peer.client(port: site.port(15_001))
+        try client.ask(1, [(":method", "CONNECT"), (":authority", "127.0.0.1:\(peer.port)")], end: false)
+        let head = try #require(try client.read { $0.type == H2Frame.Kind.headers }.last)
+        #expect(try client.fields(head).first?.value == "200")
+        let sent = try client.fill(1) { try site.metric("fairlead_memory_buffer_used_bytes") > 100_000 }
+        try client.send(.data(1, "last words", end: true))
+        client.raw.halfClose()
+        // Time for a proxy that would lose the bytes with the connection.
+        sleepMs(100)
+        gate.open()
+        try waitUntil("all of it") { peer.received().count >= sent.count + 10 || !peer.failures.isEmpty }
+        let isWhole = peer.received() == sent + Array("last words".utf8)
+        #expect(isWhole, "\(peer.received().count) of \(sent.count + 10) bytes, \(peer.failures)")
+        try waitUntil("the tunnel to end") { try site.metric("fairlead_tunnels_active") == 0 }
+    }
 }
