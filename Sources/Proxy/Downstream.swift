@@ -245,8 +245,7 @@ extension Worker {
             {
                 return 0
             }
-            noteRefused(slot, ByteView(at, count))
-            refuse(slot, why, toHead: head.pointee.method == .head, startNs)
+            refuseBytes(slot, ByteView(at, count), why, startNs)
             return 0
         case .complete(let length):
             own.pointee.flags.remove(.partialHead)
@@ -255,6 +254,19 @@ extension Worker {
                 return 0
             }
             return length + startExchange(slot, &head.pointee, at + length, count - length, length, startNs)
+        }
+    }
+
+    /// Bytes that are no request, as far as they came.
+    private mutating func refuseBytes(
+        _ slot: UInt32, _ bytes: ByteView, _ why: HeadError, _ startNs: UInt64
+    ) {
+        noteRefused(slot, bytes)
+        let isFirst = connection(slot).pointee.flags.isDisjoint(with: [.served, .secure])
+        if isFirst, TLSLookahead.isHandshake(bytes) {
+            refuseTLS(slot, startNs)
+        } else {
+            refuse(slot, why, toHead: requestHead.pointee.method == .head, startNs)
         }
     }
 
@@ -270,10 +282,11 @@ extension Worker {
     }
 
     /// Whether a head of an unknown version is the preface of HTTP/2, as far as it is here: the client knows
-    /// without asking that we speak it (RFC 9113 3.3).
+    /// without asking that we speak it (RFC 9113 3.3), unless it has just asked for HTTP/1.1 by ALPN.
     private mutating func startsSession(
         _ slot: UInt32, _ at: UnsafeMutablePointer<UInt8>, _ count: Int
     ) -> Bool {
+        if connection(slot).pointee.tls?.pointee.agreed == .http1 { return false }
         let preface: ByteView = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
         guard memcmp(at, preface.start, min(count, preface.count)) == 0 else { return false }
         if count < preface.count {

@@ -33,8 +33,7 @@ package enum LaneLoss: UInt8, CaseIterable, Sendable {
 
     /// What an application's first bytes hide the lane in; nil for requests, those with mistakes included.
     fileprivate init?(hiding bytes: ByteView) {
-        // A TLS record of type handshake (RFC 8446 5.1).
-        if bytes.count >= 2, bytes[0] == 0x16, bytes[1] == 0x03 {
+        if TLSLookahead.isHandshake(bytes) {
             self = .opaqueTLS
             return
         }

@@ -74,6 +74,28 @@ extension Worker {
         refuse(slot, refusal, startNs)
     }
 
+    /// Somebody typed https:// for http://. It cannot read the answer, so it is told here too.
+    mutating func refuseTLS(_ slot: UInt32, _ startNs: UInt64) {
+        meter.add(.refusedTLS)
+        let own = connection(slot)
+        if nowMs >= wrongPortLogMs {
+            wrongPortLogMs = nowMs + Self.wrongPortLogEveryMs
+            let listener = listeners[Int(own.pointee.listener)]
+            let remedy =
+                listener.role == ListenerRole.outbound.rawValue
+                ? "send plain HTTP, or CONNECT first" : "use http://, or give the port's server tls"
+            Log.warning(
+                "worker \(setup.index): TLS from \(own.pointee.peer.text) on the plain HTTP port "
+                    + "\(listener.address.text): \(remedy)")
+        }
+        var refusal = Refusal(status: 400, reason: .badRequest, details: "tls_on_http_port", flags: .DPE)
+        refusal.text = "Client sent a TLS handshake to a plain HTTP port: use http://\n"
+        refuse(slot, refusal, startNs)
+    }
+
+    /// One such line of a worker in this time: scanners come by the hundred.
+    private static var wrongPortLogEveryMs: UInt64 { 10_000 }
+
     /// The head did not come in time.
     mutating func refuseLate(_ slot: UInt32) {
         refuse(

@@ -121,3 +121,10 @@ extension Worker {
     /// The opening did not come in time.
     mutating func openingTimeout(_ slot: UInt32) { refuseConnection(slot, .refusedLate) }
 }
+
+/// Whether bytes begin a TLS record of type handshake (RFC 8446 5.1), as far as can be seen.
+enum TLSLookahead {
+    static func isHandshake(_ bytes: ByteView) -> Bool {
+        bytes.count > 0 && bytes[0] == 0x16 && (bytes.count == 1 || bytes[1] == 0x03)
+    }
+}

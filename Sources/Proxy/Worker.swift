@@ -99,8 +99,9 @@ struct Worker: ~Copyable {
     let cipherSpace: UnsafeMutablePointer<UInt8>
     let pipe: TLSPipe
     var transportFailure = TransportFailure()
-    /// Such failures are logged again from then on.
+    /// Such failures are logged again from then on, and TLS on ports of plain HTTP.
     var transportFailureLogMs: UInt64 = 0
+    var wrongPortLogMs: UInt64 = 0
     /// Normalised paths.
     let pathSpace: UnsafeMutablePointer<UInt8>
     /// The decision of each exchange, by its slot: written where it stays.

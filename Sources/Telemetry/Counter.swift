@@ -105,6 +105,8 @@ public enum Counter: Int, CaseIterable, Sendable {
 
     // Connections closed before anything could be read of them as requests.
     case refusedProxyHeader, refusedClientHello, refusedServerName, refusedLate
+    /// TLS on a port of plain HTTP.
+    case refusedTLS
 
     /// The cell's position. The same as `rawValue`, but inlined into other modules: an enum without payload
     /// is one byte that counts its cases in order (a test holds both equal).

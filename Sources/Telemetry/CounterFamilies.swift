@@ -173,7 +173,7 @@ struct CounterFamily: Sendable {
             by: "cause",
             [
                 "proxy_header": .refusedProxyHeader, "client_hello": .refusedClientHello,
-                "server_name": .refusedServerName, "late": .refusedLate,
+                "server_name": .refusedServerName, "late": .refusedLate, "tls_on_http_port": .refusedTLS,
             ]),
         counter("fairlead_script_runs_total", "Functions of Lua filters that were started.", .scriptRuns),
         counter("fairlead_script_errors_total", "Functions of Lua filters that failed.", .scriptErrors),

@@ -262,6 +262,14 @@ import Testing
         let ofNone = try Sidecar("outboundTrafficPolicy: REGISTRY_ONLY")
         try refuse(hello, by: ofNone)
         #expect(try ofNone.site.metric("fairlead_lane_lost_total") == 0, "no lane is there to be lost")
+        // But it is told what it was; nothing goes on, as nothing says where to.
+        #expect(
+            try ofNone.site.metric("fairlead_refused_connections_total", "cause=\"tls_on_http_port\"") == 1)
+        try waitUntil("its log line") {
+            ofNone.site.process.stderr.contains("on the plain HTTP port 127.0.0.1:")
+                && ofNone.site.process.stderr.contains("CONNECT first")
+        }
+        #expect(try ofNone.site.metric("fairlead_upstream_connections_total") == 0)
     }
 
     // MARK: inbound

@@ -147,7 +147,8 @@ struct TlsDownstreamTests {
         let site = try TlsSite(
             upstream: upstream.port, servers: [Self.simple("'*'", "a")], certificates: certificates)
         for request in [
-            "GET / HTTP/1.1\r\nhost: a.test\r\n\r\n", "DELETE /x HTTP/1.1\r\n", "PRI * HTTP/2.0\r\n",
+            Array("GET / HTTP/1.1\r\nhost: a.test\r\n\r\n".utf8), Array("DELETE /x HTTP/1.1\r\n".utf8),
+            H2Peer.preface + H2Frame.settings().bytes,
         ] {
             let client = try RawConnection(port: site.port)
             try client.send(request)
@@ -158,6 +159,11 @@ struct TlsDownstreamTests {
             #expect(answer.hasSuffix("Client sent an HTTP request to an HTTPS port: use https://\n"))
         }
         try site.expectMetric("fairlead_tls_failures_total{reason=\"plain_http\"}", atLeast: 3)
+        // Who has asked for HTTP/1.1 by ALPN gets that, and HTTP/2 is another version.
+        let peer = try TLSPeer.client(RawConnection(port: site.port), "a.test")
+        try peer.send(H2Peer.preface + H2Frame.settings().bytes)
+        let answer = String(decoding: try peer.receiveToEnd().bytes, as: UTF8.self)
+        #expect(answer.hasPrefix("HTTP/1.1 505 "), "\(answer)")
         // Random bytes get an alert at most, and an end.
         var random = SeededRandom()
         for _ in 0..<20 {
