@@ -110,6 +110,43 @@ struct HttpCompression {
         }
     }
 
+    /// A weight of 0 excludes a coding, by either version of HTTP; who excludes the page as it is and allows
+    /// nothing else gets it all the same.
+    @Test func weightsOfZero() throws {
+        let site = try edge()
+        let cases: [([String], String?)] = [
+            (["gzip;q=0"], nil), (["identity;q=0"], nil), (["identity;q=0, gzip;q=0"], nil),
+            (["*;q=0"], nil), (["identity;q=0, *;q=0"], nil), (["gzip;q=0, br"], nil),
+            (["gzip;q=0, deflate"], "deflate"), (["gzip;q=0", "deflate;q=0.1"], "deflate"),
+            (["gzip;q=0, *"], "deflate"), (["identity;q=0, gzip;q=0.001"], "gzip"),
+            (["identity;q=0", "*;q=0.5"], "gzip"), (["deflate;q=0, gzip"], "gzip"),
+        ]
+        let (h1, h2) = (try site.connect(), try H2Peer.client(port: site.proxy.port))
+        for (index, (lines, coding)) in cases.enumerated() {
+            let told = try h1.get("/200", lines.map { "Accept-Encoding: \($0)" })
+            let stream = UInt32(2 * index + 1)
+            try h2.ask(stream, H2Peer.request("GET", "/200", lines.map { ("accept-encoding", $0) }))
+            let answer = try h2.response(stream)
+            for (status, codings, vary, body) in [
+                (told.status, told.values("content-encoding"), told.value("vary"), told.body),
+                (
+                    answer.status, answer.fields.filter { $0.name == "content-encoding" }.map(\.value),
+                    answer.value("vary"), answer.body
+                ),
+            ] {
+                #expect(status == 200 && vary == "Accept-Encoding", "\(lines)")
+                #expect(codings == (coding.map { [$0] } ?? []), "\(lines)")
+                let bytes = coding == nil ? body : try Inflater().inflate(body)
+                #expect(String(decoding: bytes, as: UTF8.self) == Self.page, "\(lines)")
+            }
+        }
+        let admin = try RawConnection(port: site.proxy.adminPort)
+        for (value, coding) in [("gzip;q=0", nil), ("identity;q=0", nil), ("gzip;q=0.1", "gzip")] {
+            let page = try admin.get("/metrics", ["Accept-Encoding: \(value)"])
+            #expect(page.status == 200 && page.value("content-encoding") == coding, "\(value)")
+        }
+    }
+
     @Test func whatIsLeftAlone() throws {
         let site = try edge()
         let asks = ["Accept-Encoding: gzip"]

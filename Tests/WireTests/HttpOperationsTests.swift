@@ -207,6 +207,48 @@ struct HttpOperations {
         #expect(try proxy.process.waitForExit() == 0)
     }
 
+    /// HTTP/2 ends in two steps: a GOAWAY that refuses nothing, and when the client has read that, the one
+    /// that names the last stream.
+    @Test func termDrainsStreams() throws {
+        let gate = Gate()
+        let upstream = try ScriptedUpstream([
+            [.readRequest, .waitFor(gate), .send(okResponse("late")), .readToEnd],
+            [.readRequest, .send(okResponse("between")), .readToEnd],
+        ])
+        let proxy = try HttpProxy(to: [upstream.port], arguments: ["--drain-seconds", "600"])
+        let client = try H2Peer.client(port: proxy.port, settings: [(H2Setting.headerTableSize, 0)])
+        try client.ask(1)
+        try waitUntil("the request") { !upstream.received().isEmpty }
+        proxy.process.signal(SIGTERM)
+        let notice = try client.read { $0.type == H2Frame.Kind.goaway }.last
+        #expect(notice?.payload == [0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0])
+        let ping = try client.read { $0.type == H2Frame.Kind.ping && !$0.isAck }.last
+        try waitUntil("new connections to be refused") { (try? proxy.connect()) == nil }
+        // What begins before the notice was answered is served.
+        try client.ask(3, H2Peer.request("GET", "/direct"))
+        try client.ask(5)
+        try client.send(H2Frame(type: H2Frame.Kind.ping, flags: H2Frame.Flag.ack, ping?.payload ?? []))
+        var (bodies, last): ([UInt32: [UInt8]], [UInt8]?) = ([:], nil)
+        var ended: Set<UInt32> = []
+        func read(until isOver: () -> Bool) throws {
+            try client.read { frame in
+                if frame.type == H2Frame.Kind.data { bodies[frame.stream, default: []] += frame.payload }
+                if frame.type == H2Frame.Kind.goaway { last = frame.payload }
+                if frame.isEnd { ended.insert(frame.stream) }
+                return isOver()
+            }
+        }
+        try read { ended == [3, 5] && last != nil }
+        #expect(last == [0, 0, 0, 5, 0, 0, 0, 0])
+        // What begins behind it is for another connection.
+        try client.ask(7, H2Peer.request("GET", "/direct"))
+        gate.open()
+        try read { false }
+        #expect(bodies == [1: Array("late".utf8), 3: Array("direct".utf8), 5: Array("between".utf8)])
+        #expect(ended == [1, 3, 5] && client.isOver)
+        #expect(try proxy.process.waitForExit() == 0)
+    }
+
     @Test func drainTimeEndsWhatDoesNotEnd() throws {
         let upstream = try ScriptedUpstream(.readRequest, .readToEnd)
         let proxy = try HttpProxy(to: [upstream.port], arguments: ["--drain-seconds", "1"])
