@@ -121,16 +121,11 @@ extension Worker {
         guard let facts = scriptFacts(number) else { return }
         var (body, count) = (copyOf(kept.newBody ?? kept.body), (kept.newBody ?? kept.body).count)
         defer { body.deallocate() }
-        responseHeaders.pointee.reset()
-        for line in kept.lines { responseHeaders.pointee.append(line) }
+        putBack(kept.lines, responseHeaders)
         let message = scripting.message
         scripting.lay(response: kept.head.status, responseHeaders, facts)
         if let answer { lay(answer) }
-        if kept.isTaken {
-            message.pointee.body = ByteView(body, count)
-            message.pointee.mayReplaceBody = true
-            message.pointee.newBody = kept.newBody
-        }
+        if kept.isTaken { lay(body: ByteView(body, count), kept.newBody) }
         let wait = continueResponseScripts(number, resuming: kept.wait, isWhole: kept.isWhole)
         takeStatus(number, &kept.head.status, &kept.head.reasonPhrase)
         if let wait {

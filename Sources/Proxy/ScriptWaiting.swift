@@ -97,6 +97,20 @@ extension Worker {
         return (bytes, lines)
     }
 
+    /// Makes the lines of a list those that were kept.
+    mutating func putBack(_ lines: [HeaderField], _ headers: UnsafeMutablePointer<HeaderList>) {
+        headers.pointee.reset()
+        for line in lines { headers.pointee.append(line) }
+    }
+
+    /// Shows the script a body that is whole; `newBody`: the one that it made of it before.
+    mutating func lay(body: ByteView, _ newBody: [UInt8]?) {
+        let message = scripting.message
+        message.pointee.body = body
+        message.pointee.mayReplaceBody = true
+        message.pointee.newBody = newBody
+    }
+
     /// More of the body of a request whose script waits; returns the bytes used. Afterwards the connection
     /// may be gone.
     mutating func takeScriptBody(
@@ -139,8 +153,7 @@ extension Worker {
     /// A request that is answered while it waits: the route's operations may speak of its fields.
     mutating func recallRequest(_ number: UInt32) {
         guard let kept = scripting.suspended[number] else { return }
-        requestHeaders.pointee.reset()
-        for line in kept.lines { requestHeaders.pointee.append(line) }
+        putBack(kept.lines, requestHeaders)
         currentRequest = kept.head.request
     }
 
@@ -163,8 +176,7 @@ extension Worker {
         _ number: UInt32, _ kept: inout SuspendedRequest, _ answer: ScriptCallState?
     ) {
         exchange(number).pointee.step = .awaitingResponse
-        requestHeaders.pointee.reset()
-        for line in kept.lines { requestHeaders.pointee.append(line) }
+        putBack(kept.lines, requestHeaders)
         let (bytes, count) = (copyOf(kept.newBody ?? kept.body), (kept.newBody ?? kept.body).count)
         defer {
             // Nothing may view what is gone now.
@@ -178,11 +190,7 @@ extension Worker {
         scripting.lay(request: kept.head.request, requestHeaders, facts)
         message.pointee.clearsRoute = kept.clearsRoute
         if let answer { lay(answer) }
-        if kept.isTaken {
-            message.pointee.body = ByteView(bytes, count)
-            message.pointee.mayReplaceBody = true
-            message.pointee.newBody = kept.newBody
-        }
+        if kept.isTaken { lay(body: ByteView(bytes, count), kept.newBody) }
         let start = RequestStart(
             fields: kept.fields, context: kept.context, body: bytes, bodyCount: count, headLength: 0)
         switch runRequestScripts(number, &kept.head, isWhole: kept.isWhole, resuming: kept.wait) {
