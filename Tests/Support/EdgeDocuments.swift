@@ -53,6 +53,20 @@ package func serviceEntry(
         """
 }
 
+/// The VirtualService of every host at the Gateway `public`. `http`: the elements of its list.
+package func edgeRoutes(_ http: String) -> String {
+    """
+    apiVersion: networking.istio.io/v1
+    kind: VirtualService
+    metadata: {name: app, namespace: shop}
+    spec:
+      hosts: ["*"]
+      gateways: [public]
+      http:
+    \(http.split(separator: "\n").map { "  \($0)" }.joined(separator: "\n"))
+    """
+}
+
 /// One listener on port 80 whose every request goes to the endpoints at `upstreams`, but for `/direct`
 /// (answered by the proxy itself) and `/timeout` (300 ms). `spec`: lines of the Proxy's spec.
 package func edgeDocuments(
@@ -64,19 +78,14 @@ package func edgeDocuments(
     ---
     \(serviceEntry("app.test", protocol: portProtocol, endpoints: upstreams))
     ---
-    apiVersion: networking.istio.io/v1
-    kind: VirtualService
-    metadata: {name: app, namespace: shop}
-    spec:
-      hosts: ["*"]
-      gateways: [public]
-      http:
-      - match: [{uri: {prefix: /direct}}]
-        directResponse: {status: 200, body: {string: "direct"}}
-      - match: [{uri: {prefix: /timeout}}]
-        timeout: 300ms
-        route: [{destination: {host: app.test, port: {number: 8080}}}]
-      - route: [{destination: {host: app.test, port: {number: 8080}}}]
+    \(edgeRoutes("""
+        - match: [{uri: {prefix: /direct}}]
+          directResponse: {status: 200, body: {string: "direct"}}
+        - match: [{uri: {prefix: /timeout}}]
+          timeout: 300ms
+          route: [{destination: {host: app.test, port: {number: 8080}}}]
+        - route: [{destination: {host: app.test, port: {number: 8080}}}]
+        """))
 
     """
 }

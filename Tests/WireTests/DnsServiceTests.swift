@@ -6,16 +6,23 @@ import Testing
 @Suite struct DnsServices {
     private static let host = "app.test"
 
+    /// `one` and `two` on one port, which keep `/wait` until the gate is open.
+    private static func pair(waitingFor gate: Gate) throws -> [EchoUpstream] {
+        try upstreamsOnOnePort(["one", "two"]) { request in
+            if request.target == "/wait" { try? waitUntil("the gate") { gate.isOpen } }
+            return nil
+        }
+    }
+
     // MARK: DNS
 
     /// Every address is an endpoint; addresses that come are used, those that go are left, no request fails.
     @Test func addressesAreFollowedWhileRequestsFlow() throws {
         let upstreams = try upstreamsOnOnePort(["one", "two", "three"])
-        defer { withExtendedLifetime(upstreams) {} }
         let dns = try ScriptedDNS([Self.host: .addresses(["127.0.0.1", "127.0.0.2"], ttl: 1)])
         defer { dns.stop() }
         let site = try DnsSite(
-            dns, [DnsSite.sidecar(), DnsSite.entry(Self.host, "DNS", port: upstreams[0].port)])
+            dns, to: upstreams, [DnsSite.sidecar(), DnsSite.entry(Self.host, "DNS", port: upstreams[0].port)])
         let client = try site.proxy.connect()
         try site.waitFor("one", at: Self.host, on: client)
         try site.waitFor("two", at: Self.host, on: client)
@@ -38,15 +45,11 @@ import Testing
     /// What is in flight when its address goes ends as if nothing had happened, and its connection after it.
     @Test func requestsInFlightOutliveTheirAddress() throws {
         let gate = Gate()
-        let upstreams = try upstreamsOnOnePort(["one", "two"]) { request in
-            if request.target == "/wait" { try? waitUntil("the gate") { gate.isOpen } }
-            return nil
-        }
-        defer { withExtendedLifetime(upstreams) {} }
+        let upstreams = try Self.pair(waitingFor: gate)
         let dns = try ScriptedDNS([Self.host: .addresses(["127.0.0.1"], ttl: 1)])
         defer { dns.stop() }
         let site = try DnsSite(
-            dns, [DnsSite.sidecar(), DnsSite.entry(Self.host, "DNS", port: upstreams[0].port)])
+            dns, to: upstreams, [DnsSite.sidecar(), DnsSite.entry(Self.host, "DNS", port: upstreams[0].port)])
         let waiting = try site.proxy.connect()
         try waiting.send("GET /wait HTTP/1.1\r\nhost: \(Self.host)\r\n\r\n")
         try waitUntil("the request") { upstreams[0].requests.count == 1 }
@@ -62,11 +65,10 @@ import Testing
     /// A server that fails takes nothing away; one that says there is no such name does.
     @Test func failuresKeepAddressesAndAbsenceDoesNot() throws {
         let upstream = try EchoUpstream("one")
-        defer { withExtendedLifetime(upstream) {} }
         let dns = try ScriptedDNS([Self.host: .addresses(["127.0.0.1"], ttl: 1)])
         defer { dns.stop() }
         let site = try DnsSite(
-            dns, [DnsSite.sidecar(), DnsSite.entry(Self.host, "DNS", port: upstream.port)])
+            dns, to: [upstream], [DnsSite.sidecar(), DnsSite.entry(Self.host, "DNS", port: upstream.port)])
         dns.set(Self.host, .serverFailure)
         try waitUntil("a failure") { try site.clusters().contains("\"state\":\"failing\"") }
         #expect(try site.get(Self.host).upstream == "one")
@@ -81,11 +83,11 @@ import Testing
     /// Being ready does not wait for a name for ever, and requests before its first answer find nobody.
     @Test func aNameThatNobodyKnowsYet() throws {
         let upstream = try EchoUpstream("one")
-        defer { withExtendedLifetime(upstream) {} }
         let dns = try ScriptedDNS([Self.host: .serverFailure])
         defer { dns.stop() }
         let site = try DnsSite(
-            dns, [DnsSite.sidecar(), DnsSite.entry(Self.host, "DNS", port: upstream.port)], isKnown: false)
+            dns, to: [upstream], [DnsSite.sidecar(), DnsSite.entry(Self.host, "DNS", port: upstream.port)],
+            isKnown: false)
         let answer = try site.get(Self.host)
         #expect(answer.status == 503 && answer.response.text == "no healthy upstream", "\(answer)")
         dns.set(Self.host, .addresses(["127.0.0.1"], ttl: 60))
@@ -95,16 +97,14 @@ import Testing
     /// Endpoints with names and addresses, ports and weights of their own.
     @Test func endpointsWithNames() throws {
         let upstreams = try upstreamsOnOnePort(["one", "two"])
-        defer { withExtendedLifetime(upstreams) {} }
         let other = try EchoUpstream("other")
-        defer { withExtendedLifetime(other) {} }
         let dns = try ScriptedDNS([
             "a.test": .alias("b.test", ttl: 60), "b.test": .addresses(["127.0.0.2"], ttl: 60),
             "c.test": .addresses(["127.0.0.1"], ttl: 60),
         ])
         defer { dns.stop() }
         let site = try DnsSite(
-            dns,
+            dns, to: upstreams + [other],
             [
                 DnsSite.sidecar(),
                 DnsSite.entry(
@@ -123,13 +123,12 @@ import Testing
     /// A new configuration's names are known when it serves.
     @Test func newNamesAreResolvedBeforeTheyServe() throws {
         let upstream = try EchoUpstream("one")
-        defer { withExtendedLifetime(upstream) {} }
         let dns = try ScriptedDNS([
             Self.host: .addresses(["127.0.0.1"], ttl: 60), "new.test": .addresses(["127.0.0.1"], ttl: 60),
         ])
         defer { dns.stop() }
         let first = [DnsSite.sidecar(), DnsSite.entry(Self.host, "DNS", port: upstream.port)]
-        let site = try DnsSite(dns, first)
+        let site = try DnsSite(dns, to: [upstream], first)
         #expect(try site.get("new.test").upstream == nil)
         try site.proxy.folder.write(
             "conf/edge.yaml",
@@ -145,15 +144,12 @@ import Testing
     /// The first address of the latest answer is for new connections; those that are there stay in use.
     @Test func roundRobinKeepsItsConnections() throws {
         let gate = Gate()
-        let upstreams = try upstreamsOnOnePort(["one", "two"]) { request in
-            if request.target == "/wait" { try? waitUntil("the gate") { gate.isOpen } }
-            return nil
-        }
-        defer { withExtendedLifetime(upstreams) {} }
+        let upstreams = try Self.pair(waitingFor: gate)
         let dns = try ScriptedDNS([Self.host: .addresses(["127.0.0.1"], ttl: 1)])
         defer { dns.stop() }
         let site = try DnsSite(
-            dns, [DnsSite.sidecar(), DnsSite.entry(Self.host, "DNS_ROUND_ROBIN", port: upstreams[0].port)])
+            dns, to: upstreams,
+            [DnsSite.sidecar(), DnsSite.entry(Self.host, "DNS_ROUND_ROBIN", port: upstreams[0].port)])
         #expect(try site.get(Self.host).upstream == "one")
         dns.set(Self.host, .addresses(["127.0.0.2"], ttl: 1))
         try waitUntil("the new address") { try site.clusters().contains("127.0.0.2:") }
@@ -174,7 +170,6 @@ import Testing
     @Test(arguments: ["DYNAMIC_DNS", "NONE"]) func wildcardsAreLookedUpByRequest(_ resolution: String) throws
     {
         let upstreams = try upstreamsOnOnePort(["one", "two"])
-        defer { withExtendedLifetime(upstreams) {} }
         let dns = try ScriptedDNS([
             "a.wild.test": .addresses(["127.0.0.1"], ttl: 60),
             "b.wild.test": .addresses(["127.0.0.2"], ttl: 60),
@@ -182,7 +177,7 @@ import Testing
         ])
         defer { dns.stop() }
         let site = try DnsSite(
-            dns,
+            dns, to: upstreams,
             [
                 DnsSite.sidecar("outboundTrafficPolicy: REGISTRY_ONLY"),
                 DnsSite.entry("*.wild.test", resolution, port: upstreams[0].port),
@@ -205,12 +200,11 @@ import Testing
     /// NONE without addresses looks its host up when asked; with addresses it goes there.
     @Test func noneGoesWhereItsClientsWould() throws {
         let upstreams = try upstreamsOnOnePort(["one", "two"])
-        defer { withExtendedLifetime(upstreams) {} }
         let dns = try ScriptedDNS(["named.test": .addresses(["127.0.0.2"], ttl: 60)])
         defer { dns.stop() }
         let port = upstreams[0].port
         let site = try DnsSite(
-            dns,
+            dns, to: upstreams,
             [
                 DnsSite.sidecar(), DnsSite.entry("named.test", "NONE", port: port),
                 """
@@ -231,11 +225,10 @@ import Testing
     /// An edge routes to such a service by the service's own name, not by its visitors' Host.
     @Test func anEdgeLooksUpTheServiceNotItsOwnHost() throws {
         let upstream = try EchoUpstream("one")
-        defer { withExtendedLifetime(upstream) {} }
         let dns = try ScriptedDNS(["pay.test": .addresses(["127.0.0.1"], ttl: 60)])
         defer { dns.stop() }
         let site = try DnsSite(
-            dns,
+            dns, to: [upstream],
             [
                 Documents.edge(), DnsSite.entry("pay.test", "NONE", port: upstream.port),
                 Documents.virtualService("*", "- route: [{destination: {host: pay.test}}]"),
@@ -280,7 +273,6 @@ import Testing
 
     @Test func kubernetesAndWorkloadNames() throws {
         let upstreams = try upstreamsOnOnePort(["one", "two"])
-        defer { withExtendedLifetime(upstreams) {} }
         let port = upstreams[0].port
         let dns = try ScriptedDNS([
             "abroad.test": .addresses(["127.0.0.2"], ttl: 60), "vm.test": .addresses(["127.0.0.1"], ttl: 60),
@@ -295,7 +287,7 @@ import Testing
             """
         }
         let site = try DnsSite(
-            dns,
+            dns, to: upstreams,
             [
                 DnsSite.sidecar(),
                 service(
@@ -329,11 +321,10 @@ import Testing
 
     @Test func explainSaysNamesAndAddresses() throws {
         let upstream = try EchoUpstream("one")
-        defer { withExtendedLifetime(upstream) {} }
         let dns = try ScriptedDNS([Self.host: .addresses(["127.0.0.1"], ttl: 60)])
         defer { dns.stop() }
         let documents = [DnsSite.sidecar(), DnsSite.entry(Self.host, "DNS", port: upstream.port)]
-        let site = try DnsSite(dns, documents)
+        let site = try DnsSite(dns, to: [upstream], documents)
         let live = try RawConnection(port: site.proxy.adminPort)
         let body = "{\"method\":\"GET\",\"url\":\"http://app.test/\",\"headers\":{}}"
         try live.send(

@@ -6,13 +6,16 @@ struct DnsSite: Sendable {
     let dns: ScriptedDNS
     let proxy: HttpProxy
 
-    /// The documents' listener has port 80. `isKnown`: every name has an answer before the test goes on,
-    /// which on a slow machine may take longer than the program waits for.
-    init(_ dns: ScriptedDNS, _ documents: [String], isKnown: Bool = true) throws {
+    /// The documents' listener has port 80. `upstreams` live as long as the site. `isKnown`: every name has
+    /// an answer before the test goes on, which on a slow machine may take longer than the program waits for.
+    init(
+        _ dns: ScriptedDNS, to upstreams: [any AnyObject & Sendable] = [], _ documents: [String],
+        isKnown: Bool = true
+    ) throws {
         self.dns = dns
         // No search domains of this machine take part.
         proxy = try HttpProxy(
-            Documents.join(documents), arguments: ["--dns", dns.address],
+            Documents.join(documents), holding: upstreams, arguments: ["--dns", dns.address],
             environment: ["LOCALDOMAIN": "", "RES_OPTIONS": "ndots:1"])
         if !isKnown { return }
         try waitUntil("all names") {

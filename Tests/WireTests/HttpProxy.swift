@@ -6,6 +6,8 @@ final class HttpProxy: Sendable {
     let port: UInt16
     let adminPort: UInt16
     let folder: TemporaryDirectory
+    /// What it sends requests to lives as long as it does.
+    private let upstreams: [any AnyObject & Sendable]
     /// Open when it had become ready.
     let descriptorsAtStart: Int
 
@@ -20,11 +22,13 @@ final class HttpProxy: Sendable {
             shell: shell)
     }
 
-    /// An edge of the given documents, whose port 80 it takes for its own.
+    /// An edge of the given documents, whose port 80 it takes for its own. `holding`: the upstreams that only
+    /// the documents name.
     init(
-        _ documents: String, arguments: [String] = [], environment: [String: String] = [:],
-        shell: String? = nil
+        _ documents: String, holding upstreams: [any AnyObject & Sendable] = [], arguments: [String] = [],
+        environment: [String: String] = [:], shell: String? = nil
     ) throws {
+        self.upstreams = upstreams
         folder = try TemporaryDirectory()
         try folder.write("conf/edge.yaml", documents)
         port = try freeLoopbackPort()

@@ -17,19 +17,14 @@ struct HttpSplitting {
         ---
         \(serviceEntry("app.test", endpoints: [upstream]))
         ---
-        apiVersion: networking.istio.io/v1
-        kind: VirtualService
-        metadata: {name: app, namespace: shop}
-        spec:
-          hosts: ["*"]
-          gateways: [public]
-          http:
-          - match: [{uri: {prefix: /moved}}]
-            redirect: {authority: other.test}
-          - headers:
-              request: {set: {x-echo-up: "a %REQ(X-IN)% %REQ(:PATH)% b"}}
-              response: {set: {x-echo-down: "a %REQ(X-IN)% %REQ(:PATH)% %RESP(X-OUT)% b"}}
-            route: [{destination: {host: app.test, port: {number: 8080}}}]
+        \(edgeRoutes("""
+            - match: [{uri: {prefix: /moved}}]
+              redirect: {authority: other.test}
+            - headers:
+                request: {set: {x-echo-up: "a %REQ(X-IN)% %REQ(:PATH)% b"}}
+                response: {set: {x-echo-down: "a %REQ(X-IN)% %REQ(:PATH)% %RESP(X-OUT)% b"}}
+              route: [{destination: {host: app.test, port: {number: 8080}}}]
+            """))
 
         """
     }

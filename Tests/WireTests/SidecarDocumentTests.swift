@@ -14,8 +14,11 @@ import Testing
         """
     }
 
-    private func get(_ port: UInt16, _ host: String, _ lines: [String] = []) throws -> LaneAnswer {
-        let client = try RawConnection(port: port)
+    /// `port`: of another listener than the first.
+    private func get(
+        _ proxy: HttpProxy, _ host: String, _ lines: [String] = [], at port: UInt16? = nil
+    ) throws -> LaneAnswer {
+        let client = try RawConnection(port: port ?? proxy.port)
         let head = ["GET /a HTTP/1.1", "host: \(host)"] + lines
         try client.send(head.joined(separator: "\r\n") + "\r\n\r\n")
         return LaneAnswer(response: try client.response())
@@ -24,7 +27,6 @@ import Testing
     /// An egress listener of its own: HTTP by Host whatever its port, TCP to the service.
     @Test func egressListeners() throws {
         let upstream = try EchoUpstream("one")
-        defer { withExtendedLifetime(upstream) {} }
         let http = try freeLoopbackPort()
         let tcp = try freeLoopbackPort()
         let proxy = try HttpProxy(
@@ -57,21 +59,19 @@ import Testing
                   ports: [{number: \(tcp), name: tcp, protocol: TCP}]
                   endpoints: [{address: 127.0.0.1, ports: {tcp: \(upstream.port)}}]
                 """,
-            ]))
+            ]), holding: [upstream])
         for host in ["web.test", "web.test:\(http)", "web.test:1"] {
-            #expect(try get(http, host).upstream == "one", "\(host)")
+            #expect(try get(proxy, host, at: http).upstream == "one", "\(host)")
         }
-        #expect(try get(http, "hidden.test").status == 502)
-        #expect(try get(tcp, "anything").upstream == "one", "bytes as they are")
-        #expect(try get(proxy.port, "web.test:\(http)").upstream == "one")
-        #expect(try get(proxy.port, "hidden.test:\(http)").status == 502)
+        #expect(try get(proxy, "hidden.test", at: http).status == 502)
+        #expect(try get(proxy, "anything", at: tcp).upstream == "one", "bytes as they are")
+        #expect(try get(proxy, "web.test:\(http)").upstream == "one")
+        #expect(try get(proxy, "hidden.test:\(http)").status == 502)
     }
 
     @Test func ingressLeadsToTheApplication() throws {
         let app = try EchoUpstream("app")
-        defer { withExtendedLifetime(app) {} }
         let other = try EchoUpstream("other")
-        defer { withExtendedLifetime(other) {} }
         let (inbound, extra) = (try freeLoopbackPort(), try freeLoopbackPort())
         let proxy = try HttpProxy(
             Documents.join([
@@ -84,23 +84,21 @@ import Testing
                       bind: 127.0.0.1
                       defaultEndpoint: 127.0.0.1:\(other.port)
                     """),
-            ]))
-        #expect(try get(inbound, "caller.shop").upstream == "app")
-        #expect(try get(extra, "caller.shop").upstream == "other")
-        withExtendedLifetime(proxy) {}
+            ]), holding: [app, other])
+        #expect(try get(proxy, "caller.shop", at: inbound).upstream == "app")
+        #expect(try get(proxy, "caller.shop", at: extra).upstream == "other")
     }
 
     @Test func egressProxies() throws {
         let gateway = try EchoUpstream("gateway")
-        defer { withExtendedLifetime(gateway) {} }
         let proxy = try HttpProxy(
             Documents.join([
                 DnsSite.sidecar(),
                 Self.document("outboundTrafficPolicy: {egressProxy: {host: out.test, port: {number: 80}}}"),
                 DnsSite.entry("out.test", "STATIC", port: gateway.port, "endpoints: [{address: 127.0.0.1}]"),
-            ]))
+            ]), holding: [gateway])
         for host in ["nobody.invalid", "nobody.invalid:8443"] {
-            let answer = try get(proxy.port, host)
+            let answer = try get(proxy, host)
             #expect(answer.upstream == "gateway")
             #expect(try answer.seen("host") == [host])
         }
@@ -118,7 +116,6 @@ import Testing
             request.target == "/slow"
                 ? EchoUpstream.response(200, ["x-envoy-upstream-service-time: 77777"]) : nil
         }
-        defer { withExtendedLifetime(upstream) {} }
         let proxy = try HttpProxy(
             Documents.join([
                 Documents.edge(),
@@ -134,8 +131,8 @@ import Testing
                       directResponse: {status: 200}
                     - route: [{destination: {host: app.test}}]
                     """),
-            ]))
-        var answer = try get(proxy.port, "a.test", Self.forged)
+            ]), holding: [upstream])
+        var answer = try get(proxy, "a.test", Self.forged)
         #expect(try answer.seen("x-envoy-attempt-count") == ["1"])
         #expect(try answer.seen("x-envoy-expected-rq-timeout-ms") == [], "the route has no timeout")
         #expect(try answer.seen("x-envoy-original-path") == [], "nothing is rewritten")
@@ -143,28 +140,27 @@ import Testing
         #expect(try answer.seen("x-envoy-upstream-rq-timeout-ms") == [])
         #expect(try answer.seen("x-envoy-internal") == [])
         #expect(answer.response.values("x-envoy-upstream-service-time").count == 1)
-        answer = try get(proxy.port, "a.test", Self.forged + ["x-case: both"])
+        answer = try get(proxy, "a.test", Self.forged + ["x-case: both"])
         let seen = try #require(upstream.requests.last)
         #expect(seen.values("x-envoy-original-path") == ["/a"])
         #expect(seen.values("x-envoy-expected-rq-timeout-ms") == ["30000"])
         let times = answer.response.values("x-envoy-upstream-service-time")
         #expect(times.count == 1 && times != ["77777"], "ours, not the upstream's")
-        answer = try get(proxy.port, "a.test", ["x-case: direct"])
+        answer = try get(proxy, "a.test", ["x-case: direct"])
         #expect(answer.response.values("x-envoy-upstream-service-time") == [], "no upstream answered")
     }
 
     @Test func headersAtASidecar() throws {
         let upstream = try EchoUpstream("one")
-        defer { withExtendedLifetime(upstream) {} }
         let inbound = try freeLoopbackPort()
         let proxy = try HttpProxy(
             Documents.join([
                 DnsSite.sidecar(
                     "inbound: [{address: 127.0.0.1, port: \(inbound), app: '127.0.0.1:\(upstream.port)'}]"),
                 DnsSite.entry("app.test", "STATIC", port: upstream.port, "endpoints: [{address: 127.0.0.1}]"),
-            ]))
+            ]), holding: [upstream])
         for port in [proxy.port, inbound] {
-            let answer = try get(port, "app.test", Self.forged)
+            let answer = try get(proxy, "app.test", Self.forged, at: port)
             #expect(try answer.seen("x-envoy-attempt-count") == ["1"])
             #expect(try answer.seen("x-envoy-expected-rq-timeout-ms") == [])
             #expect(try answer.seen("x-envoy-upstream-rq-timeout-ms") == [])

@@ -59,18 +59,13 @@ final class TlsSite: Sendable {
               endpoints:
               - {address: 127.0.0.1, ports: {http: \(upstream), https: \(secure)}}
             ---
-            apiVersion: networking.istio.io/v1
-            kind: VirtualService
-            metadata: {name: app, namespace: shop}
-            spec:
-              hosts: ["*"]
-              gateways: [public]
-              http:
-              - match: [{uri: {prefix: /direct}}]
-                directResponse: {status: 200, body: {string: "direct"}}
-              - match: [{uri: {prefix: /tls}}]
-                route: [{destination: {host: app.test, port: {number: 8443}}}]
-              - route: [{destination: {host: app.test, port: {number: 8080}}}]
+            \(edgeRoutes("""
+                - match: [{uri: {prefix: /direct}}]
+                  directResponse: {status: 200, body: {string: "direct"}}
+                - match: [{uri: {prefix: /tls}}]
+                  route: [{destination: {host: app.test, port: {number: 8443}}}]
+                - route: [{destination: {host: app.test, port: {number: 8080}}}]
+                """))
             ---
 
             """

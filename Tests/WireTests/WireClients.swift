@@ -76,22 +76,15 @@ final class H2Site {
         }
         let matches = routes.enumerated().map { index, route in
             """
-              - match: [{uri: {prefix: \(route.path)}}]
-                route: [{destination: {host: app-\(index).test, port: {number: 8080}}}]
-
+            - match: [{uri: {prefix: \(route.path)}}]
+              route: [{destination: {host: app-\(index).test, port: {number: 8080}}}]
             """
         }
         return """
             \(edgeGateway())
             ---
-            \(entries.joined())apiVersion: networking.istio.io/v1
-            kind: VirtualService
-            metadata: {name: app, namespace: shop}
-            spec:
-              hosts: ["*"]
-              gateways: [public]
-              http:
-            \(matches.joined())
+            \(entries.joined())\(edgeRoutes(matches.joined(separator: "\n")))
+
             """
     }
 
