@@ -146,7 +146,9 @@ extension Worker {
         let bodyCount = refusal.toHead ? 0 : body.count
         memcpy(at, body.start, bodyCount)
         let alive = sendResponse(slot, headCount, UnsafePointer(writeSpace) + headCount, bodyCount)
-        reportRefusal(slot, refusal, startNs, headCount + bodyCount)
+        var told = refusal
+        if isGRPC { told.status = 200 }
+        reportRefusal(slot, told, startNs, headCount + bodyCount)
         if alive { finishDownstream(slot) } else { closeDownstream(slot) }
     }
 
@@ -172,7 +174,9 @@ extension Worker {
         if x.pointee.step == .scripting || x.pointee.step == .calling { recallRequest(number) }
         if x.pointee.step == .held { dropSuspendedResponse(number) }
         let isUpstreams = !answer.flags.isDisjoint(with: [.UF, .UC, .UR, .UH, .UPE])
-        x.pointee.status = UInt16(truncatingIfNeeded: answer.status)
+        let isGRPC = x.pointee.flags.contains(.isGRPC) && answer.status >= 400
+        var status = isGRPC ? 200 : answer.status
+        x.pointee.status = UInt16(truncatingIfNeeded: status)
         x.pointee.details = answer.details
         x.pointee.responseFlags.formUnion(answer.flags)
         if answer.reason != .none { x.pointee.reason = answer.reason }
@@ -190,8 +194,6 @@ extension Worker {
         if !answer.location.isEmpty {
             headers.pointee.append(HeaderNames.name(.location), answer.location)
         }
-        let isGRPC = x.pointee.flags.contains(.isGRPC) && answer.status >= 400
-        var status = isGRPC ? 200 : answer.status
         x.pointee.decision.pointee.response.reason = x.pointee.reason
         if isGRPC {
             appendGRPC(answer.status, text)
