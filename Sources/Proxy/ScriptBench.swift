@@ -80,6 +80,13 @@ struct BodyWatcher {
     var run: ScriptRun
     var position: Int
     var phase: ScriptPhase
+    /// The slot of the call that it waits for; `noSlot`: it waits for a piece.
+    var call = noSlot
+    /// What came meanwhile.
+    var pending: [UInt8] = []
+    /// The body came to its end, and the script knows it.
+    var isLast = false
+    var isTold = false
 }
 
 struct ScriptBench: ~Copyable {

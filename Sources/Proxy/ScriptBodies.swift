@@ -202,43 +202,4 @@ extension Worker {
         scripting.watchers[number] != nil || scripting.suspendedResponses[number] != nil
             || exchange(number).pointee.flags.contains(.call)
     }
-
-    /// Shows a piece of a body to the scripts that iterate over `bodyChunks`, and its end.
-    mutating func showBody(
-        _ number: UInt32, _ phase: ScriptPhase, _ bytes: UnsafePointer<UInt8>, _ count: Int, last: Bool
-    ) {
-        guard let watchers = scripting.watchers.removeValue(forKey: number),
-            let interpreter = interpreter(number),
-            let facts = scriptFacts(number)
-        else { return }
-        let listener = exchange(number).pointee.decision.pointee.listener
-        var left: [BodyWatcher] = []
-        for watcher in watchers {
-            guard watcher.phase == phase else {
-                left.append(watcher)
-                continue
-            }
-            let filter = listener.pointee.scripts[watcher.position]
-            scripting.lay(response: 0, nil, facts)
-            scripting.message.pointee.filter = filter.pointee
-            scripting.message.pointee.body = ByteView(bytes, count)
-            var outcome = ScriptOutcome.waitsForChunk
-            if count > 0 { outcome = interpreter.resume(watcher.run, scripting.message, given: true) }
-            if last, outcome == .waitsForChunk {
-                scripting.message.pointee.body = .empty
-                outcome = interpreter.resume(watcher.run, scripting.message, given: false)
-            }
-            if outcome == .waitsForCall { scripting.message.pointee.calls.removeLast() }
-            if !scripting.message.pointee.calls.isEmpty { _ = beginCalls(number, waits: false) }
-            if outcome == .failed { noteScriptFailure(filter, interpreter.lastError) }
-            guard outcome.waits else { continue }
-            if last || outcome != .waitsForChunk {
-                interpreter.cancel(watcher.run)
-                noteScriptFailure(filter, "it waits although the headers went on: call asynchronously")
-            } else {
-                left.append(watcher)
-            }
-        }
-        if !left.isEmpty { scripting.watchers[number] = left }
-    }
 }

@@ -227,6 +227,8 @@ extension Worker {
             continueAfterCall(call.parent, call)
         } else if scripting.suspendedResponses[call.parent]?.wait.call == slot {
             continueResponseAfterCall(call.parent, call)
+        } else if watcherWaits(call.parent, for: slot) {
+            continueWatcher(call.parent, slot, call)
         }
     }
 

@@ -323,9 +323,7 @@ extension Worker {
             suspended.bytes.deallocate()
         }
         dropSuspendedResponse(number)
-        for watcher in scripting.watchers.removeValue(forKey: number) ?? [] {
-            interpreter?.cancel(watcher.run)
-        }
+        endWatchers(number)
         if x.pointee.kept != 0 { interpreter?.forget(x.pointee.kept) }
     }
 }
