@@ -89,6 +89,13 @@ import Testing
             - type: URLRewrite
               urlRewrite: {hostname: in.test, path: {type: ReplacePrefixMatch, replacePrefixMatch: /v2}}
             backendRefs: [{name: web, port: 8080}]
+          - name: moved
+            matches: [{path: {value: /moved}}]
+            filters: [{type: RequestRedirect, requestRedirect: {scheme: https}}]
+          - name: shared
+            matches: [{path: {value: /shared}}]
+            filters: [{type: CORS, cors: {allowOrigins: ["https://a.test"], allowMethods: [PUT]}}]
+            backendRefs: [{name: web, port: 8080}]
           - name: missing
             matches: [{path: {type: Exact, value: /missing}}]
             backendRefs: [{name: nobody, port: 1}]
@@ -143,6 +150,10 @@ import Testing
 
     /// By the command and by the running proxy, which must agree but for chance.
     private func explain(_ url: String, _ arguments: String...) throws -> Told {
+        try explain(url, arguments)
+    }
+
+    private func explain(_ url: String, _ arguments: [String]) throws -> Told {
         let site = try Self.site.get()
         func run(_ source: [String]) throws -> String {
             let ended = try Programs.result(
@@ -203,6 +214,21 @@ import Testing
         }
         let missing = try explain("http://api.test/missing")
         #expect(missing.json["status"] as? Int == 500 && missing.text("problem")?.contains("nobody") == true)
+    }
+
+    @Test func filtersThatAnswer() throws {
+        let moved = try explain("http://api.test/moved?q=1")
+        #expect(moved.text("outcome") == "redirect" && moved.json["status"] as? Int == 302)
+        let edits = moved.json["edits"] as? [String] ?? []
+        #expect(edits.contains("response: add location: https://api.test/moved?q=1"), "\(edits)")
+        let asked = ["-X", "OPTIONS", "-H", "access-control-request-method: PUT"]
+        let allowed = try explain("http://api.test/shared", asked + ["-H", "origin: https://a.test"])
+        #expect(allowed.text("outcome") == "cors-preflight" && allowed.matched?.hasSuffix("shared") == true)
+        let told = allowed.json["edits"] as? [String] ?? []
+        #expect(told.contains("response: add access-control-allow-origin: https://a.test"), "\(told)")
+        let other = try explain("http://api.test/shared", asked + ["-H", "origin: https://b.test"])
+        let untold = other.json["edits"] as? [String] ?? []
+        #expect(!untold.contains { $0.contains("access-control") }, "\(untold)")
     }
 
     @Test func canariesOfIngresses() throws {

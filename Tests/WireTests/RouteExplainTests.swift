@@ -40,6 +40,15 @@ import Testing
             upstream: "foo", decision: "lane"),
         Request(host: "foo.preview.test", upstream: "foo", decision: "lane"),
         Request(host: "app.test", lines: ["baggage: a=1,x-feat-name=bar"], upstream: "bar", decision: "lane"),
+        Request(
+            host: "app.test", lines: ["tracestate: b=1,x-feat-name=foo"], upstream: "foo", decision: "lane"),
+        Request(
+            host: "app.test", target: "/?x-feat-name=", lines: ["Cookie: x-feat-name=foo"],
+            upstream: "stable"),
+        Request(host: "app.test", lines: ["x-feat-name: Not-Valid"], upstream: "stable"),
+        Request(host: "app.test", lines: ["x-feat-name: empty-strict"], status: 503, decision: "lane"),
+        Request(host: "app.test", lines: ["x-feat-name: elsewhere"], upstream: "stable", decision: "stable"),
+        Request(host: "said.test", status: 200),
         Request(host: "app.test", lines: ["x-feat-name: empty"], upstream: "stable", decision: "stable"),
         Request(host: "app.test", lines: ["x-feat-name: empty-fail"], status: 503, decision: "lane"),
         Request(host: "app.test", lines: ["x-feat-name: watched"], upstream: "stable", decision: "stable"),
