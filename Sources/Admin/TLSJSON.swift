@@ -13,7 +13,11 @@ enum TLSJSON {
                         $0.member("name", server.name)
                         $0.member("hosts", server.hosts)
                         $0.member("mode", server.mode)
-                        if model.routeTables.indices.contains(server.routeTable) {
+                        if let relay = server.relay {
+                            $0.array("relay") { list in
+                                for route in relay { list.object { RouteJSON.connection(route, &$0) } }
+                            }
+                        } else if model.routeTables.indices.contains(server.routeTable) {
                             $0.member("routeTable", model.routeTables[server.routeTable].name)
                         }
                         certificates(server.context.identities, &$0)
@@ -29,6 +33,7 @@ enum TLSJSON {
         json.object("tls") {
             $0.member("mode", tls.mode)
             $0.member("sni", tls.serverName)
+            if tls.context == nil { $0.member("problem", tls.problem) }
             if let identity = tls.context?.identity { certificates([identity], &$0) }
         }
     }

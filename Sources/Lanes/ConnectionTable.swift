@@ -1,6 +1,7 @@
 // What becomes of a connection before anything in it is read as HTTP (istio-semantics.md 17): on a port of
 // protocol TLS or HTTPS its server name says which server takes it, on a TCP port there is one for all. Model
-// and frozen form; a server that relays has routes by which the connection's target is chosen.
+// and frozen form; a server that relays has routes by which the connection's target is chosen. Where TLS ends
+// and no requests follow, the TLS server has such routes (TLSModel).
 public import Base
 internal import HTTP
 
@@ -159,17 +160,20 @@ extension TableBuilder {
 
     private mutating func freeze(_ server: ConnectionsModel.Server) throws(TableError) -> ConnectionServer {
         switch server.action {
-        case .relay(let models):
-            var routes: [ConnectionRoute] = []
-            for model in models {
-                let route = try freeze(model.route)
-                routes.append(
-                    ConnectionRoute(
-                        route: UnsafePointer(arena.store(route)),
-                        subnets: arena.store(model.destinationSubnets)))
-            }
-            return ConnectionServer(action: .relay, routes: arena.store(routes))
-        case .terminate: return ConnectionServer(action: .terminate, routes: .empty)
+        case .relay(let models): try freeze(relay: models)
+        case .terminate: ConnectionServer(action: .terminate, routes: .empty)
         }
+    }
+
+    mutating func freeze(relay models: [ConnectionRouteModel]) throws(TableError) -> ConnectionServer {
+        var routes: [ConnectionRoute] = []
+        for model in models {
+            let route = try freeze(model.route)
+            routes.append(
+                ConnectionRoute(
+                    route: UnsafePointer(arena.store(route)),
+                    subnets: arena.store(model.destinationSubnets)))
+        }
+        return ConnectionServer(action: .relay, routes: arena.store(routes))
     }
 }

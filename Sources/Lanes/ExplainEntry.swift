@@ -89,8 +89,10 @@ struct ExplainEntry {
             next = .refused(nobody, status: nil)
             return
         }
-        server = tls.pointee.servers[index].pointee.name.string
-        listener = tls.pointee.servers[index].pointee.listener
+        let chosen = tls.pointee.servers[index]
+        server = chosen.pointee.name.string
+        listener = chosen.pointee.listener
+        if let relay = chosen.pointee.relay { next = .relay(relay) }
     }
 }
 

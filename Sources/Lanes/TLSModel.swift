@@ -20,11 +20,14 @@ public struct TLSServerModel: Sendable {
     /// Index into `routeTables`: each TLS server has routes of its own.
     public var routeTable: Int
     public var context: TLSServerContext
+    /// Where the bytes inside go that are no requests (TLSRoute, TCPRoute); nil: requests follow, by
+    /// `routeTable`.
+    public var relay: [ConnectionRouteModel]?
     public var source: SourceRef
 
     public init(
         name: String, hosts: [String], mode: String, routeTable: Int, context: TLSServerContext,
-        source: SourceRef
+        source: SourceRef, relay: [ConnectionRouteModel]? = nil
     ) {
         self.name = name
         self.hosts = hosts
@@ -32,31 +35,37 @@ public struct TLSServerModel: Sendable {
         self.routeTable = routeTable
         self.context = context
         self.source = source
+        self.relay = relay
     }
 }
 
 /// How connections to a cluster's endpoints are encrypted.
 public struct ClusterTLSModel: Sendable {
-    /// SIMPLE, MUTUAL, ISTIO_MUTUAL.
+    /// SIMPLE, MUTUAL, ISTIO_MUTUAL, or the BackendTLSPolicy.
     public var mode: String
-    /// nil: ISTIO_MUTUAL, and the proxy has no identity. Each connection fails: plain text is not what was
-    /// asked for.
+    /// nil: what it takes is not there (`problem`). Each connection fails: plain text is not what was asked
+    /// for.
     public var context: TLSClientContext?
+    /// Why there is no context, for people; empty: there is one.
+    public var problem: String
     /// SNI; nil: the request's host.
     public var serverName: String?
     /// Equal for clusters that can share connections, and for none else; not 0.
     public var key: UInt64
 
-    public init(mode: String, context: TLSClientContext?, serverName: String?, key: UInt64) {
+    public init(
+        mode: String, context: TLSClientContext?, serverName: String?, key: UInt64, problem: String = ""
+    ) {
         self.mode = mode
         self.context = context
         self.serverName = serverName
         self.key = key
+        self.problem = problem
     }
 
     /// For people.
     var words: String {
-        if context == nil { return "\(mode) without an identity of this proxy: connections fail" }
+        if context == nil { return "\(problem): connections fail" }
         return "\(mode), server name \(serverName ?? "of the request's host")"
     }
 }
@@ -72,6 +81,8 @@ public struct TLSServer: BitwiseCopyable {
     public var name: ByteView
     /// The listener with this server's routes.
     public var listener: UnsafePointer<Listener>
+    /// What takes the bytes inside where they are no requests; nil: requests follow.
+    public var relay: UnsafePointer<ConnectionServer>?
     /// Equal for servers that ask the same of clients.
     public var clientPolicy: UInt64
     /// It asks clients for certificates.
@@ -81,6 +92,8 @@ public struct TLSServer: BitwiseCopyable {
 public struct ClusterTLS: BitwiseCopyable {
     /// nil: no connection can be made.
     public var context: TLSClientHandle?
+    /// Why not.
+    public var problem: ByteView
     /// SNI; empty: the request's host.
     public var serverName: ByteView
     /// The certificate must be for the request's host.
@@ -106,16 +119,23 @@ extension TableBuilder {
     }
 
     /// The servers of a TLS listener, each with a listener of its own that differs in its routes alone.
-    func freeze(
+    mutating func freeze(
         _ tls: ListenerTLSModel, _ acceptor: TLSAcceptor, _ plain: Listener,
         _ hosts: [UnsafePointer<HostIndex>]
-    ) -> UnsafePointer<ListenerTLS> {
-        let servers = tls.servers.map { server in
+    ) throws(TableError) -> UnsafePointer<ListenerTLS> {
+        var servers: [TLSServer] = []
+        for server in tls.servers {
             var own = plain
             own.tables = arena.store([PortRoutes(port: 0, hosts: hosts[server.routeTable])])
-            return TLSServer(
-                name: arena.store(server.name), listener: UnsafePointer(arena.store(own)),
-                clientPolicy: server.context.clientPolicyNumber, asksClients: server.context.clients != .none)
+            var relay: UnsafePointer<ConnectionServer>?
+            if let routes = server.relay {
+                relay = UnsafePointer(arena.store(try freeze(relay: routes)))
+            }
+            servers.append(
+                TLSServer(
+                    name: arena.store(server.name), listener: UnsafePointer(arena.store(own)), relay: relay,
+                    clientPolicy: server.context.clientPolicyNumber,
+                    asksClients: server.context.clients != .none))
         }
         return UnsafePointer(
             arena.store(ListenerTLS(acceptor: acceptor.handle, servers: arena.store(servers))))
@@ -126,7 +146,8 @@ extension TableBuilder {
         return UnsafePointer(
             arena.store(
                 ClusterTLS(
-                    context: tls.context?.handle, serverName: arena.store(tls.serverName ?? ""),
+                    context: tls.context?.handle, problem: arena.store(tls.problem),
+                    serverName: arena.store(tls.serverName ?? ""),
                     verifiesHost: tls.context?.verifiesHost ?? false)))
     }
 }

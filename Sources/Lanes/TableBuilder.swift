@@ -123,7 +123,7 @@ struct TableBuilder {
             onlyPort: listener.role == .outbound ? onlyPorts(tables) : ByteTable(),
             connections: try freeze(listener.connections), takesProxyHeader: listener.takesProxyHeader)
         if let tls = listener.tls, let acceptor = acceptors[index] {
-            frozen.tls = freeze(tls, acceptor, frozen, hosts)
+            frozen.tls = try freeze(tls, acceptor, frozen, hosts)
         }
         return frozen
     }

@@ -1,6 +1,6 @@
-// A connection as an exchange: bytes both ways that nobody reads, from a TCP port or a TLS port whose server
-// passes through. It takes the way of a CONNECT tunnel (UpstreamPhase, Tunnel) without its request and
-// answer, and is counted as Istio counts TCP.
+// A connection as an exchange: bytes both ways that nobody reads, from a TCP port, a TLS port whose server
+// passes through, or from inside TLS that ends here. It takes the way of a CONNECT tunnel (UpstreamPhase,
+// Tunnel) without its request and answer, and is counted as Istio counts TCP.
 internal import Base
 internal import CLinux
 internal import HTTP
@@ -11,6 +11,7 @@ internal import Telemetry
 
 extension Worker {
     /// Begins an exchange of a connection that is only relayed. `bytes`, what came so far, go first.
+    /// Afterwards the connection may be gone.
     mutating func startRelay(
         _ slot: UInt32, _ server: UnsafePointer<ConnectionServer>, _ serverName: ByteView, _ bytes: ByteView
     ) {

@@ -85,6 +85,7 @@ extension Worker {
         case .pending: return .wouldBlock
         case .done:
             if !finishDownstreamHandshake(own) { return .failed(EPROTO) }
+            if let relay = own.pointee.tls.unsafelyUnwrapped.pointee.relay { return startRelay(own, relay) }
             return receiveTLS(own, bytes, room)
         case .failed(let why): return downstreamHandshakeFailed(own, why)
         }
@@ -134,8 +135,19 @@ extension Worker {
         return true
     }
 
+    /// The bytes inside are no requests: they go on as they come, once there is a connection to take them.
+    private mutating func startRelay(
+        _ own: UnsafeMutablePointer<Connection>, _ server: UnsafePointer<ConnectionServer>
+    ) -> IOResult {
+        // What came behind the handshake waits where it is.
+        own.pointee.flags.insert(.moreAtHand)
+        let name = own.pointee.tls.unsafelyUnwrapped.pointee.stream.serverName
+        startRelay(connections.slot(of: own), server, name, .empty)
+        return own.pointee.generation == 0 ? .wouldBlock : .bytes(0)
+    }
+
     /// Finds the connection's server in the current configuration; false: there is none, or it asks other
-    /// things of clients than were asked of this one.
+    /// things of clients than were asked of this one, or takes the bytes inside for something else.
     mutating func settleServer(_ own: UnsafeMutablePointer<Connection>) -> Bool {
         guard let state = own.pointee.tls else { return false }
         let place = listeners[Int(own.pointee.listener)]
@@ -146,7 +158,10 @@ extension Worker {
         else { return false }
         let server = tls.pointee.servers[index]
         if server.pointee.clientPolicy != state.pointee.clientPolicy { return false }
+        let isSettled = state.pointee.listener != nil
+        if isSettled, (server.pointee.relay == nil) != (state.pointee.relay == nil) { return false }
         state.pointee.listener = server.pointee.listener
+        state.pointee.relay = server.pointee.relay
         return true
     }
 
@@ -237,7 +252,7 @@ extension Worker {
             return
         }
         guard let context = tls.pointee.context else {
-            upstreamHandshakeFailed(slot, .noCertificate, "ISTIO_MUTUAL without Proxy.spec.identity")
+            upstreamHandshakeFailed(slot, .noCertificate, tls.pointee.problem.string)
             return
         }
         let host = upstreamHost(number)

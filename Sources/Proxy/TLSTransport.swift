@@ -15,6 +15,8 @@ struct TLSState: BitwiseCopyable {
     var leftover = Buffer()
     /// Downstream: the listener with the chosen server's routes; nil before the handshake is over.
     var listener: UnsafePointer<Listener>?
+    /// Downstream: what the chosen server does with bytes that are no requests; nil: requests follow.
+    var relay: UnsafePointer<ConnectionServer>?
     /// Downstream: what was asked of the client (`TLSServer.clientPolicy`).
     var clientPolicy: UInt64 = 0
     /// Downstream: what the client's certificate says; empty: it showed none.

@@ -270,6 +270,24 @@ private let auth = service("auth", network: 1)
         #expect(loadText(text).has("FL0061") != permits)
     }
 
+    @Test func destinationRulesApply() throws {
+        let rule = """
+            apiVersion: networking.istio.io/v1
+            kind: DestinationRule
+            metadata: {name: auth, namespace: shop}
+            spec:
+              host: auth
+              trafficPolicy:
+                loadBalancer: {simple: ROUND_ROBIN}
+                connectionPool: {tcp: {connectTimeout: 3s}}
+            ---
+
+            """
+        let text = API.edge + API.gateway(API.http) + API.route("r", API.rule()) + auth + rule
+        let cluster = try #require(try modelOf(text).clusters.first)
+        #expect(cluster.loadBalancing == .roundRobin && cluster.connectTimeoutMs == 3_000)
+    }
+
     @Test(arguments: ["{}", "{backendRefs: []}", "{backendRefs: [{name: auth, port: 8080, weight: 0}]}"])
     func nothingToSendToIs500(_ rule: String) throws {
         let result = loadText(API.edge + API.gateway(API.http) + API.route("r", rule) + auth)
@@ -432,6 +450,7 @@ private let auth = service("auth", network: 1)
         let mesh = API.route("b", hostnames: "[a.test]", parents: parents, kind: "TLSRoute", rule)
         #expect(loadText(sidecarProxy + auth + mesh).has("FL0060", containing: "TLSRoute on a Service"))
         let terminated = tls.replacing("{mode: Passthrough}", with: "{certificateRefs: [{name: c}]}")
-        #expect(loadText(API.edge + API.gateway(terminated)).has("FL0012", line: 12))
+        let secretless = loadText(API.edge + API.gateway(terminated))
+        #expect(secretless.has("IST0101", line: 12, containing: "no Secret shop/c"))
     }
 }

@@ -18,14 +18,16 @@ enum Backend {
         }
     }
 
-    /// The server for a port as a Service's document declares it; nil: UDP.
-    init?(service name: String, _ port: YAML) throws {
+    /// The server for a port as a Service's document declares it; nil: UDP. `app`: what its pods are.
+    init?(service name: String, _ port: YAML, app: String) throws {
         let declared = port["name"]?.text ?? ""
         if port["protocol"]?.text == "UDP" { return nil }
-        if port["appProtocol"]?.text == "kubernetes.io/h2c" || declared == "grpc" {
+        if declared == "btls" || (declared == "https" && app.hasPrefix("tls")) {
+            self = .raw(try Self.tls(app))
+        } else if port["appProtocol"]?.text == "kubernetes.io/h2c" || declared == "grpc" {
             self = .raw(try Self.http2(name))
         } else if declared == "echo-tcp-tls" {
-            self = .raw(try Self.tls(name))
+            self = .raw(try Self.tls(app))
         } else if declared.contains("tcp") {
             self = .raw(try Self.bytes(name))
         } else {
@@ -51,30 +53,51 @@ enum Backend {
         }
     }
 
-    private static func tls(_ name: String) throws -> RawUpstream {
-        let acceptor = try ConformanceCertificate.shared.get().acceptor()
+    /// What the pods of an app speak inside TLS: HTTP/1.1, gRPC, or bytes as they come.
+    private static func tls(_ app: String) throws -> RawUpstream {
+        let isGRPC = app.hasPrefix("grpc")
+        let acceptor = try ConformanceCertificates.shared.get().backend(
+            isGRPC ? .http2 : .none, asksClients: app.hasSuffix("client-cert-validation"))
         return try RawUpstream { connection, _ in
             guard let peer = try? TLSPeer.server(connection, acceptor) else { return }
-            guard (try? peer.send("\(name):")) != nil else { return }
-            while let bytes = try? peer.receiveSome() {
-                guard (try? peer.send(bytes)) != nil else { return }
+            if isGRPC {
+                serve(app, H2Peer(peer))
+            } else if app.hasPrefix("tls") {
+                try? answer(app, peer)
+            } else {
+                try? echo(app, peer)
             }
         }
     }
 
+    private static func echo(_ app: String, _ peer: TLSPeer) throws {
+        try peer.send("\(app):")
+        while true { try peer.send(try peer.receiveSome()) }
+    }
+
+    private static func answer(_ app: String, _ peer: TLSPeer) throws {
+        while true {
+            let head = try peer.receive(through: "\r\n\r\n")
+            try peer.send(
+                EchoUpstream.response(
+                    200, ["x-upstream: \(app)", "x-sni: \(peer.stream.serverName.string)"], Array(head.utf8)))
+        }
+    }
+
     private static func http2(_ name: String) throws -> RawUpstream {
-        try RawUpstream { connection, _ in
-            let peer = H2Peer(connection)
-            guard (try? peer.welcome()) != nil else { return }
-            var heads: [UInt32: [H2Field]] = [:]
-            while let frame = try? peer.next() {
-                if frame.type == H2Frame.Kind.settings, !frame.isAck { try? peer.send(.settingsAck) }
-                if frame.type == H2Frame.Kind.headers, let fields = try? peer.fields(frame) {
-                    heads[frame.stream] = heads[frame.stream] ?? fields
-                }
-                guard frame.isEnd, let head = heads.removeValue(forKey: frame.stream) else { continue }
-                guard (try? peer.send(answer(name, head, frame.stream))) != nil else { return }
+        try RawUpstream { connection, _ in serve(name, H2Peer(connection)) }
+    }
+
+    private static func serve(_ name: String, _ peer: H2Peer) {
+        guard (try? peer.welcome()) != nil else { return }
+        var heads: [UInt32: [H2Field]] = [:]
+        while let frame = try? peer.next() {
+            if frame.type == H2Frame.Kind.settings, !frame.isAck { try? peer.send(.settingsAck) }
+            if frame.type == H2Frame.Kind.headers, let fields = try? peer.fields(frame) {
+                heads[frame.stream] = heads[frame.stream] ?? fields
             }
+            guard frame.isEnd, let head = heads.removeValue(forKey: frame.stream) else { continue }
+            guard (try? peer.send(answer(name, head, frame.stream))) != nil else { return }
         }
     }
 
@@ -94,48 +117,5 @@ enum Backend {
             .data(stream, [0] + length + body, end: false),
             .headers(stream, HPACK.block([("grpc-status", "0")]), end: true),
         ]
-    }
-}
-
-/// The certificate that the suite makes while it runs, for HTTPS listeners and for backends that are TLS.
-struct ConformanceCertificate: Sendable {
-    static let shared = Result { try ConformanceCertificate() }
-
-    private let certificates: TestCertificates
-    private let pair: TestCertificates.Pair
-
-    private init() throws {
-        certificates = try TestCertificates()
-        pair = try certificates.make(
-            "suite",
-            ["example.org", "second-example.org", "*.wildcard.org", "*.example.com"].map { "DNS:\($0)" })
-    }
-
-    /// Of a TLS server that takes every name.
-    func acceptor() throws -> TLSAcceptor {
-        var settings = TLSServerContext.Settings()
-        settings.identities = [
-            try TLSIdentity(
-                certificate: Array(TestCertificates.text(pair.certificate).utf8),
-                key: Array(TestCertificates.text(pair.key).utf8))
-        ]
-        return try TLSAcceptor([(hosts: ["*"], context: TLSServerContext(settings))])
-    }
-
-    /// As the Secret that listeners name.
-    func secret() throws -> String {
-        func indented(_ path: String) throws -> String {
-            try TestCertificates.text(path).split(separator: "\n").map { "    \($0)\n" }.joined()
-        }
-        return """
-            apiVersion: v1
-            kind: Secret
-            metadata: {name: tls-validity-checks-certificate, namespace: gateway-conformance-infra}
-            type: kubernetes.io/tls
-            stringData:
-              tls.crt: |
-            \(try indented(pair.certificate))  tls.key: |
-            \(try indented(pair.key))
-            """
     }
 }

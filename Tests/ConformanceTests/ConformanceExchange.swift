@@ -1,4 +1,5 @@
 // One exchange of the conformance suite: the request it sends, and what it wants to see in the answer.
+import TLS
 import TestSupport
 
 @testable import Config
@@ -10,9 +11,20 @@ struct ConformanceExchange {
     var port: UInt16
     /// Of a client that speaks TLS.
     var serverName: String?
+    /// What such a client shows; nil: nothing.
+    var context: TLSClientContext?
+    /// An error is wanted, of HTTP, gRPC or the connection.
+    var mustFail = false
 
     /// What is wrong; nil: nothing.
     func problem(_ site: ConformanceSite) throws -> String? {
+        guard mustFail else { return try ask(site) }
+        var found: String?
+        do { found = try ask(site) } catch { return nil }
+        return found == nil ? "answered, where an error is wanted" : nil
+    }
+
+    private func ask(_ site: ConformanceSite) throws -> String? {
         if let method = ["EchoRequest", "EchoTwoRequest", "EchoThreeRequest"].first(where: { node[$0] != nil }
         ) {
             return try grpcProblem(site, "Echo" + method.dropFirst(4).prefix { $0 != "R" })
@@ -30,7 +42,7 @@ struct ConformanceExchange {
         }
         let wrong =
             statusProblem(answer) ?? backendProblem(answer) ?? headerProblem(answer)
-            ?? redirectProblem(answer, host: host, path: path)
+            ?? redirectProblem(answer, host: host, path: path) ?? nameProblem(answer)
         return wrong.map { "\(method) \(path) for \(host): \($0)\n\(answer)" }
     }
 
@@ -48,7 +60,7 @@ struct ConformanceExchange {
             try connection.send(lines.joined(separator: "\r\n") + "\r\n\r\n")
             return try connection.response(toHead: method == "HEAD")
         }
-        let peer = try TLSPeer.client(connection, serverName)
+        let peer = try TLSPeer.client(connection, serverName, context)
         try peer.send((lines + ["Connection: close"]).joined(separator: "\r\n") + "\r\n\r\n")
         var answer = try HTTPMessage(rawHead: Array(peer.receive(through: "\r\n\r\n").utf8))
         answer.body = try peer.receiveToEnd().bytes
@@ -122,6 +134,13 @@ struct ConformanceExchange {
         }
         let absent = expected?["AbsentHeaders"]?.strings ?? []
         return absent.first { seen.value($0) != nil }.map { "the backend saw \($0)" }
+    }
+
+    /// The name that a backend with TLS was asked for.
+    private func nameProblem(_ answer: HTTPMessage) -> String? {
+        guard let wanted = node["ExpectedRequest"]?["Request"]?["SNI"]?.text else { return nil }
+        let seen = answer.value("x-sni") ?? "none"
+        return seen == wanted ? nil : "the backend was asked for \(seen), not \(wanted)"
     }
 
     private func headerProblem(_ answer: HTTPMessage) -> String? {

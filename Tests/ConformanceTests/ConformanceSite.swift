@@ -15,6 +15,7 @@ final class ConformanceSite {
     init(_ manifests: [Manifest], gateways: Set<String>, client: String?) throws {
         var backends: [String: [Backend]] = [:]
         var texts = [Self.proxy(client)]
+        if client == nil { texts += try ConformanceCertificates.shared.get().documents() }
         var ports: Set<UInt16> = client == nil ? [] : [15_001]
         for manifest in manifests {
             switch manifest.kind {
@@ -23,14 +24,12 @@ final class ConformanceSite {
                 texts.append(manifest.text)
                 for listener in manifest.node["spec"]?["listeners"]?.elements ?? [] {
                     ports.insert(UInt16(listener["port"]?.text ?? "") ?? 0)
-                    if listener["protocol"]?.text == "HTTPS" {
-                        texts.append(try ConformanceCertificate.shared.get().secret())
-                    }
                 }
             case "Service":
                 let declared = manifest.node["spec"]?["ports"]?.elements ?? []
+                let app = manifest.node["spec"]?["selector"]?["app"]?.text ?? manifest.name
                 let served = try declared.compactMap { port in
-                    try Backend(service: manifest.name, port).map { (port, $0) }
+                    try Backend(service: manifest.name, port, app: app).map { (port, $0) }
                 }
                 backends[manifest.name] = served.map(\.1)
                 texts += [manifest.text, Self.slice(manifest, served)]

@@ -2,6 +2,7 @@
 // and a list of its exchanges are at hand (Corpus says where). They are not part of this repository;
 // GatewayAPITests in WireTests covers the same semantics with documents of its own, always.
 import Glibc
+import TLS
 import TestSupport
 import Testing
 
@@ -30,8 +31,22 @@ private struct NotRun {
 /// Where the suite changes the client's place in between.
 private func place(_ test: String, _ position: Int, _ values: [String: String]) -> (UInt16, String?) {
     if let name = values["serverName"] { return (443, name) }
-    guard test == "HTTPRouteRedirectPortAndScheme" else { return (80, nil) }
-    return position < 6 ? (80, nil) : position < 9 ? (8080, nil) : (443, "example.org")
+    switch test {
+    case "HTTPRouteRedirectPortAndScheme":
+        return position < 6 ? (80, nil) : position < 9 ? (8080, nil) : (443, "example.org")
+    case "BackendTLSPolicy": return position == 0 ? (443, "https-listener.org") : (80, nil)
+    case "GatewayFrontendInvalidDefaultClientCertificateValidation":
+        return position == 0 ? (80, nil) : (443, "example.org")
+    case "GatewayFrontendClientCertificateValidation":
+        return position < 2 ? (443, "example.org") : (8443, "second-example.org")
+    default: return (80, nil)
+    }
+}
+
+/// What a client of TLS shows: the right certificate on each port first, then the other one's.
+private func certificate(_ test: String, _ position: Int) throws -> TLSClientContext? {
+    guard test == "GatewayFrontendClientCertificateValidation" else { return nil }
+    return try ConformanceCertificates.shared.get().client(ofPort: position == 1 || position == 2)
 }
 
 private func client(_ test: String, _ position: Int) -> String {
@@ -69,9 +84,8 @@ private func client(_ test: String, _ position: Int) -> String {
         let tests = try #require(list.first?.node["tests"]).elements
         let notRun = Dictionary(uniqueKeysWithValues: try NotRun.read().map { ($0.test, $0) })
         let names = Set(tests.compactMap { $0["test"]?.text })
-        for name in Set(notRun.keys).union(ConformanceLoops.rounds.keys).union(
-            ConformanceConnections.expected.keys)
-        {
+        let described = Set(ConformanceLoops.rounds.keys).union(ConformanceConnections.expected.keys)
+        for name in described.union(notRun.keys).union(ConformanceLoops.failing.keys) {
             #expect(names.contains(name), "the suite has no test \(name)")
         }
         var ran = 0
@@ -117,8 +131,8 @@ private func client(_ test: String, _ position: Int) -> String {
             sites[client ?? ""] = site
             count += 1
             if let listeners = ConformanceConnections.expected[name] {
-                for (port, wanted) in listeners {
-                    let problem = try ConformanceConnections.problem(site, port, wanted)
+                for wanted in listeners {
+                    let problem = try ConformanceConnections.problem(site, wanted)
                     #expect(problem == nil, "\(name)")
                 }
                 continue
@@ -128,7 +142,9 @@ private func client(_ test: String, _ position: Int) -> String {
                 let (port, serverName) = place(name, position, values)
                 let exchange = ConformanceExchange(
                     node: ConformanceLoops.fill(node, values), isMesh: isMesh,
-                    port: isMesh ? 15_001 : port, serverName: serverName)
+                    port: isMesh ? 15_001 : port, serverName: serverName,
+                    context: try certificate(name, position),
+                    mustFail: ConformanceLoops.failing[name]?.contains(position) ?? false)
                 #expect(try exchange.problem(site) == nil, "\(name), exchange \(position) \(values)")
             }
         }

@@ -3,6 +3,10 @@
 
 package final class H2Peer {
     package let raw: RawConnection
+    /// What the frames pass through; nil: nothing.
+    private let tls: TLSPeer?
+    /// Decrypted bytes of frames that are not whole.
+    private var held: [UInt8] = []
     private var reader = HPACKReader()
     /// The other end is gone; nothing more will come.
     package private(set) var isOver = false
@@ -17,7 +21,16 @@ package final class H2Peer {
     }
 
     /// Over a connection that is there already; for a server's part too.
-    package init(_ raw: RawConnection) { self.raw = raw }
+    package init(_ raw: RawConnection) {
+        self.raw = raw
+        tls = nil
+    }
+
+    /// Inside TLS whose handshake is over.
+    package init(_ tls: TLSPeer) {
+        raw = tls.connection
+        self.tls = tls
+    }
 
     /// A client whose preface is sent and whose peer has answered.
     package static func client(
@@ -47,7 +60,7 @@ package final class H2Peer {
 
     /// The server's part of the beginning: reads the preface, says SETTINGS.
     package func welcome(_ settings: [(UInt16, UInt32)] = []) throws {
-        guard try raw.receive(exactly: Self.preface.count) == Self.preface else {
+        guard try take(Self.preface.count, .usual) == Self.preface else {
             throw TestFailure("no HTTP/2 preface")
         }
         try send(.settings(settings))
@@ -56,9 +69,12 @@ package final class H2Peer {
     // MARK: sending
 
     /// Frames in one write.
-    package func send(_ frames: H2Frame...) throws { try raw.send(frames.flatMap(\.bytes)) }
+    package func send(_ frames: H2Frame...) throws { try send(frames) }
 
-    package func send(_ frames: [H2Frame]) throws { try raw.send(frames.flatMap(\.bytes)) }
+    package func send(_ frames: [H2Frame]) throws {
+        let bytes = frames.flatMap(\.bytes)
+        if let tls { try tls.send(bytes) } else { try raw.send(bytes) }
+    }
 
     /// Fields of a plain request, what `more` says behind them.
     package static func request(
@@ -102,21 +118,34 @@ package final class H2Peer {
         if isOver { return nil }
         do {
             // A stream that ends between frames ends in order; one that ends inside is no frame.
-            guard let first = try raw.receive(atMost: 1, deadline).first else {
+            guard let first = try begin(deadline) else {
                 isOver = true
                 return nil
             }
-            let head = [first] + (try raw.receive(exactly: 8, deadline))
+            let head = [first] + (try take(8, deadline))
             let length = Int(head[0]) << 16 | Int(head[1]) << 8 | Int(head[2])
             let stream = be32(head[5..<9]) & 0x7FFF_FFFF
             let frame = H2Frame(
-                type: head[3], flags: head[4], stream: stream, try raw.receive(exactly: length, deadline))
+                type: head[3], flags: head[4], stream: stream, try take(length, deadline))
             seen.append(frame)
             return frame
         } catch is ConnectionReset {
             isOver = true
             return nil
         }
+    }
+
+    /// The first byte of a frame; nil: no more come.
+    private func begin(_ deadline: Deadline) throws -> UInt8? {
+        guard tls != nil else { return try raw.receive(atMost: 1, deadline).first }
+        return try? take(1, deadline).first
+    }
+
+    private func take(_ count: Int, _ deadline: Deadline) throws -> [UInt8] {
+        guard let tls else { return try raw.receive(exactly: count, deadline) }
+        while held.count < count { held += try tls.receiveSome(deadline) }
+        defer { held.removeFirst(count) }
+        return Array(held.prefix(count))
     }
 
     /// Fields of a whole block without padding or priority, as servers send it.

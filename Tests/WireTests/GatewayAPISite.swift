@@ -58,6 +58,37 @@ enum GatewayDocuments {
             """
     }
 
+    /// A Secret of `shop` with a certificate and its key.
+    static func secret(_ name: String, _ pair: TestCertificates.Pair) throws -> String {
+        """
+        apiVersion: v1
+        kind: Secret
+        metadata: {name: \(name), namespace: shop}
+        type: kubernetes.io/tls
+        stringData:
+          tls.crt: |
+        \(try indented(pair.certificate))
+          tls.key: |
+        \(try indented(pair.key))
+        """
+    }
+
+    /// A ConfigMap of `shop` with the authority in a PEM file.
+    static func authorities(_ name: String, _ path: String) throws -> String {
+        """
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: \(name), namespace: shop}
+        data:
+          ca.crt: |
+        \(try indented(path))
+        """
+    }
+
+    private static func indented(_ path: String) throws -> String {
+        try TestCertificates.text(path).split(separator: "\n").map { "    \($0)" }.joined(separator: "\n")
+    }
+
     static func to(_ service: String, _ more: String = "") -> String {
         "backendRefs: [{name: \(service), port: 8080\(more)}]"
     }

@@ -3,23 +3,6 @@ import TestSupport
 import Testing
 
 @Suite struct GatewayTLSTests {
-    private static func secret(_ name: String, _ pair: TestCertificates.Pair) throws -> String {
-        func indented(_ path: String) throws -> String {
-            try TestCertificates.text(path).split(separator: "\n").map { "    \($0)" }.joined(separator: "\n")
-        }
-        return """
-            apiVersion: v1
-            kind: Secret
-            metadata: {name: \(name), namespace: shop}
-            type: kubernetes.io/tls
-            stringData:
-              tls.crt: |
-            \(try indented(pair.certificate))
-              tls.key: |
-            \(try indented(pair.key))
-            """
-    }
-
     @Test func serverNamesChooseListenerAndRoutes() throws {
         let upstream = try puppet("v1")
         let certificates = try TestCertificates()
@@ -30,8 +13,8 @@ import Testing
             """)
         let site = try LaneSite(
             Documents.join([
-                gateway, try Self.secret("a", certificates.make("a", ["DNS:a.test"])),
-                try Self.secret("b", certificates.make("b", ["DNS:*.b.test"])),
+                gateway, try GatewayDocuments.secret("a", certificates.make("a", ["DNS:a.test"])),
+                try GatewayDocuments.secret("b", certificates.make("b", ["DNS:*.b.test"])),
                 GatewayDocuments.service("v1", upstream.port),
                 GatewayDocuments.route(
                     "all", host: "",
@@ -51,7 +34,13 @@ import Testing
             #expect(try curl(host, "/").contains("x-upstream: v1\r\n"))
             #expect(try curl(host, "/moved").contains("location: https://\(host)/moved\r\n"))
         }
-        // Inside a listener the Host decides, and another one's host is unknown there.
-        #expect(try curl("a.test", "/", ["-H", "host: x.b.test"]).hasPrefix("HTTP/1.1 404"))
+        // Inside a listener the Host decides; another one's host wants a connection of its own.
+        for (name, host, status) in [
+            ("a.test", "x.b.test", 421), ("x.b.test", "a.test", 421), ("x.b.test", "y.b.test", 200),
+            ("a.test", "c.test", 404),
+        ] {
+            let answer = try curl(name, "/", ["-H", "host: \(host)"])
+            #expect(answer.hasPrefix("HTTP/1.1 \(status) "), "\(name) \(host): \(answer)")
+        }
     }
 }

@@ -221,7 +221,7 @@ struct TlsUpstreamTests {
             Programs.fairlead(), "explain", site.folder.file("conf"), "https://edge.test/tls",
         ])
         #expect(
-            explained.stdout.contains("ISTIO_MUTUAL without an identity of this proxy: connections fail"),
+            explained.stdout.contains("ISTIO_MUTUAL without Proxy.spec.identity: connections fail"),
             "\(explained)")
         try site.expectMetric("fairlead_tls_upstream_failures_total{reason=\"no_certificate\"}", atLeast: 1)
     }

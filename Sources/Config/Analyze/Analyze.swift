@@ -57,6 +57,7 @@ func analyze(
     analysis.checkStableFallback()
     analysis.checkServiceEntries()
     analysis.checkGatewayAPI()
+    analysis.checkBackendPolicies()
     findings = analysis.findings
 }
 

@@ -15,7 +15,9 @@ extension Analysis {
     private mutating func checkAPIGateways() {
         let classes = Set(documents.gatewayClasses.map(\.meta.name))
         for gateway in registry.attachments.gateways {
-            if !classes.isEmpty, !gateway.className.isEmpty, !classes.contains(gateway.className) {
+            if gateway.owner == nil, !classes.isEmpty, !gateway.className.isEmpty,
+                !classes.contains(gateway.className)
+            {
                 note(
                     .warning, Code.referenceNotFound, "the GatewayClass \(gateway.className) does not exist",
                     gateway.meta.ref, line: gateway.classLine,
@@ -37,8 +39,9 @@ extension Analysis {
                         line: listener.line, suggestion: "one port speaks one protocol")
                 }
                 checkKinds(listener, gateway)
-                checkCertificates(listener, gateway)
+                checkCertificates(listener.certificates, of: "the listener \(listener.name)", gateway)
             }
+            if gateway.owner == nil { checkClients(gateway) }
         }
     }
 
@@ -59,24 +62,41 @@ extension Analysis {
         }
     }
 
-    private mutating func checkCertificates(_ listener: APIGateway.Listener, _ gateway: APIGateway) {
-        for certificate in listener.certificates {
+    /// Whose certificates clients must show, and which one is shown to backends.
+    private mutating func checkClients(_ gateway: APIGateway) {
+        let byPort = gateway.clientValidationByPort.sorted { $0.key < $1.key }.map(\.value)
+        let asked = [gateway.clientValidation] + byPort
+        for case let validation? in asked {
+            check(
+                validation.authorities, of: gateway.meta,
+                without: "the HTTPS listeners that they are for are not opened")
+        }
+        if let shown = gateway.clientCertificate {
+            checkCertificates([shown], of: "spec.tls.backend", gateway)
+        }
+    }
+
+    private mutating func checkCertificates(
+        _ certificates: [APIGateway.CertificateReference], of what: String, _ gateway: APIGateway
+    ) {
+        for certificate in certificates {
             guard let namespace = certificate.namespace else {
                 note(
-                    .error, Code.backendKind, "a certificate of the listener \(listener.name) is no Secret",
+                    .error, Code.backendKind, "a certificate of \(what) is no Secret",
                     gateway.meta.ref, line: certificate.line, suggestion: "kind Secret of the core group")
                 continue
             }
             let name = "\(namespace)/\(certificate.name)"
             if !registry.attachments.mayRefer(
-                from: "Gateway", gateway.meta.namespace, to: "Secret", certificate.name, in: namespace)
+                from: gateway.meta.kindName, gateway.meta.namespace, to: "Secret", certificate.name,
+                in: namespace)
             {
-                noteNoGrant("Gateway", gateway.meta, "Secret", name, certificate.line)
+                noteNoGrant(gateway.meta.kindName, gateway.meta, "Secret", name, certificate.line)
             }
         }
     }
 
-    private mutating func noteNoGrant(
+    mutating func noteNoGrant(
         _ kind: String, _ meta: Meta, _ target: String, _ name: String, _ line: Int
     ) {
         let there = name.prefix { $0 != "/" }
@@ -113,7 +133,12 @@ extension Analysis {
 
     private mutating func check(_ backend: BackendReference, of route: APIRoute) {
         let ref = route.meta.ref
-        let isOfGateway = route.parents.contains { if case .gateway = $0.target { true } else { false } }
+        let isOfGateway = route.parents.contains { parent in
+            switch parent.target {
+            case .gateway, .listenerSet: true
+            default: false
+            }
+        }
         switch backend.problem(route, registry.attachments, inMesh: !isOfGateway) {
         case .kind(let kind)?:
             note(

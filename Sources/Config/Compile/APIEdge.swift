@@ -20,8 +20,13 @@ private struct BoundAPIListener {
     var ref: SourceRef
     var transport: Transport
 
-    /// TLS ends here and requests follow.
-    var isTerminated: Bool { listener.protocolName == "HTTPS" }
+    var key: RouteAttachments.ListenerKey {
+        RouteAttachments.ListenerKey(gateway: gateway, listener: position)
+    }
+    /// Requests follow.
+    var isHTTP: Bool { listener.protocolName == "HTTP" || listener.protocolName == "HTTPS" }
+    /// TLS ends here.
+    var isTerminated: Bool { transport == .tls && (isHTTP || listener.isTerminated) }
 }
 
 extension Compiler {
@@ -37,8 +42,7 @@ extension Compiler {
                 switch listener.protocolName {
                 case "HTTP": transport = .http
                 case "TCP": transport = .tcp
-                case "HTTPS": transport = .tls
-                case "TLS" where !listener.isTerminated: transport = .tls
+                case "HTTPS", "TLS": transport = .tls
                 default:
                     noteUnopened(listener, ref)
                     continue
@@ -61,12 +65,10 @@ extension Compiler {
     }
 
     private func noteUnopened(_ listener: APIGateway.Listener, _ ref: SourceRef) {
-        let what = listener.protocolName
-        let why = what == "TLS" ? "TLS with mode Terminate" : "the protocol \(what)"
         note(
             .warning, Code.protocolNotSupported,
-            "not supported yet: \(why), port \(listener.port) is not opened for \(listener.name)", ref,
-            suggestion: "HTTP, HTTPS, TCP, and TLS with mode Passthrough are")
+            "not supported yet: the protocol \(listener.protocolName), port \(listener.port) is not opened "
+                + "for \(listener.name)", ref, suggestion: "HTTP, HTTPS, TLS and TCP are")
     }
 
     private func noteTaken(_ listener: APIGateway.Listener, _ ref: SourceRef) {
@@ -99,12 +101,13 @@ extension Compiler {
             addHosts(to: table, bound, among: bound, port)
             listener.tables = [PortTable(port: 0, routeTable: table)]
         } else {
-            listener.connections = relays(bound, port)
+            listener.connections = relays(bound, among: bound, port)
         }
         model.listeners.append(listener)
     }
 
-    /// HTTPS listeners have a route table each, which the client chooses by server name.
+    /// HTTPS listeners have a route table each, which the client chooses by server name; of TLS listeners
+    /// each name is a server that relays.
     private func openTLS(_ place: SocketAddress, _ bound: [BoundAPIListener]) {
         if model.listeners.contains(where: { $0.address == place }) {
             for one in bound { noteTaken(one.listener, one.ref) }
@@ -126,19 +129,28 @@ extension Compiler {
             let table = add(
                 RouteTableModel(
                     name: "https.\(place.port).\(one.listener.name).\(meta.name).\(meta.namespace)"))
-            addHosts(to: table, [one], among: bound.filter(\.isTerminated), place.port)
-            tls.servers.append(
-                TLSServerModel(
-                    name: name, hosts: [one.listener.domain], mode: fields.mode.rawValue, routeTable: table,
-                    context: context, source: one.ref))
+            var server = TLSServerModel(
+                name: name, hosts: [one.listener.domain], mode: fields.mode.rawValue, routeTable: table,
+                context: context, source: one.ref)
+            if one.isHTTP {
+                addHosts(to: table, [one], among: bound.filter(\.isHTTP), place.port)
+                tls.servers.append(server)
+                continue
+            }
+            for (domain, routes) in routesByDomain([one], among: bound.filter { !$0.isHTTP }) {
+                server.hosts = [domain]
+                server.relay = firstRelay(routes, place.port)
+                tls.servers.append(server)
+            }
         }
+        addMisdirected(tls.servers.filter { $0.relay == nil }, place.port)
         var listener = ListenerModel(
             name: "gateway/\(place.port)", role: .edge, address: place,
             tables: tls.servers.prefix(1).map { PortTable(port: 0, routeTable: $0.routeTable) },
             source: bound[0].ref)
         let passing = bound.filter { !$0.isTerminated }
         if !passing.isEmpty {
-            var connections = relays(passing, place.port)
+            var connections = relays(passing, among: bound.filter { !$0.isHTTP }, place.port)
             connections.servers += tls.servers.map { server in
                 ConnectionsModel.Server(names: server.hosts, action: .terminate, source: server.source)
             }
@@ -150,16 +162,45 @@ extension Compiler {
         model.listeners.append(listener)
     }
 
-    /// What the Secrets of a listener are to its context; nil: none may be used.
+    /// A request for a host that another HTTPS listener of the port serves came on the wrong connection: 421
+    /// sends the client to a connection of its own (RFC 9110 15.5.20).
+    private func addMisdirected(_ servers: [TLSServerModel], _ port: UInt16) {
+        for server in servers {
+            let known = Set(model.routeTables[server.routeTable].virtualHosts.flatMap(\.domains))
+            for other in servers where !known.contains(other.hosts[0]) {
+                let route = RouteModel(
+                    name: "misdirected", source: other.source, action: .direct(status: 421, body: []))
+                model.routeTables[server.routeTable].virtualHosts.append(
+                    VirtualHostModel(
+                        name: "misdirected \(other.hosts[0]):\(port)", domains: other.hosts,
+                        routes: [route]))
+            }
+        }
+    }
+
+    /// What the Secrets of a listener are to its context; nil: none may be used, or clients cannot be judged.
     private func certificates(_ bound: BoundAPIListener, _ gateway: APIGateway) -> ServerTLSFields? {
         let names = bound.listener.certificates.compactMap { certificate -> Located<String>? in
             guard let namespace = certificate.namespace,
                 registry.attachments.mayRefer(
-                    from: "Gateway", gateway.meta.namespace, to: "Secret", certificate.name, in: namespace)
+                    from: gateway.meta.kindName, gateway.meta.namespace, to: "Secret", certificate.name,
+                    in: namespace)
             else { return nil }
             return Located("\(namespace)/\(certificate.name)", line: certificate.line)
         }
-        if !names.isEmpty { return ServerTLSFields(secrets: names, line: bound.listener.line) }
+        var clients: AuthorityBundle?
+        if bound.isHTTP, let validation = gateway.clientValidation(port: bound.listener.port) {
+            let asking = registry.attachments.gateways[registry.attachments.owner(bound.gateway)].meta
+            clients = authorities(validation.authorities) {
+                registry.attachments.mayRefer(
+                    from: "Gateway", asking.namespace, to: "ConfigMap", $0.name, in: $0.namespace)
+            }
+            if clients == nil { return nil }
+        }
+        if !names.isEmpty {
+            return ServerTLSFields(
+                secrets: names, clients: clients, isHTTP: bound.isHTTP, line: bound.listener.line)
+        }
         note(
             .error, Code.referenceNotFound,
             "no certificate: port \(bound.listener.port) is not opened for \(bound.listener.name)", bound.ref,
@@ -173,8 +214,11 @@ extension Compiler {
     private func routesByDomain(
         _ bound: [BoundAPIListener], among all: [BoundAPIListener]
     ) -> [(domain: String, routes: [Int])] {
-        var owners: [Int: HostIndex<Int>] = [:]
-        for one in all { owners[one.gateway, default: HostIndex()][one.listener.domain] = one.position }
+        let attachments = registry.attachments
+        var owners: [Int: HostIndex<RouteAttachments.ListenerKey>] = [:]
+        for one in all {
+            owners[attachments.owner(one.gateway), default: HostIndex()][one.listener.domain] = one.key
+        }
         var domains: [String] = []
         var routes: [String: Set<Int>] = [:]
         for one in bound {
@@ -182,9 +226,9 @@ extension Compiler {
                 routes[one.listener.domain] = []
                 domains.append(one.listener.domain)
             }
-            for attached in registry.attachments.attached(gateway: one.gateway, listener: one.position) {
-                for domain in attached.hostnames
-                where owners[one.gateway]?.mostSpecific(domain) == one.position {
+            let owner = owners[attachments.owner(one.gateway)]
+            for attached in attachments.attached(gateway: one.gateway, listener: one.position) {
+                for domain in attached.hostnames where owner?.mostSpecific(domain) == one.key {
                     if routes[domain] == nil { domains.append(domain) }
                     routes[domain, default: []].insert(attached.route)
                 }
@@ -213,14 +257,21 @@ extension Compiler {
     }
 
     /// TLSRoutes by server name, or the one TCPRoute of a port: of several the oldest counts.
-    private func relays(_ bound: [BoundAPIListener], _ port: UInt16) -> ConnectionsModel {
+    private func relays(
+        _ bound: [BoundAPIListener], among all: [BoundAPIListener], _ port: UInt16
+    ) -> ConnectionsModel {
         var relays = ConnectionsModel(isTLS: bound[0].transport == .tls)
-        for (domain, routes) in routesByDomain(bound, among: bound) {
-            let route = routes.lazy.compactMap { self.relayRoute($0, port: port) }.first
+        for (domain, routes) in routesByDomain(bound, among: all) {
             relays.servers.append(
                 ConnectionsModel.Server(
-                    names: [domain], action: .relay(route.map { [$0] } ?? []), source: bound[0].ref))
+                    names: [domain], action: .relay(firstRelay(routes, port)), source: bound[0].ref))
         }
         return relays
+    }
+
+    /// Where connections go: of several routes the first alone counts.
+    private func firstRelay(_ routes: [Int], _ port: UInt16) -> [ConnectionRouteModel] {
+        let route = routes.lazy.compactMap { self.relayRoute($0, port: port) }.first
+        return route.map { [$0] } ?? []
     }
 }

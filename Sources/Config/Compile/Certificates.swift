@@ -92,7 +92,7 @@ extension Compiler {
         return context
     }
 
-    private func identities(_ material: Material) -> [TLSIdentity]? {
+    private func identities(_ material: Material, isFatal: Bool = true) -> [TLSIdentity]? {
         var made: [TLSIdentity] = []
         for source in material.certificates {
             do throws(TLSProblem) {
@@ -100,16 +100,16 @@ extension Compiler {
                     try TLSIdentity(
                         certificate: source.certificate, key: source.key, staple: source.staple))
             } catch {
-                refuse(error, source.ref)
+                refuse(error, source.ref, isFatal: isFatal)
                 return nil
             }
         }
         return made
     }
 
-    private func refuse(_ problem: TLSProblem, _ ref: SourceRef) {
+    private func refuse(_ problem: TLSProblem, _ ref: SourceRef, isFatal: Bool = true) {
         note(
-            .error, Code.certificate, "\(problem.part.rawValue): \(problem.text)", ref, refused: true)
+            .error, Code.certificate, "\(problem.part.rawValue): \(problem.text)", ref, refused: isFatal)
     }
 
     /// What is usable and should not be used.
@@ -151,29 +151,41 @@ extension Compiler {
         guard let tls, tls.mode != .disable else { return nil }
         if tls.mode == .istioMutual, proxy.identity == nil {
             noteMissingIdentity(tls.ref)
-            return ClusterTLSModel(mode: tls.mode.rawValue, context: nil, serverName: nil, key: 1)
+            return ClusterTLSModel(
+                mode: tls.mode.rawValue, context: nil, serverName: nil, key: 1,
+                problem: "ISTIO_MUTUAL without Proxy.spec.identity")
         }
         var settings = TLSClientContext.Settings()
         settings.skipsVerification = tls.skipsVerification
         settings.peer.names = tls.names.isEmpty ? serviceNames : tls.names
         guard let material = material(tls) else { return nil }
-        settings.authorities = material.authorities
-        settings.revocations = material.revocations
         var serverName = tls.serverName
         if tls.mode == .istioMutual {
             serverName =
                 serverName ?? "outbound_.\(cluster.port)_.\(cluster.subset)_.\(cluster.service)"
             settings.checksHost = false
         }
-        let key = digest(material, "\(tls.mode)\(settings.tls)\(settings.peer)\(settings.skipsVerification)")
+        return clusterTLS(settings, material, mode: tls.mode.rawValue, serverName: serverName, tls.ref)
+    }
+
+    /// Connections with these settings; nil: OpenSSL refuses what they are made of, which is a finding and,
+    /// if `isFatal`, refuses the configuration.
+    func clusterTLS(
+        _ wanted: TLSClientContext.Settings, _ material: Material, mode: String, serverName: String?,
+        _ ref: SourceRef, isFatal: Bool = true
+    ) -> ClusterTLSModel? {
+        var settings = wanted
+        settings.authorities = material.authorities
+        settings.revocations = material.revocations
+        let key = digest(material, "\(mode)\(settings.tls)\(settings.peer)\(settings.skipsVerification)")
         var context = options.contexts.clients[key] ?? contexts.clients[key]
         if context == nil {
-            guard let identities = identities(material) else { return nil }
+            guard let identities = identities(material, isFatal: isFatal) else { return nil }
             settings.identity = identities.first
             do throws(TLSProblem) {
                 context = try TLSClientContext(settings)
             } catch {
-                refuse(error, material.ref(of: error, tls.ref))
+                refuse(error, material.ref(of: error, ref), isFatal: isFatal)
             }
         }
         guard let context else { return nil }
@@ -183,7 +195,7 @@ extension Compiler {
         contexts.clients[key] = context
         let whole = TLSDigest.sha256([key, Array((serverName ?? "").utf8)])
         return ClusterTLSModel(
-            mode: tls.mode.rawValue, context: context, serverName: serverName,
+            mode: mode, context: context, serverName: serverName,
             key: whole.prefix(8).reduce(1) { $0 << 8 | UInt64($1) })
     }
 
@@ -196,7 +208,8 @@ extension Compiler {
             var at = ref
             at.line = name.line
             guard let secret = secret(name.value, at), add(secret, to: &material, at) else { return nil }
-            let hasOthers = tls.authorityCredential != nil || tls.authorities != nil
+            let hasOthers =
+                tls.authorityCredential != nil || tls.authorities != nil || tls.authorityBundle != nil
             if tls.mode != .simple, !hasOthers, !addAuthorities(name.value, secret, &material, at) {
                 return nil
             }
@@ -210,6 +223,10 @@ extension Compiler {
             material.authorities = bytes
             material.authoritiesRef = ref
             material.authoritiesRef?.line = file.line
+        }
+        if let bundle = tls.authorityBundle {
+            material.authorities = bundle.bytes
+            material.authoritiesRef = bundle.ref
         }
         if tls.mode != .simple, let name = tls.authorityCredential {
             var at = ref
@@ -299,7 +316,7 @@ extension Compiler {
     // MARK: Secrets
 
     /// A Secret of the proxy's namespace, or of the one that the name gives.
-    private func secret(_ name: String, _ ref: SourceRef, isNeeded: Bool = false) -> SecretDocument? {
+    func secret(_ name: String, _ ref: SourceRef, isNeeded: Bool = false) -> SecretDocument? {
         let full = secretName(name)
         if let found = secretsByName[full] { return found }
         // Of a proxy that nobody wrote down, the analyzers say where the Secret ought to be.
@@ -325,7 +342,7 @@ extension Compiler {
         return "\(proxy.model.namespace)/\(name)"
     }
 
-    private func add(_ secret: SecretDocument, to material: inout Material, _ ref: SourceRef) -> Bool {
+    func add(_ secret: SecretDocument, to material: inout Material, _ ref: SourceRef) -> Bool {
         guard let certificate = secret.value("cert", "tls.crt") else {
             lacks(secret, "tls.crt", ref)
             return false

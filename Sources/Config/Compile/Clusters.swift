@@ -55,6 +55,9 @@ extension Compiler {
             cluster.idleTimeoutMs = settings.http?.idleTimeoutMs ?? settings.idleTimeoutMs
             cluster.tls = clientTLS(settings.tls, cluster, serviceNames: service.subjectAltNames)
         }
+        if rule?.settings(subset: wanted, port: port).tls == nil {
+            cluster.tls = backendTLS(service, servicePort)
+        }
         setProtocol(&cluster, servicePort, rule?.settings(subset: wanted, port: port).http)
         cluster.proxyHeaderVersion = rule?.proxyHeaderVersion(subset: wanted) ?? 0
         if cluster.proxyHeaderVersion != 0 { settleProxyHeader(&cluster, service) }

@@ -38,6 +38,9 @@ final class Compiler {
         uniquingKeysWith: { first, _ in first })
     var routesByPort: [String: [RouteModel]] = [:]
     var apiRoutes: [String: [RankedRoute]] = [:]
+    lazy var backendPolicies = indexBackendPolicies()
+    /// By the policy's resource.
+    var backendContexts: [String: ClusterTLSModel] = [:]
     lazy var servicesOfAddress: [SocketAddress: Set<String>] = indexAddresses()
 
     init(

@@ -52,7 +52,8 @@ extension Compiler {
         }
     }
 
-    private func tcpRoutes(
+    /// Of a TCP server, or of what is inside TLS that ends here.
+    func tcpRoutes(
         _ bound: BoundServer, port: UInt16, _ bindings: [String: [VirtualServiceDocument]]
     ) -> [ConnectionRouteModel] {
         let serverHosts = ServerHosts(bound.server.hosts.map(\.value), bound.gateway.meta.namespace)

@@ -76,7 +76,8 @@ extension Compiler {
     }
 
     /// Servers of one TLS port are told apart by SNI. Those where TLS ends each have a route table of their
-    /// own; where some pass through, all stand in the table that is asked with the ClientHello.
+    /// own, or the TCP routes of what is inside; where some pass through, all stand in the table that is
+    /// asked with the ClientHello.
     private func addTLSListener(
         _ place: SocketAddress, _ bound: [BoundServer], _ bindings: [String: [VirtualServiceDocument]]
     ) {
@@ -85,18 +86,21 @@ extension Compiler {
             var source = one.gateway.meta.ref
             source.line = one.server.line
             let name = "\(one.gateway.meta.resource) \(one.server.name)"
-            guard let settings = one.server.tls,
-                let context = serverContext(settings, name: name, ref: source)
-            else { continue }
+            guard var settings = one.server.tls else { continue }
+            // What is not read as HTTP must not be agreed on as HTTP.
+            if one.server.isRelayed { settings.settings.protocols = [] }
+            guard let context = serverContext(settings, name: name, ref: source) else { continue }
             let gateway = one.gateway.meta
             let tableName = "https.\(place.port).\(one.server.name).\(gateway.name).\(gateway.namespace)"
+            let table =
+                one.server.isRelayed
+                ? RouteTableModel(name: tableName) : edgeTable(tableName, place.port, [one], bindings)
             tls.servers.append(
                 TLSServerModel(
                     name: name,
                     hosts: ServerHosts(one.server.hosts.map(\.value), gateway.namespace).names,
-                    mode: settings.mode.rawValue,
-                    routeTable: add(edgeTable(tableName, place.port, [one], bindings)), context: context,
-                    source: source))
+                    mode: settings.mode.rawValue, routeTable: add(table), context: context, source: source,
+                    relay: one.server.isRelayed ? tcpRoutes(one, port: place.port, bindings) : nil))
         }
         var passing: ConnectionsModel?
         if bound.contains(where: \.server.isPassthrough) {

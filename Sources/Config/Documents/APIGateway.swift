@@ -36,10 +36,25 @@ struct APIGateway: Document {
         var line: Int
     }
 
+    /// Whose certificates clients must show (`spec.tls.frontend`).
+    struct ClientValidation: Sendable {
+        var authorities: [AuthorityReference]
+        var line: Int
+    }
+
     var meta: Meta
     var className = ""
     var classLine = 0
     var listeners: [Listener] = []
+    /// Which namespaces' ListenerSets may add listeners.
+    var allowedListeners = Admission.none
+    /// Of a ListenerSet: number of its Gateway among the gateways; nil: it is one itself.
+    var owner: Int?
+    /// Of HTTPS listeners on any port but those of `clientValidationByPort`; nil: clients are not asked.
+    var clientValidation: ClientValidation?
+    var clientValidationByPort: [UInt16: ClientValidation?] = [:]
+    /// What is shown to backends that ask (`spec.tls.backend.clientCertificateRef`).
+    var clientCertificate: CertificateReference?
 
     init(_ root: YAML, meta: Meta, context: DocumentContext) {
         self.meta = meta
@@ -47,20 +62,46 @@ struct APIGateway: Document {
         className = spec.string("gatewayClassName") ?? ""
         classLine = spec.line(of: "gatewayClassName")
         if className.isEmpty { context.invalid(classLine, "spec.gatewayClassName is missing") }
-        listeners = spec.objects("listeners").compactMap { Self.readListener($0, meta.namespace) }
-        if listeners.isEmpty, !spec.has("listeners") {
-            context.invalid(spec.line, "spec.listeners is missing")
-        }
+        listeners = Self.readListeners(spec, meta.namespace)
         Self.readAddresses(spec)
         spec.accept("infrastructure", "defaultScope")
-        spec.unsupported("allowedListeners", effect: "listeners of a ListenerSet are not opened")
-        spec.unsupported("backendTLS", effect: "no certificate is shown to backends")
-        spec.unsupported("tls", effect: "client certificates are not asked for")
-        checkTogether(context)
+        if let allowed = spec.object("allowedListeners") {
+            if let namespaces = allowed.object("namespaces") {
+                allowedListeners = Self.readAdmission(namespaces, unsaid: .none)
+            }
+            allowed.finish()
+        }
+        spec.unsupported("backendTLS", effect: "spec.tls.backend has taken its place")
+        if let tls = spec.object("tls") { readClients(tls) }
         spec.finish()
     }
 
-    private func checkTogether(_ context: DocumentContext) {
+    /// The listeners that a ListenerSet adds to a Gateway, as a Gateway beside it.
+    init(_ set: ListenerSetDocument, _ listeners: [Listener], of gateway: APIGateway, at index: Int) {
+        meta = set.meta
+        className = gateway.className
+        classLine = gateway.classLine
+        self.listeners = listeners
+        owner = index
+        clientValidation = gateway.clientValidation
+        clientValidationByPort = gateway.clientValidationByPort
+    }
+
+    func clientValidation(port: UInt16) -> ClientValidation? {
+        if let own = clientValidationByPort[port] { return own }
+        return clientValidation
+    }
+
+    static func readListeners(_ spec: Fields, _ namespace: String) -> [Listener] {
+        let listeners = spec.objects("listeners").compactMap { readListener($0, namespace) }
+        if listeners.isEmpty, !spec.has("listeners") {
+            spec.context.invalid(spec.line, "spec.listeners is missing")
+        }
+        checkTogether(listeners, spec.context)
+        return listeners
+    }
+
+    private static func checkTogether(_ listeners: [Listener], _ context: DocumentContext) {
         var names: Set<String> = []
         var places: Set<String> = []
         for listener in listeners {
@@ -123,17 +164,7 @@ struct APIGateway: Document {
         if listener.protocolName == "HTTPS", !listener.isTerminated {
             fields.context.invalid(line, "\(tls.path).mode: HTTPS is terminated", suggestion: "Terminate")
         }
-        for reference in tls.objects("certificateRefs") {
-            let group = reference.string("group") ?? ""
-            let kind = reference.string("kind") ?? "Secret"
-            let isSecret = group.isEmpty && kind == "Secret"
-            let own = reference.string("namespace") ?? namespace
-            listener.certificates.append(
-                CertificateReference(
-                    namespace: isSecret ? own : nil, name: reference.string("name") ?? "",
-                    line: reference.line))
-            reference.finish()
-        }
+        listener.certificates = tls.objects("certificateRefs").map { readCertificate($0, namespace) }
         if listener.isTerminated, listener.certificates.isEmpty, !tls.has("options") {
             fields.context.invalid(line, "\(tls.path): mode Terminate needs certificateRefs")
         }
@@ -142,22 +173,19 @@ struct APIGateway: Document {
         tls.finish()
     }
 
+    static func readCertificate(_ reference: Fields, _ namespace: String) -> CertificateReference {
+        let group = reference.string("group") ?? ""
+        let kind = reference.string("kind") ?? "Secret"
+        let isSecret = group.isEmpty && kind == "Secret"
+        let own = reference.string("namespace") ?? namespace
+        defer { reference.finish() }
+        return CertificateReference(
+            namespace: isSecret ? own : nil, name: reference.string("name") ?? "", line: reference.line)
+    }
+
     private static func readAllowed(_ allowed: Fields, _ listener: inout Listener) {
         if let namespaces = allowed.object("namespaces") {
-            let from = namespaces.word("from", of: ["All", "Selector", "Same", "None"])
-            let selector = namespaces.object("selector").map(LabelSelector.read)
-            switch from {
-            case "All"?: listener.admission = .all
-            case "None"?: listener.admission = .none
-            case "Selector"?:
-                listener.admission = selector.map { .selector($0) } ?? .none
-                if selector == nil {
-                    namespaces.context.invalid(
-                        namespaces.line, "\(namespaces.path): from Selector needs a selector")
-                }
-            default: break
-            }
-            namespaces.finish()
+            listener.admission = readAdmission(namespaces, unsaid: .same)
         }
         if allowed.has("kinds") {
             listener.kinds = allowed.objects("kinds").compactMap { kind in
@@ -170,6 +198,24 @@ struct APIGateway: Document {
             if listener.kinds?.isEmpty ?? false { listener.kinds = nil }
         }
         allowed.finish()
+    }
+
+    private static func readAdmission(_ namespaces: Fields, unsaid: Admission) -> Admission {
+        let from = namespaces.word("from", of: ["All", "Selector", "Same", "None"])
+        let selector = namespaces.object("selector").map(LabelSelector.read)
+        namespaces.finish()
+        switch from {
+        case "All"?: return .all
+        case "Same"?: return .same
+        case "None"?: return .none
+        case "Selector"?:
+            if selector == nil {
+                namespaces.context.invalid(
+                    namespaces.line, "\(namespaces.path): from Selector needs a selector")
+            }
+            return selector.map { .selector($0) } ?? .none
+        default: return unsaid
+        }
     }
 
     /// Checked as the API server does; listening is on every address all the same.

@@ -111,6 +111,9 @@ struct DocumentReader {
             documents.pods.append(PodDocument(root, meta: meta, context: context))
         case ("", "Secret"):
             documents.secrets.append(SecretDocument(root, meta: meta, context: context))
+        case ("", "ConfigMap"):
+            documents.configMaps.append(ConfigMapDocument(root, meta: meta))
+            other(root, meta, group: group, version: version, context)
         default: other(root, meta, group: group, version: version, context)
         }
         if group == "fairlead.dev", version != "fairlead.dev/v1alpha1" {
@@ -163,6 +166,11 @@ struct DocumentReader {
             documents.apiRoutes.append(APIRoute(root, kind: .tls, meta: meta, context: context))
         case "TCPRoute":
             documents.apiRoutes.append(APIRoute(root, kind: .tcp, meta: meta, context: context))
+        case "BackendTLSPolicy":
+            let policy = BackendTLSPolicyDocument(root, meta: meta, context: context)
+            if !policy.isIgnored { documents.backendPolicies.append(policy) }
+        case "ListenerSet":
+            documents.listenerSets.append(ListenerSetDocument(root, meta: meta, context: context))
         default: other(root, meta, group: gatewayAPIGroup, version: version, context)
         }
     }
@@ -198,7 +206,7 @@ struct DocumentReader {
             "Proxy", "LanePolicy", "Lane", "Gateway", "VirtualService", "DestinationRule", "ServiceEntry",
             "WorkloadEntry", "Sidecar", "EnvoyFilter", "Service", "Endpoints", "EndpointSlice", "Pod",
             "Namespace", "ConfigMap", "Secret", "HTTPRoute", "GRPCRoute", "GatewayClass", "ReferenceGrant",
-            "Ingress",
+            "TLSRoute", "TCPRoute", "BackendTLSPolicy", "ListenerSet", "Ingress",
         ]
         let near = nearest(to: kind, among: known)
         let hint =

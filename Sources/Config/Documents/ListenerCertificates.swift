@@ -4,12 +4,22 @@ internal import Lanes
 internal import TLS
 
 extension ServerTLSFields {
-    /// SIMPLE with the certificates of Secrets, each `namespace/name`.
-    init(secrets: [Located<String>], line: Int) {
+    /// SIMPLE with the certificates of Secrets, each `namespace/name`; with `clients` MUTUAL: certificates
+    /// by these authorities are asked for. `isHTTP`: requests follow.
+    init(
+        secrets: [Located<String>], clients: AuthorityBundle? = nil, isHTTP: Bool = true, line: Int
+    ) {
         self.init()
-        mode = .simple
+        mode = clients == nil ? .simple : .mutual
+        authorityBundle = clients
         self.line = line
         credentials = secrets.map { Located("kubernetes-gateway://\($0.value)", line: $0.line) }
-        settings.protocols = TLSOffers.server
+        settings.protocols = isHTTP ? TLSOffers.server : []
     }
+}
+
+/// Certificates of authorities as PEM, and where they stand.
+struct AuthorityBundle: Sendable {
+    var bytes: [UInt8]
+    var ref: SourceRef
 }

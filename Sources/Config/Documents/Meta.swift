@@ -62,6 +62,9 @@ package struct DocumentSet: Sendable {
     var endpointSlices: [EndpointSliceDocument] = []
     var pods: [PodDocument] = []
     var secrets: [SecretDocument] = []
+    var configMaps: [ConfigMapDocument] = []
+    var backendPolicies: [BackendTLSPolicyDocument] = []
+    var listenerSets: [ListenerSetDocument] = []
     /// Labels of nodes by name.
     var nodes: [String: [String: String]] = [:]
     var peerAuthentications: [PeerAuthenticationDocument] = []

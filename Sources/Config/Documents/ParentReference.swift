@@ -9,6 +9,7 @@ let gatewayAPIGroup = "gateway.networking.k8s.io"
 struct ParentReference: Sendable {
     enum Target: Sendable {
         case gateway
+        case listenerSet
         /// The mesh: requests to this Service (GAMMA).
         case service
         case serviceEntry
@@ -29,6 +30,7 @@ struct ParentReference: Sendable {
         let target: Target =
             switch (group, kind) {
             case (gatewayAPIGroup, "Gateway"): .gateway
+            case (gatewayAPIGroup, "ListenerSet"): .listenerSet
             case ("", "Service"): .service
             case ("networking.istio.io", "ServiceEntry"): .serviceEntry
             default: .other(group.isEmpty ? kind : "\(kind) of \(group)")

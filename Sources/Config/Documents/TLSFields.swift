@@ -29,6 +29,8 @@ struct ServerTLSFields: Sendable {
     var credentials: [Located<String>] = []
     /// Secret of the authorities, where it is not the certificate's.
     var authorityCredential: Located<String>?
+    /// The authorities themselves (PEM), where Gateway API objects name ConfigMaps.
+    var authorityBundle: AuthorityBundle?
     var peer = PeerRules()
     var settings = TLSSettings()
 

@@ -247,8 +247,10 @@ struct GatewayDocument: Document {
         }
         /// Where a `tls` names no mode, as in Istio.
         var isPassthrough: Bool { kind == .tls && tls?.mode == .passthrough }
-        /// A TLS server that passes through, or HTTP inside TLS that ends here.
-        var isOpened: Bool { isPassthrough || (protocolName == "HTTPS" && tls?.isTerminated == true) }
+        /// A TLS server that passes through, or whose TLS ends here.
+        var isOpened: Bool { isPassthrough || tls?.isTerminated == true }
+        /// What is inside TLS that ends here is not read.
+        var isRelayed: Bool { isOpened && !isPassthrough && protocolName != "HTTPS" }
         /// For people: the protocol and what becomes of its TLS.
         var protocolText: String { protocolName + (tls.map { " with TLS \($0.mode.rawValue)" } ?? "") }
     }

@@ -67,8 +67,12 @@ struct Registry {
             add(kubernetes: document, slices["\(document.meta.namespace)/\(document.meta.name)"] ?? [])
         }
         for document in documents.serviceEntries.oldestFirst() { add(entry: document) }
-        if !documents.apiRoutes.isEmpty || !documents.apiGateways.isEmpty {
-            attachments = RouteAttachments(documents, isService: { isKnown($0) })
+        let isEmpty =
+            documents.apiRoutes.isEmpty && documents.apiGateways.isEmpty && documents.listenerSets.isEmpty
+        if !isEmpty {
+            attachments = RouteAttachments(documents) { host in
+                byHost[host].map { indexes in indexes.flatMap { services[$0].ports } }
+            }
         }
     }
 

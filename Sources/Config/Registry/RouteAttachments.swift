@@ -26,17 +26,20 @@ struct RouteAttachments {
 
     /// Oldest first, then by `namespace/name`: the order in which they count.
     private(set) var routes: [APIRoute] = []
+    /// Those that are none but add listeners to one (`owner`) come last.
     private(set) var gateways: [APIGateway] = []
     private(set) var findings: [Finding] = []
     private var byListener: [ListenerKey: [Attached]] = [:]
     private var byService: [String: [MeshAttached]] = [:]
     private var gatewayByName: [String: Int] = [:]
+    private var setByName: [String: Int] = [:]
     private var grants: [String: [ReferenceGrantDocument]] = [:]
     private var namespaceLabels: [String: [String: String]] = [:]
 
     init() {}
 
-    init(_ documents: DocumentSet, isService: (String) -> Bool) {
+    /// `ports`: of the services of a host; nil: it is none.
+    init(_ documents: DocumentSet, ports: (String) -> [ServicePort]?) {
         routes = documents.apiRoutes.sorted { Self.comesFirst($0.meta, $1.meta) }
         gateways = documents.apiGateways.sorted { Self.comesFirst($0.meta, $1.meta) }
         grants = Dictionary(grouping: documents.referenceGrants, by: \.meta.namespace)
@@ -44,6 +47,7 @@ struct RouteAttachments {
         for (index, gateway) in gateways.enumerated() {
             gatewayByName["\(gateway.meta.namespace)/\(gateway.meta.name)"] = index
         }
+        for set in documents.listenerSets.inOrder() { add(set) }
         var entryHosts: [String: [String]] = [:]
         for entry in documents.serviceEntries {
             entryHosts["\(entry.meta.namespace)/\(entry.meta.name)"] = entry.hosts.map {
@@ -51,7 +55,7 @@ struct RouteAttachments {
             }
         }
         let istio = Set(documents.gateways.map { "\($0.meta.namespace)/\($0.meta.name)" })
-        for index in routes.indices { attach(index, istio, entryHosts, isService) }
+        for index in routes.indices { attach(index, istio, entryHosts, ports) }
         separateKinds()
     }
 
@@ -84,16 +88,69 @@ struct RouteAttachments {
         _ severity: Severity, _ code: String, _ message: String, _ route: APIRoute, _ line: Int,
         _ suggestion: String = ""
     ) {
+        note(severity, code, message, route.meta, line, suggestion)
+    }
+
+    private mutating func note(
+        _ severity: Severity, _ code: String, _ message: String, _ meta: Meta, _ line: Int,
+        _ suggestion: String
+    ) {
         findings.append(
             Finding(
-                severity, code, message, file: route.meta.ref.file, line: line,
-                resource: route.meta.resource, suggestion: suggestion))
+                severity, code, message, file: meta.ref.file, line: line, resource: meta.resource,
+                suggestion: suggestion))
+    }
+
+    /// The Gateway that a listener belongs to, its ListenerSet's where it is in one. Of all listeners of a
+    /// Gateway the most specific alone answers for a host.
+    func owner(_ gateway: Int) -> Int { gateways[gateway].owner ?? gateway }
+
+    // MARK: listeners of others
+
+    /// Adds a ListenerSet beside the Gateway that it names, if that lets it. Its own listeners come first,
+    /// then those of older sets: what they have taken is dropped from this one.
+    private mutating func add(_ set: ListenerSetDocument) {
+        let name = "\(set.meta.namespace)/\(set.meta.name)"
+        let parent = "\(set.gatewayNamespace)/\(set.gatewayName)"
+        setByName[name] = -1
+        if set.gatewayName.isEmpty { return }
+        guard let index = gatewayByName[parent] else {
+            note(
+                .error, Code.referenceNotFound, "the Gateway \(parent) does not exist", set.meta,
+                set.parentLine, "a namespace left out is the ListenerSet's own, \(set.meta.namespace)")
+            return
+        }
+        let gateway = gateways[index]
+        guard admits(gateway.allowedListeners, set.meta.namespace, own: gateway.meta.namespace) else {
+            note(
+                .warning, Code.routeUnattached,
+                "the Gateway \(parent) admits no ListenerSet of namespace \(set.meta.namespace)", set.meta,
+                set.parentLine, "spec.allowedListeners.namespaces is None where nothing is said")
+            return
+        }
+        var taken = gateways.indices.filter { owner($0) == index }.flatMap { gateways[$0].listeners }
+        var kept: [APIGateway.Listener] = []
+        for listener in set.listeners {
+            if let other = taken.first(where: { listener.isInConflict(with: $0) }) {
+                note(
+                    .error, Code.listenerConflict,
+                    "port \(listener.port) is \(other.protocolName) for \(other.domain) by the listener "
+                        + "\(other.name): \(listener.name) is dropped", set.meta, listener.line,
+                    "another port, or another hostname of the same protocol")
+                continue
+            }
+            taken.append(listener)
+            kept.append(listener)
+        }
+        setByName[name] = gateways.count
+        gateways.append(APIGateway(set, kept, of: gateway, at: index))
     }
 
     // MARK: attaching
 
     private mutating func attach(
-        _ index: Int, _ istio: Set<String>, _ entryHosts: [String: [String]], _ isService: (String) -> Bool
+        _ index: Int, _ istio: Set<String>, _ entryHosts: [String: [String]],
+        _ ports: (String) -> [ServicePort]?
     ) {
         let route = routes[index]
         if route.parents.isEmpty {
@@ -110,6 +167,16 @@ struct RouteAttachments {
                     continue
                 }
                 attach(index, parent, to: gateway)
+            case .listenerSet:
+                guard let set = setByName[name] else {
+                    note(
+                        .error, Code.referenceNotFound, "the ListenerSet \(name) does not exist", route,
+                        parent.line,
+                        "a namespace left out is the route's own, \(route.meta.namespace)")
+                    continue
+                }
+                // Why it is in no Gateway was said.
+                if set >= 0 { attach(index, parent, to: set) }
             case .service:
                 let host = "\(parent.name).\(parent.namespace).svc.\(Names.clusterDomain)".lowercased()
                 if !route.kind.isHTTP {
@@ -117,8 +184,8 @@ struct RouteAttachments {
                         .warning, Code.routeUnattached,
                         "not supported yet: a \(route.kind.rawValue) on a Service is not followed",
                         route, parent.line, "a VirtualService with tls or tcp routes does it")
-                } else if isService(host) {
-                    byService[host, default: []].append(MeshAttached(route: index, port: parent.port))
+                } else if let ports = ports(host) {
+                    attach(index, parent, toService: host, ports)
                 } else {
                     note(
                         .error, Code.referenceNotFound, "the parent Service \(name) does not exist", route,
@@ -126,7 +193,7 @@ struct RouteAttachments {
                 }
             case .serviceEntry where route.kind.isHTTP:
                 for host in entryHosts[name] ?? [] {
-                    byService[host, default: []].append(MeshAttached(route: index, port: parent.port))
+                    attach(index, parent, toService: host, ports(host) ?? [])
                 }
                 if entryHosts[name] == nil {
                     note(
@@ -149,6 +216,28 @@ struct RouteAttachments {
         }
     }
 
+    /// Of a Service `sectionName` is a port's name.
+    private mutating func attach(
+        _ index: Int, _ parent: ParentReference, toService host: String, _ ports: [ServicePort]
+    ) {
+        guard let section = parent.sectionName else {
+            byService[host, default: []].append(MeshAttached(route: index, port: parent.port))
+            return
+        }
+        let meant = ports.filter { $0.name == section && (parent.port ?? $0.number) == $0.number }
+        let named = Set(meant.map(\.number))
+        for port in named.sorted() {
+            byService[host, default: []].append(MeshAttached(route: index, port: port))
+        }
+        if named.isEmpty {
+            let has = ports.map { "\($0.name) on \($0.number)" }.joined(separator: ", ")
+            let which = parent.port.map { " on port \($0)" } ?? ""
+            note(
+                .warning, Code.routeUnattached, "\(host) has no port with the name \(section)\(which)",
+                routes[index], parent.line, "it has \(has)")
+        }
+    }
+
     private mutating func noteNoGateway(
         _ name: String, _ route: APIRoute, _ parent: ParentReference, isIstios: Bool
     ) {
@@ -164,7 +253,7 @@ struct RouteAttachments {
     private mutating func attach(_ index: Int, _ parent: ParentReference, to gateway: Int) {
         let route = routes[index]
         let all = gateways[gateway].listeners
-        let name = "the Gateway \(parent.namespace)/\(parent.name)"
+        let name = "the \(gateways[gateway].meta.kindName) \(parent.namespace)/\(parent.name)"
         let named = all.indices.filter { position in
             (parent.sectionName == nil || all[position].name == parent.sectionName)
                 && (parent.port == nil || all[position].port == parent.port)
@@ -177,7 +266,9 @@ struct RouteAttachments {
                 parent.sectionName.map { "with the name \($0)" }, parent.port.map { "on port \($0)" },
             ].compactMap { $0 }.joined(separator: " and ")
             let has = all.map { "\($0.name) on \($0.port)" }.joined(separator: ", ")
-            refuse("\(name) has no listener \(asked)", "it has \(has)")
+            refuse(
+                asked.isEmpty ? "\(name) has no listener" : "\(name) has no listener \(asked)",
+                has.isEmpty ? "all of its listeners are dropped" : "it has \(has)")
             return
         }
         let ofKind = named.filter { takes(route.kind, all[$0]) }
@@ -226,7 +317,7 @@ struct RouteAttachments {
             let served = listeners.map { gateways[gateway].listeners[$0].domain }.joined(separator: ", ")
             note(
                 .warning, Code.routeUnattached,
-                "no listener of the Gateway \(parent.namespace)/\(parent.name) for this route serves "
+                "no listener of \(parent.namespace)/\(parent.name) for this route serves "
                     + hostname.value, route, hostname.line, "they serve \(served)")
         }
     }
@@ -278,6 +369,18 @@ struct RouteAttachments {
             }
             byListener[key] = kept
         }
+    }
+}
+
+extension APIGateway.Listener {
+    /// Both on one port, and no connection could tell them apart.
+    fileprivate func isInConflict(with other: APIGateway.Listener) -> Bool {
+        guard port == other.port else { return false }
+        let mayShare = ["HTTPS", "TLS"]
+        let isOneProtocol =
+            protocolName == other.protocolName
+            || mayShare.contains(protocolName) && mayShare.contains(other.protocolName)
+        return !isOneProtocol || domain == other.domain
     }
 }
 
