@@ -75,8 +75,67 @@ private let whole =
         spec:
           ttl: 1h
           members: [{service: auth, selector: {version: v2}}, {service: auth, endpoints: ['10.0.0.9:1']}]
+        ---
 
-        """
+        """ + gatewayAPI
+
+private let gatewayAPI = """
+    apiVersion: gateway.networking.k8s.io/v1
+    kind: Gateway
+    metadata: {name: api, namespace: shop}
+    spec:
+      gatewayClassName: any
+      listeners:
+      - {name: web, port: 81, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}
+      - {name: tls, port: 443, protocol: TLS, tls: {certificateRefs: [{name: c}]}}
+      allowedListeners: {namespaces: {from: Selector, selector: {matchLabels: {a: b}}}}
+      tls:
+        backend: {clientCertificateRef: {name: c}}
+        frontend:
+          default: {validation: {caCertificateRefs: [{group: "", kind: ConfigMap, name: ca}]}}
+          perPort: [{port: 444, tls: {}}]
+    ---
+    apiVersion: gateway.networking.k8s.io/v1
+    kind: ListenerSet
+    metadata: {name: more, namespace: shop}
+    spec:
+      parentRef: {name: api}
+      listeners: [{name: own, port: 82, protocol: HTTP, hostname: "*.own.test"}]
+    ---
+    apiVersion: gateway.networking.k8s.io/v1
+    kind: HTTPRoute
+    metadata: {name: all, namespace: shop}
+    spec:
+      parentRefs: [{name: api}, {kind: ListenerSet, name: more}, {group: "", kind: Service, name: auth}]
+      rules:
+      - matches: [{path: {type: Exact, value: /a}, headers: [{name: x, value: "1"}]}]
+        filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath, replaceFullPath: /b}}}]
+        backendRefs: [{name: auth, port: 8080, weight: 2}, {name: gone, port: 1}]
+    ---
+    apiVersion: gateway.networking.k8s.io/v1alpha2
+    kind: TLSRoute
+    metadata: {name: inside, namespace: shop}
+    spec:
+      parentRefs: [{name: api, sectionName: tls}]
+      hostnames: [a.test]
+      rules: [{backendRefs: [{name: auth, port: 8080}]}]
+    ---
+    apiVersion: gateway.networking.k8s.io/v1
+    kind: BackendTLSPolicy
+    metadata: {name: auth, namespace: shop}
+    spec:
+      targetRefs: [{group: "", kind: Service, name: auth, sectionName: http}]
+      validation:
+        caCertificateRefs: [{group: "", kind: ConfigMap, name: ca}]
+        subjectAltNames: [{type: URI, uri: "spiffe://x/y"}]
+        hostname: auth.test
+    ---
+    apiVersion: v1
+    kind: ConfigMap
+    metadata: {name: ca, namespace: shop}
+    data: {ca.crt: nobody}
+
+    """
 
 @Test func theWholeDocumentIsAccepted() {
     let result = loadText(whole, proxy: "shop/edge")

@@ -94,6 +94,44 @@ import Testing
         #expect(listeners.contains("\"relay\":[{"), "\(listeners)")
     }
 
+    /// What a listener makes of the bytes inside TLS is settled when the handshake is over: connections that
+    /// are relayed go on, those that wait for a request end.
+    @Test func aReloadThatChangesTheProtocol() throws {
+        let upstream = try puppet("v1")
+        let pair = try certificates.make("c", ["DNS:any.test"])
+        func documents(_ name: String) throws -> String {
+            let route =
+                name == "TLS"
+                ? relay("TLSRoute", "r", "both", "any.test", "a")
+                : GatewayDocuments.route("r", host: "", "- \(GatewayDocuments.to("v1"))")
+            return Documents.join([
+                GatewayDocuments.edge(
+                    "- {name: both, port: 443, protocol: \(name), tls: {certificateRefs: [{name: c}]}}"),
+                try GatewayDocuments.secret("c", pair), GatewayDocuments.service("a", a.port),
+                GatewayDocuments.service("v1", upstream.port), route,
+            ])
+        }
+        let site = try LaneSite(documents("TLS"), ports: [443])
+        func reload(_ name: String) throws {
+            try site.folder.write("site.yaml", documents(name))
+            #expect(try site.admin("POST", "/reload").status == 200)
+        }
+        let relayed = try TLSPeer.client(RawConnection(port: site.port(443)), "any.test", trusting)
+        #expect(try relayed.receive(through: ":") == "a:")
+        try reload("HTTPS")
+        let asking = try TLSPeer.client(RawConnection(port: site.port(443)), "any.test", trusting)
+        try asking.send("GET / HTTP/1.1\r\nHost: any.test\r\n\r\n")
+        #expect(try asking.receive(through: "\r\n\r\n").contains("x-upstream: v1\r\n"))
+        try relayed.send("still here")
+        #expect(try relayed.receive(through: "here") == "still here")
+        try reload("TLS")
+        #expect(try asking.receiveToEnd().isWhole)
+        #expect(try exchange(site.port(443), "any.test", "hello") == "a:hello:5")
+        try relayed.send("and here")
+        #expect(try relayed.receive(through: "here") == "and here")
+        withExtendedLifetime(upstream) {}
+    }
+
     @Test func istioServersOfProtocolTLS() throws {
         let pair = try certificates.make("i", ["DNS:i.test"])
         let site = try LaneSite(
