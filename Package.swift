@@ -12,6 +12,10 @@ let swiftSettings: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
+// What tests say need not be fast, and optimising it takes longer than running it: in release mode only what
+// is tested is optimised. Flags like this one are for root packages, as this is.
+let testSettings = swiftSettings + [.unsafeFlags(["-Onone"], .when(configuration: .release))]
+
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
@@ -19,7 +23,7 @@ func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
     .testTarget(
         name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude,
-        swiftSettings: swiftSettings)
+        swiftSettings: testSettings)
 }
 
 let package = Package(
@@ -77,11 +81,11 @@ let package = Package(
 
         .target(
             name: "TestSupport", dependencies: ["Base", "CLinux", "TLS"], path: "Tests/Support",
-            swiftSettings: swiftSettings),
+            swiftSettings: testSettings),
         // What the fuzz targets of Tests/Fuzz check; their seeds are replayed by HTTPTests and SniffTests.
         .target(
             name: "FuzzInvariants", dependencies: ["Base", "HTTP", "Sniff"], path: "Tests/Fuzz/Invariants",
-            swiftSettings: swiftSettings),
+            swiftSettings: testSettings),
         tests("BaseTests", ["Base", "CLinux", "TestSupport"]),
         tests("LoopTests", ["Loop", "Base", "CLinux", "TestSupport"]),
         tests("SniffTests", ["Sniff", "Base", "FuzzInvariants", "TestSupport"]),
@@ -90,7 +94,7 @@ let package = Package(
         tests("HTTPTests", ["HTTP", "Base", "CLinux", "FuzzInvariants", "TestSupport"]),
         .testTarget(
             name: "FuzzLanesTests", dependencies: ["Lanes", "HTTP", "Base", "TestSupport"],
-            path: "Tests/Fuzz/Lanes", swiftSettings: swiftSettings),
+            path: "Tests/Fuzz/Lanes", swiftSettings: testSettings),
         tests("LuaTests", ["Lua", "HTTP", "Base", "TestSupport"]),
         tests("LanesTests", ["Lanes", "HTTP", "Base", "CRE2", "TestSupport"]),
         tests(

@@ -90,13 +90,16 @@ def parse(output):
 def parse_h2load(output, log):
     """Reads h2load's summary, and the latencies out of the log it keeps: start, status and microseconds a line."""
     found = re.search(
-        r"finished in ([\d.]+)(us|ms|s),.*?requests: .*?(\d+) succeeded, (\d+) failed.*?(\d+) 2xx", output, re.S)
+        r"finished in ([\d.]+)(us|ms|s),.*?requests: .*?(\d+) succeeded, (\d+) failed.*?"
+        r"(\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", output, re.S)
     if not found:
         raise Failed(f"no result in the generator's output: {output.strip()[-300:]}")
     seconds = float(found[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[found[2]]
     times = sorted(int(line.split("\t")[2]) for line in log.splitlines() if line.count("\t") == 2)
-    answered, succeeded = int(found[3]), int(found[5])
-    return Load(succeeded, seconds, int(found[4]) + answered - succeeded, percentile(times, 0.5), percentile(times, 0.99))
+    # Where the time is over in the middle of an answer, its status was counted, but it is no request.
+    succeeded = min(int(found[3]), int(found[5]))
+    failures = int(found[4]) + sum(int(found[group]) for group in (6, 7, 8))
+    return Load(succeeded, seconds, failures, percentile(times, 0.5), percentile(times, 0.99))
 
 
 def percentile(times, share):

@@ -23,6 +23,13 @@ class Parsing(unittest.TestCase):
         seen = load.parse_h2load(output, log)
         self.assertEqual((seen.requests, seen.seconds, seen.failures, seen.p50, seen.p99), (8, 2.5, 2, 60.0, 100.0))
 
+    def test_h2load_that_ends_amid_answers_has_no_failures(self):
+        output = ("finished in 3.00s, 3.00 req/s, 1KB/s\n"
+                  "requests: 9 total, 12 started, 9 done, 9 succeeded, 0 failed, 0 errored, 0 timeout\n"
+                  "status codes: 11 2xx, 0 3xx, 0 4xx, 0 5xx\n")
+        seen = load.parse_h2load(output, "")
+        self.assertEqual((seen.requests, seen.failures), (9, 0))
+
     def test_h2load_without_a_summary_is_an_error(self):
         with self.assertRaises(Failed):
             load.parse_h2load("unable to connect\n", "")
