@@ -56,7 +56,7 @@ let package = Package(
         library("HTTP2", ["Base", "CLinux", "CNghttp2", "HTTP"]),
         library("Lua", ["Base", "HTTP", "CLuaJIT", "COpenSSL"]),
         library("Lanes", ["Base", "CLinux", "HTTP", "Lua", "TLS", "CRE2", "COpenSSL"]),
-        library("Config", ["Base", "CLinux", "CRE2", "CYaml", "HTTP", "Lua", "TLS", "Lanes"]),
+        library("Config", ["Base", "CLinux", "CRE2", "CYaml", "Loop", "HTTP", "Lua", "TLS", "Lanes"]),
         library("Telemetry", ["Base", "CLinux", "CZlib", "Loop"]),
         library(
             "Proxy",

@@ -237,6 +237,10 @@ public enum Limits {
     public static let directBodyBytes = 1 << 20
     /// Bytes of one configuration file.
     public static let fileBytes = 64 << 20
+    /// Threads that read one configuration, and bytes of text that one takes at a time: small configurations
+    /// are read before a thread would have started.
+    public static let readingThreads = 4
+    public static let readingPartBytes = 256 << 10
     /// YAML nodes of one document after aliases are followed: an alias bomb ends here.
     public static let yamlNodes = 4_000_000
     /// Nesting of one YAML document.

@@ -42,12 +42,14 @@ package struct Finding: Sendable, Equatable {
         if !resource.isEmpty { line += "\(resource): " }
         line += message
         line += " (\(suggestion))"
+        // Nearly always.
+        if line.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x80 }) { return line }
         return String(line.map { $0.isNewline ? " " : $0 })
     }
 }
 
 /// Findings in the order they were made, each once, and never more than `Limits.findings`.
-struct FindingList {
+struct FindingList: Sendable {
     private(set) var all: [Finding] = []
     private(set) var refused = false
     private var seen: Set<String> = []
@@ -58,6 +60,12 @@ struct FindingList {
         if seen.insert("\(finding.line) \(finding.code) \(finding.message) \(finding.file)").inserted {
             all.append(finding)
         }
+    }
+
+    mutating func append(_ later: FindingList) {
+        for finding in later.all { add(finding) }
+        // Also where the findings that said so did not fit any more.
+        if later.refused { refused = true }
     }
 }
 

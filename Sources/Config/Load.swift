@@ -62,35 +62,13 @@ package func load(paths: [String], options: LoadOptions = LoadOptions()) -> Load
 
 /// Parses, analyses and compiles what was read.
 package func load(_ sources: Sources, options: LoadOptions = LoadOptions()) -> LoadResult {
-    var reader = DocumentReader()
-    for finding in sources.unreadable { reader.findings.add(finding) }
-    for source in sources.texts {
-        if String(validating: source.bytes, as: UTF8.self) != nil {
-            reader.read(source.bytes, file: source.file)
-        } else {
-            reader.findings.add(
-                Finding(
-                    .error, Code.notYAML, "not UTF-8 text", file: source.file,
-                    line: firstBadLine(source.bytes),
-                    refused: true))
-        }
-    }
-    var result = compile(reader.documents, findings: reader.findings, options: options)
+    var findings = FindingList()
+    for finding in sources.unreadable { findings.add(finding) }
+    let reader = readDocuments(sources.texts)
+    findings.append(reader.findings)
+    var result = compile(reader.documents, findings: findings, options: options)
     result.unreadable = !sources.unreadable.isEmpty
     return result
-}
-
-/// The line of the first byte sequence that is not UTF-8.
-private func firstBadLine(_ bytes: [UInt8]) -> Int {
-    var line = 1
-    var start = bytes.startIndex
-    while start < bytes.endIndex {
-        let end = bytes[start...].firstIndex(of: 0x0A).map { $0 + 1 } ?? bytes.endIndex
-        if String(validating: bytes[start..<end], as: UTF8.self) == nil { return line }
-        start = end
-        line += 1
-    }
-    return line
 }
 
 /// Analyses typed documents and compiles the view of one proxy (or, for `check`, of each).

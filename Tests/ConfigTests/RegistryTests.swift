@@ -108,9 +108,9 @@ private let serviceA = """
     func workload(_ metadata: String) -> String {
         let result = loadText("apiVersion: v1\nkind: Pod\nmetadata: \(metadata)\n")
         #expect(result.findings.isEmpty)
-        var reader = DocumentReader()
-        reader.read(Array("apiVersion: v1\nkind: Pod\nmetadata: \(metadata)\n".utf8), file: "x")
-        return reader.documents.pods[0].workload
+        let text = SourceText(
+            file: "x", bytes: Array("apiVersion: v1\nkind: Pod\nmetadata: \(metadata)\n".utf8))
+        return readDocuments([text]).documents.pods[0].workload
     }
     #expect(workload("{name: a-b-5d4f-x1, labels: {pod-template-hash: 5d4f}}") == "a-b")
     #expect(workload("{name: db-0, ownerReferences: [{kind: StatefulSet, name: db}]}") == "db")

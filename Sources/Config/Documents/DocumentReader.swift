@@ -3,27 +3,35 @@ internal import Base
 internal import Lanes
 
 /// Collects the objects of all files.
-struct DocumentReader {
+struct DocumentReader: Sendable {
     private(set) var documents = DocumentSet()
     var findings = FindingList()
     private var identities: [String: SourceRef] = [:]
 
-    /// Reads all documents of one file's text.
-    mutating func read(_ bytes: [UInt8], file: String) {
-        for chunk in splitDocuments(bytes) {
-            do throws(YAMLError) {
-                if let root = try parseYAML(chunk) { read(root, file: file, depth: 0) }
-            } catch {
-                // Templates show early; the text may be very long.
-                let isTemplate = String(decoding: chunk.bytes.prefix(65_536), as: UTF8.self).contains("{{")
-                findings.add(
-                    Finding(
-                        .error, error.isLimit ? Code.limit : Code.notYAML, error.message, file: file,
-                        line: error.line,
-                        suggestion: isTemplate ? "this looks like a template: render it first" : "",
-                        refused: true))
-            }
+    /// Reads one document of a file.
+    mutating func read(_ chunk: YAMLChunk, file: String) {
+        do throws(YAMLError) {
+            if let root = try parseYAML(chunk) { read(root, file: file, depth: 0) }
+        } catch {
+            // Templates show early; the text may be very long.
+            let isTemplate = String(decoding: chunk.bytes.prefix(65_536), as: UTF8.self).contains("{{")
+            findings.add(
+                Finding(
+                    .error, error.isLimit ? Code.limit : Code.notYAML, error.message, file: file,
+                    line: error.line,
+                    suggestion: isTemplate ? "this looks like a template: render it first" : "",
+                    refused: true))
         }
+    }
+
+    /// Takes over what was read behind this. False: some object is in both, and nothing holds of either.
+    mutating func append(_ later: DocumentReader) -> Bool {
+        for (identity, ref) in later.identities {
+            if identities.updateValue(ref, forKey: identity) != nil { return false }
+        }
+        documents.append(later.documents)
+        findings.append(later.findings)
+        return true
     }
 
     private mutating func read(_ root: YAML, file: String, depth: Int) {

@@ -72,6 +72,33 @@ package struct DocumentSet: Sendable {
     var others: Set<String> = []
 
     package init() {}
+
+    /// What was read behind these.
+    mutating func append(_ later: DocumentSet) {
+        proxies += later.proxies
+        policies += later.policies
+        lanes += later.lanes
+        gateways += later.gateways
+        virtualServices += later.virtualServices
+        destinationRules += later.destinationRules
+        serviceEntries += later.serviceEntries
+        workloadEntries += later.workloadEntries
+        sidecars += later.sidecars
+        envoyFilters += later.envoyFilters
+        apiGateways += later.apiGateways
+        gatewayClasses += later.gatewayClasses
+        apiRoutes += later.apiRoutes
+        referenceGrants += later.referenceGrants
+        ingresses += later.ingresses
+        namespaces += later.namespaces
+        services += later.services
+        endpointSlices += later.endpointSlices
+        pods += later.pods
+        secrets += later.secrets
+        nodes.merge(later.nodes) { first, _ in first }
+        peerAuthentications += later.peerAuthentications
+        others.formUnion(later.others)
+    }
 }
 
 extension Fields {

@@ -93,21 +93,27 @@ func isDNSLabel(_ text: String) -> Bool {
 /// that begins with `*` is allowed where `wildcard`.
 func isHostName(_ text: String, wildcard: Bool) -> Bool {
     if IPAddress(text) != nil { return true }
-    var name = text[...]
-    if name.hasPrefix("*") {
+    var name = text.utf8[...]
+    if name.first == 0x2A {
         guard wildcard else { return false }
         name = name.dropFirst()
         if name.isEmpty { return true }
-        if name.hasPrefix(".") { name = name.dropFirst() }
+        if name.first == 0x2E { name = name.dropFirst() }
     }
-    if name.hasSuffix(".") { name = name.dropLast() }
-    guard !name.isEmpty, name.utf8.count <= 253 else { return false }
-    return name.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
-        !label.isEmpty && label.utf8.count <= 63
-            && label.utf8.allSatisfy {
-                isDigit($0) || $0 == 0x2D || $0 == 0x5F || ($0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7A)
-            }
+    if name.last == 0x2E { name = name.dropLast() }
+    guard name.count <= 253 else { return false }
+    var labelBytes = 0
+    for byte in name {
+        if byte == 0x2E {
+            if labelBytes == 0 { return false }
+            labelBytes = 0
+            continue
+        }
+        labelBytes += 1
+        let isLetter = byte | 0x20 >= 0x61 && byte | 0x20 <= 0x7A
+        guard labelBytes <= 63, isLetter || isDigit(byte) || byte == 0x2D || byte == 0x5F else { return false }
     }
+    return labelBytes > 0
 }
 
 /// A header field name of RFC 9110 5.1.

@@ -166,7 +166,10 @@ private struct TreeBuilder: ~Copyable {
     private func scalar() -> YAML.Value {
         let text = scalarText
         guard isPlain else { return .scalar(text, plain: false) }
-        return ["", "~", "null", "Null", "NULL"].contains(text) ? .null : .scalar(text, plain: true)
+        switch text {
+        case "", "~", "null", "Null", "NULL": return .null
+        default: return .scalar(text, plain: true)
+        }
     }
 
     private var scalarText: String {
@@ -194,6 +197,8 @@ private struct TreeBuilder: ~Copyable {
 
     private mutating func entries(depth: Int) throws(YAMLError) -> [YAML.Entry] {
         var entries: [YAML.Entry] = []
+        // Most mappings are no larger; growing to it would allocate three times.
+        entries.reserveCapacity(4)
         var names = KeySet()
         var merged: [YAML.Entry]?
         try advance()
