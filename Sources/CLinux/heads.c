@@ -128,27 +128,24 @@ _Static_assert(offsetof(fl_field, dropped) == offsetof(fl_field, name_length) + 
 /// The first control character from `from` on; 0: none has come. At least sixteen bytes lie before `end`.
 static inline ALWAYS const uint8_t *find_control(const uint8_t *from, const uint8_t *end, int is_wide) {
     // So many bytes can be loaded from there and before, none from behind it. As numbers, because there need
-    // not be so many bytes.
+    // not be so many bytes; and the place too, or it would be kept twice.
     const uintptr_t last = (uintptr_t)end - WIDTH, last_wide = (uintptr_t)end - 2 * WIDTH;
+    uintptr_t at = (uintptr_t)from;
     unsigned found = 0;
     if (is_wide) {
-        for (; (uintptr_t)from <= last_wide; from += 2 * WIDTH) {
-            found = controls_of_32(from);
-            if (found != 0) break;
+        for (; at <= last_wide; at += 2 * WIDTH) {
+            found = controls_of_32((const uint8_t *)at);
+            if (found != 0) return (const uint8_t *)at + __builtin_ctz(found);
         }
     }
-    while (found == 0 && (uintptr_t)from <= last) {
-        found = controls(load(from));
-        if (found != 0) break;
-        from += WIDTH;
+    for (; at <= last; at += WIDTH) {
+        found = controls(load((const uint8_t *)at));
+        if (found != 0) return (const uint8_t *)at + __builtin_ctz(found);
     }
-    if (found == 0) {
-        // The last piece ends where the head ends; behind that, nothing has come.
-        if (from >= end) return 0;
-        found = controls(load((const uint8_t *)last)) >> ((uintptr_t)from - last);
-        if (found == 0) return 0;
-    }
-    return from + __builtin_ctz(found);
+    // The last piece ends where the head ends; behind that, nothing has come.
+    if (at >= (uintptr_t)end) return 0;
+    found = controls(load((const uint8_t *)last)) >> (at - last);
+    return found == 0 ? 0 : (const uint8_t *)at + __builtin_ctz(found);
 }
 
 /// Reads lines as nearly everybody sends them: a name of at most 15 letters, digits and hyphens, a colon and

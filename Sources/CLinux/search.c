@@ -104,47 +104,39 @@ fl_pair_search fl_find_pair(const uint8_t *text, size_t count, uint8_t separator
 
 // MARK: queries
 
-/// Which of the next sixteen bytes, as far as there are so many, end a parameter or are escapes.
-typedef struct {
-    unsigned ends, escapes;
-} marks;
+// What ends a parameter or begins an escape is one range: `#`, `$`, `%` and `&`, of which `$` means nothing.
+enum { FIRST_MARK = '#', MARKS = 4 };
 
-static RARE marks see_slowly(const uint8_t *query, size_t at, size_t count) {
-    marks seen = {0, 0};
+static RARE unsigned see_slowly(const uint8_t *query, size_t at, size_t count) {
+    unsigned seen = 0;
     for (size_t index = 0; index < WIDTH && at + index < count; index++) {
-        const uint8_t byte = query[at + index];
-        if (byte == '&' || byte == '#') seen.ends |= 1u << index;
-        if (byte == '%') seen.escapes |= 1u << index;
+        if ((uint8_t)(query[at + index] - FIRST_MARK) < MARKS) seen |= 1u << index;
     }
     return seen;
 }
 
-static inline marks see(const uint8_t *query, size_t at, size_t count) {
+/// Which of the next sixteen bytes, as far as there are so many, are marks.
+static inline unsigned see(const uint8_t *query, size_t at, size_t count) {
 #if defined(__SSE2__)
     if (count >= WIDTH) {
         const size_t start = at + WIDTH <= count ? at : count - WIDTH;
-        const __m128i piece = load(query + start);
-        const __m128i next = _mm_cmpeq_epi8(piece, all('&'));
-        const unsigned ends = bits(_mm_or_si128(next, _mm_cmpeq_epi8(piece, all('#'))));
-        const unsigned escapes = bits(_mm_cmpeq_epi8(piece, all('%')));
-        return (marks){ends >> (at - start), escapes >> (at - start)};
+        const __m128i moved = _mm_sub_epi8(load(query + start), all(FIRST_MARK));
+        return bits(_mm_cmpeq_epi8(_mm_min_epu8(moved, all(MARKS - 1)), moved)) >> (at - start);
     }
 #endif
     return see_slowly(query, at, count);
 }
 
-/// The value that begins at a place.
-static inline void take_value(const uint8_t *query, size_t from, size_t count, fl_parameter *found) {
-    *found = (fl_parameter){.value = query + from, .count = count - from};
+/// Where the value that begins at a place ends, and whether it has an escape.
+static inline size_t end_of_value(const uint8_t *query, size_t from, size_t count, int *has_escape) {
     for (size_t at = from; at < count; at += WIDTH) {
-        const marks seen = see(query, at, count);
-        const unsigned value = seen.ends == 0 ? 0xffff : (seen.ends & (0u - seen.ends)) - 1;
-        if (seen.escapes & value) found->has_escape = 1;
-        if (seen.ends != 0) {
-            found->count = at - from + (size_t)__builtin_ctz(seen.ends);
-            return;
+        for (unsigned seen = see(query, at, count); seen != 0; seen &= seen - 1) {
+            const size_t place = at + (size_t)__builtin_ctz(seen);
+            if (query[place] == '&' || query[place] == '#') return place;
+            if (query[place] == '%') *has_escape = 1;
         }
     }
+    return count;
 }
 
 fl_parameter_search fl_find_parameter(const uint8_t *query, size_t count, const uint8_t *key,
@@ -153,10 +145,13 @@ fl_parameter_search fl_find_parameter(const uint8_t *query, size_t count, const 
     while (1) {
         // A parameter begins here.
         const size_t end = begin + key_count;
-        if (end <= count && fl_equal(query + begin, key, key_count)) {
+        if (end <= count && query[begin] == key[0] && fl_equal(query + begin, key, key_count)) {
             const uint8_t behind = end < count ? query[end] : '&';
             if (behind == '=') {
-                take_value(query, end + 1, count, found);
+                int has_escape = 0;
+                const size_t stop = end_of_value(query, end + 1, count, &has_escape);
+                *found = (fl_parameter){
+                    .value = query + end + 1, .count = stop - end - 1, .has_escape = has_escape};
                 return FL_PARAMETER_FOUND;
             }
             if (behind == '&' || behind == '#') {
@@ -164,21 +159,19 @@ fl_parameter_search fl_find_parameter(const uint8_t *query, size_t count, const 
                 return FL_PARAMETER_FOUND;
             }
         }
-        size_t at = begin;
-        while (1) {
+        size_t next = 0;
+        for (size_t at = begin; next == 0; at += WIDTH) {
             if (at >= count) return FL_PARAMETER_NONE;
-            const marks seen = see(query, at, count);
-            const unsigned either = seen.ends | seen.escapes;
-            if (either == 0) {
-                at += WIDTH;
-                continue;
+            for (unsigned seen = see(query, at, count); seen != 0 && next == 0; seen &= seen - 1) {
+                const size_t place = at + (size_t)__builtin_ctz(seen);
+                if (query[place] == '&') next = place + 1;
+                if (query[place] == '#') return FL_PARAMETER_NONE;
+                // In a value an escape says nothing of names.
+                if (query[place] == '%' && memchr(query + begin, '=', place - begin) == 0) {
+                    return FL_PARAMETER_UNSURE;
+                }
             }
-            at += (size_t)__builtin_ctz(either) + 1;
-            if (query[at - 1] == '&') break;
-            if (query[at - 1] == '#') return FL_PARAMETER_NONE;
-            // In a value an escape says nothing of names.
-            if (memchr(query + begin, '=', at - 1 - begin) == 0) return FL_PARAMETER_UNSURE;
         }
-        begin = at;
+        begin = next;
     }
 }

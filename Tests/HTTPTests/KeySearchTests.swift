@@ -61,7 +61,7 @@ import Testing
                 random.pick([
                     "x-f", "x-f=", "x-f=lane-1", "x-f=%61", "a", "a=%20", "x-fa=1", "ax-f=1", "", "%78=1",
                 ])
-                    + (random.chance(10) ? random.text(random.int(0...30), of: "=&#%x-fa") : "")
+                    + (random.chance(10) ? random.text(random.int(0...30), of: "=&#%$x-fa") : "")
             }
             let query = Array(pieces.joined(separator: "&").utf8)
             var parameter = fl_parameter()

@@ -111,7 +111,9 @@ func isHostName(_ text: String, wildcard: Bool) -> Bool {
         }
         labelBytes += 1
         let isLetter = byte | 0x20 >= 0x61 && byte | 0x20 <= 0x7A
-        guard labelBytes <= 63, isLetter || isDigit(byte) || byte == 0x2D || byte == 0x5F else { return false }
+        guard isLetter || isDigit(byte) || byte == 0x2D || byte == 0x5F, labelBytes <= 63 else {
+            return false
+        }
     }
     return labelBytes > 0
 }
