@@ -6,7 +6,13 @@ import Testing
 
 private func services(_ names: [String]) -> SourceText {
     let documents = names.map { name in
-        "apiVersion: v1\nkind: Service\nmetadata: {name: \(name), namespace: shop}\nspec: {ports: [{port: 80}]}\n"
+        """
+        apiVersion: v1
+        kind: Service
+        metadata: {name: \(name), namespace: shop}
+        spec: {ports: [{port: 80}]}
+
+        """
     }
     return SourceText(file: "\(names[0]).yaml", bytes: Array(documents.joined(separator: "---\n").utf8))
 }
