@@ -68,7 +68,9 @@ private func counts(_ documents: DocumentSet) -> [String: Int] {
             "Gateway", "VirtualService", "DestinationRule", "ServiceEntry", "WorkloadEntry", "Sidecar",
             "EnvoyFilter",
         ],
-        "gateway.networking.k8s.io/v1": ["Gateway", "GatewayClass", "HTTPRoute", "ReferenceGrant"],
+        "gateway.networking.k8s.io/v1": [
+            "Gateway", "GatewayClass", "HTTPRoute", "ReferenceGrant", "BackendTLSPolicy", "ListenerSet",
+        ],
         "v1": ["Namespace", "Node", "Service", "Pod", "Secret", "ConfigMap"],
         "discovery.k8s.io/v1": ["EndpointSlice"],
         "networking.k8s.io/v1": ["Ingress"],

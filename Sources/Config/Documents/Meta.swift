@@ -95,6 +95,9 @@ package struct DocumentSet: Sendable {
         endpointSlices += later.endpointSlices
         pods += later.pods
         secrets += later.secrets
+        configMaps += later.configMaps
+        backendPolicies += later.backendPolicies
+        listenerSets += later.listenerSets
         nodes.merge(later.nodes) { first, _ in first }
         peerAuthentications += later.peerAuthentications
         others.formUnion(later.others)
