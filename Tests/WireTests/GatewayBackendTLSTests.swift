@@ -62,6 +62,7 @@ import Testing
             """,
         ]
         let plain = try puppet("plain")
+        defer { withExtendedLifetime((upstream, plain)) {} }
         let site = try LaneSite(
             Documents.join(
                 [
@@ -99,6 +100,7 @@ import Testing
     @Test func theGatewayShowsItsCertificate() throws {
         let upstream = try SecureUpstream(
             certificates.make("app", ["DNS:app.test"]), clients: strangers.authority)
+        defer { withExtendedLifetime(upstream) {} }
         let edge = GatewayDocuments.edge("- {name: http, port: 80, protocol: HTTP}")
         func answer(_ gateway: String) throws -> LaneAnswer {
             let site = try LaneSite(
@@ -117,6 +119,7 @@ import Testing
 
     @Test func clientsShowTheirs() throws {
         let upstream = try puppet("v1")
+        defer { withExtendedLifetime(upstream) {} }
         let listeners = """
             - {name: all, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: c}]}}
             - {name: own, port: 8443, protocol: HTTPS, tls: {certificateRefs: [{name: c}]}}

@@ -5,6 +5,7 @@ import Testing
 @Suite struct GatewayTLSTests {
     @Test func serverNamesChooseListenerAndRoutes() throws {
         let upstream = try puppet("v1")
+        defer { withExtendedLifetime(upstream) {} }
         let certificates = try TestCertificates()
         let gateway = GatewayDocuments.edge(
             """

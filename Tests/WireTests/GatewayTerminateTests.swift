@@ -65,6 +65,7 @@ import Testing
 
     @Test func bytesInsideGoOnPlain() throws {
         let site = try site()
+        defer { withExtendedLifetime(site) {} }
         // The server speaks first, and the ends are passed on one by one.
         #expect(try exchange(site.port(443), "a.end.test", "hello") == "a:hello:5")
         #expect(try exchange(site.port(443), "x.end.test", "hello") == "b:hello:5")
@@ -112,6 +113,7 @@ import Testing
             ])
         }
         let site = try LaneSite(documents("TLS"), ports: [443])
+        defer { withExtendedLifetime((site, upstream)) {} }
         func reload(_ name: String) throws {
             try site.folder.write("site.yaml", documents(name))
             #expect(try site.admin("POST", "/reload").status == 200)
@@ -129,7 +131,6 @@ import Testing
         #expect(try exchange(site.port(443), "any.test", "hello") == "a:hello:5")
         try relayed.send("and here")
         #expect(try relayed.receive(through: "here") == "and here")
-        withExtendedLifetime(upstream) {}
     }
 
     @Test func istioServersOfProtocolTLS() throws {
@@ -155,6 +156,7 @@ import Testing
                     route: [{destination: {host: a.shop.svc.cluster.local, port: {number: 8080}}}]
                 """, GatewayDocuments.service("a", a.port),
             ]), ports: [443])
+        defer { withExtendedLifetime(site) {} }
         #expect(try exchange(site.port(443), "i.test", "hello") == "a:hello:5")
     }
 
@@ -166,6 +168,7 @@ import Testing
                     "- {name: ended, port: 443, protocol: TLS, tls: {certificateRefs: [{name: c}]}}"),
                 try GatewayDocuments.secret("c", certificates.make("c", ["DNS:any.test"])),
             ]), ports: [443])
+        defer { withExtendedLifetime(site) {} }
         let connection = try RawConnection(port: site.port(443))
         do {
             let peer = try TLSPeer.client(connection, "any.test", trusting)
