@@ -204,6 +204,8 @@ extension Worker {
         applyResponseEdits(
             x.pointee.decision.responsePlan, status, &headers.pointee, &scratch,
             formatContext(number, response: hasRoute))
+        // What a call is answered with is gRPC's, whatever a route makes of it.
+        if isGRPC { headers.pointee.set(HeaderNames.name(.contentType), "application/grpc") }
         if answer.isScripts { appendScriptFields(headers) }
         if isGRPC {
             noteGRPC(number)

@@ -185,6 +185,23 @@ private let auth = service("auth", network: 1)
             ])
     }
 
+    /// Only a listener that is narrower than a route's hostname brings different ones to one host.
+    @Test func theRouteWithTheLongerHostnameComesFirst() throws {
+        func text(_ listener: String) -> String {
+            API.edge + API.gateway("{name: http, port: 80, protocol: HTTP, hostname: \(listener)}") + auth
+                + API.route("wide", hostnames: "['*.test']", created: 2019, API.rule("/a/b"))
+                + API.route("none", created: 2020, API.rule("/c"))
+                + API.route("wild", hostnames: "['*.b.test']", created: 2021, API.rule("/d"))
+                + API.route("exact", hostnames: "['*.test', a.b.test]", created: 2022, API.rule("/"))
+        }
+        let exact = try modelOf(text("a.b.test"))
+        #expect(
+            exact.routeNames("a.b.test") == ["shop.none.0", "shop.exact.0", "shop.wild.0", "shop.wide.0"])
+        let wild = try modelOf(text("'*.b.test'"))
+        #expect(wild.routeNames("a.b.test") == ["shop.exact.0"])
+        #expect(wild.routeNames("*.b.test") == ["shop.none.0", "shop.wild.0", "shop.wide.0", "shop.exact.0"])
+    }
+
     @Test func kindsDoNotMixOnAHostname() throws {
         let text =
             API.edge + API.gateway(API.http) + auth

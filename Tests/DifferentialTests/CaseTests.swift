@@ -37,5 +37,6 @@ struct CaseTests {
 
 private func allCases() throws -> [Case] {
     try matchCases() + actionCases() + delegateCases() + headerCases() + corsCases() + gatewayCases()
-        + serviceCases() + sidecarCases() + wireCases()
+        + serviceCases() + sidecarCases() + egressCases() + wireCases() + apiAttachmentCases()
+        + apiMatchCases() + apiFilterCases()
 }

@@ -16,11 +16,11 @@ extension RouteScope {
         for entry in service.http {
             let matches = entry.items("match")
             if matches.isEmpty {
-                if let route = route(entry, nil) { routes.append(route) }
+                if let route = route(entry, nil, service) { routes.append(route) }
                 break
             }
             for match in matches where applies(match) {
-                guard let route = route(entry, match) else { continue }
+                guard let route = route(entry, match, service) else { continue }
                 routes.append(route)
                 // What matches everything ends the list.
                 if EnvoyRoute.matchesAll(route) { return routes }
@@ -40,7 +40,7 @@ extension RouteScope {
         return namespace.isEmpty || namespace == world.proxy.namespace
     }
 
-    private func route(_ entry: Json, _ match: Json?) -> Json? {
+    private func route(_ entry: Json, _ match: Json?, _ service: IstioVirtualService) -> Json? {
         let own = HeaderEdits(entry["headers"])
         var edits = own
         var action: (String, Json?)
@@ -51,12 +51,15 @@ extension RouteScope {
         } else {
             let destinations = entry.items("route")
             if destinations.count == 1 { edits.append(HeaderEdits(destinations[0]["headers"])) }
-            action = ("route", forwarding(entry, destinations, own.authority))
+            var forwarding = forwarding(entry, destinations, own.authority)
+            if service.hasGatewaySemantics { forwarding = EnvoyRoute.withGatewaySemantics(forwarding, match) }
+            action = ("route", forwarding)
         }
         let names = [entry.string("name"), match?.string("name") ?? ""]
         let name = names[1].isEmpty ? names[0] : "\(names[0]).\(names[1])"
         var pairs: [(String, Json?)] = [
-            ("name", .text(name)), ("match", EnvoyRoute.match(match ?? [:])), action,
+            ("name", .text(name)),
+            ("match", EnvoyRoute.match(match ?? [:], bySegments: service.hasGatewaySemantics)), action,
         ]
         if let cors = entry["corsPolicy"] {
             pairs.append(("typed_per_filter_config", ["envoy.filters.http.cors": EnvoyRoute.cors(cors)]))
@@ -175,11 +178,32 @@ enum EnvoyRoute {
             && match["headers"] == nil && match["query_parameters"] == nil
     }
 
-    static func match(_ match: Json) -> Json {
+    /// What forwarding is besides for a route of the Gateway API.
+    static func withGatewaySemantics(_ forwarding: Json, _ match: Json?) -> Json {
+        let forwarding = forwarding.with([("cluster_not_found_response_code", "INTERNAL_SERVER_ERROR")])
+        guard forwarding["prefix_rewrite"] == "/" else { return forwarding }
+        // The prefix is taken away, but for the slash of the root.
+        let prefix = match?["uri"]?["prefix"]?.string ?? "/"
+        let literal = segments(prefix).map { $0.isLetter || $0.isNumber ? "\($0)" : "\\\($0)" }.joined()
+        return forwarding.setting("prefix_rewrite", nil).with([
+            ("regex_rewrite", ["pattern": ["regex": .text("^\(literal)(/?)(.*)")], "substitution": "/\\2"])
+        ])
+    }
+
+    /// A prefix without its last slash; the root's is nothing.
+    private static func segments(_ prefix: String) -> Substring {
+        prefix.hasSuffix("/") ? prefix.dropLast() : prefix[...]
+    }
+
+    static func match(_ match: Json, bySegments: Bool) -> Json {
         var path: (String, Json?) = ("prefix", "/")
         if let uri = match["uri"] {
             if let value = uri["exact"] { path = ("path", value) }
-            if let value = uri["prefix"] { path = ("prefix", value) }
+            if let value = uri["prefix"]?.string {
+                path =
+                    bySegments && value != "/"
+                    ? ("path_separated_prefix", .text(String(segments(value)))) : ("prefix", .text(value))
+            }
             if let value = uri["regex"] { path = ("safe_regex", ["regex": value]) }
         }
         var conditions = named(match, "headers").map { condition($0.name, $0.value) }

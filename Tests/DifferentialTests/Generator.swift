@@ -4,19 +4,23 @@ import TestSupport
 struct Generator {
     var random: SeededRandom
 
-    /// A proxy for a run; most are edges with the usual normalisation.
+    /// A proxy for a run.
     mutating func setup() -> Setup {
-        switch random.int(0...9) {
-        case 0...3: .edge
-        case 4: Setup(normalization: random.pick(["NONE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"]))
-        case 5: .sidecar
-        case 6, 7: .strictSidecar
-        default: .scopedSidecar
+        switch random.int(0...12) {
+        case 0...2: .edge
+        case 3: Setup(normalization: random.pick(["NONE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"]))
+        case 4...6: .api
+        case 7: .sidecar
+        case 8, 9: .strictSidecar
+        case 10: .scopedSidecar
+        case 11: .portedSidecar
+        default: .listeningSidecar
         }
     }
 
     mutating func site(_ setup: Setup) -> Site {
-        setup.role == .edge ? edgeSite() : sidecarSite(setup)
+        if setup.isOfGatewayAPI { return apiSite() }
+        return setup.role == .edge ? edgeSite() : sidecarSite(setup)
     }
 
     // MARK: edge
@@ -105,15 +109,17 @@ struct Generator {
                 "vs\(index)-$ID", random.pick(["shop", "shop", "team"]), hosts: hosts, gateways: gateways)
         }
         var site = Site(documents: documents)
-        if setup.isScoped {
-            site.egress = some([
-                "*/*.$HOST", "./*.$HOST", "shop/s.$HOST", "team/t.$HOST", "*/k-$ID.team.svc.cluster.local",
-                "./k-$ID.shop.svc.cluster.local", "*/$HOST", "~team/t.$HOST", "~*/*.w.$HOST", "*/u.$HOST",
-                "shop/*.w.$HOST",
-                "*/k-$ID.team",
-            ])
-        }
+        if setup.isScoped { site.egress = egress() }
+        if !setup.egressPorts.isEmpty { site.egressOfPort = egress() }
         return site
+    }
+
+    private mutating func egress() -> [String] {
+        some([
+            "*/*.$HOST", "./*.$HOST", "shop/s.$HOST", "team/t.$HOST", "*/k-$ID.team.svc.cluster.local",
+            "./k-$ID.shop.svc.cluster.local", "*/$HOST", "~team/t.$HOST", "~*/*.w.$HOST", "*/u.$HOST",
+            "shop/*.w.$HOST", "*/k-$ID.team",
+        ])
     }
 
     // MARK: objects
@@ -156,7 +162,7 @@ struct Generator {
             ]), namespace: namespace, created: created())
     }
 
-    private mutating func kubernetesService(
+    mutating func kubernetesService(
         _ name: String, _ namespace: String, _ echo: String, isHeadless: Bool = false
     ) -> [Json] {
         func meta(_ name: String, _ labels: Json?) -> Json {

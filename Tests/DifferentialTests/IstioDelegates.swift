@@ -9,6 +9,17 @@ struct IstioVirtualService {
     var gateways: [String]
     /// Entries with delegates merged in.
     var http: [Json]
+    /// It stands for routes of the Gateway API: prefixes are of path segments, what is missing is 500.
+    var hasGatewaySemantics = false
+
+    /// Of routes of the Gateway API.
+    init(object: IstioObject, hosts: [String], gateways: [String], http: [Json]) {
+        self.object = object
+        self.hosts = hosts
+        self.gateways = gateways
+        self.http = http
+        hasGatewaySemantics = true
+    }
 
     /// `all` are all VirtualServices, delegates among them.
     init(_ object: IstioObject, among all: [IstioObject]) {

@@ -4,6 +4,8 @@ final class IstioWorld {
     let proxy: IstioObject
     let registry: IstioRegistry
     private let objects: [IstioObject]
+    /// Those that are the proxy's, the oldest first.
+    private let gateways: [IstioGateway]
     /// Visible to the proxy, in the order in which they count: what is private to its namespace, what is
     /// exported to it, what all see, each oldest first.
     let virtualServices: [IstioVirtualService]
@@ -18,12 +20,22 @@ final class IstioWorld {
         registry = IstioRegistry(objects, client: proxy)
         let all = objects.filter { $0.kind == "VirtualService" }.sorted(by: IstioObject.isOlder)
         let seen = all.filter { !$0.spec.items("hosts").isEmpty && $0.isVisible(from: proxy.namespace) }
-        let ranked = (0...2).flatMap { rank in
-            seen.filter {
-                ($0.exportTo.contains("*") ? 2 : $0.namespace == proxy.namespace ? 0 : 1) == rank
-            }
+        let api = IstioGatewayAPI(objects)
+        let services = (seen.map { IstioVirtualService($0, among: all) } + api.virtualServices).sorted {
+            IstioObject.isOlder($0.object, $1.object)
         }
-        virtualServices = ranked.map { IstioVirtualService($0, among: all) }
+        virtualServices = (0...2).flatMap { rank in
+            services.map { ($0, $0.object) }.filter { _, object in
+                (object.exportTo.contains("*") ? 2 : object.namespace == proxy.namespace ? 0 : 1) == rank
+            }.map(\.0)
+        }
+        let selected = objects.filter { object in
+            object.kind == "Gateway" && !object.isOfGatewayAPI
+                && object.spec.texts("selector").allSatisfy { proxy.labels[$0.key] == $0.value }
+        }
+        gateways = (selected.map { IstioGateway($0) } + api.gateways).sorted {
+            IstioObject.isOlder($0.object, $1.object)
+        }
     }
 
     /// The configurations of Lua filters in front of the router; every EnvoyFilter of a run is one.
@@ -60,33 +72,24 @@ final class IstioWorld {
             var redirects = false
         }
         var hosts: [Int: [String: Host]] = [:]
-        for gateway in objects.filter({ $0.kind == "Gateway" }).sorted(by: IstioObject.isOlder) {
-            let selector = gateway.spec.texts("selector")
-            guard selector.allSatisfy({ proxy.labels[$0.key] == $0.value }) else { continue }
-            let name = "\(gateway.namespace)/\(gateway.name)"
-            for server in gateway.spec.items("servers") {
-                let port = server["port"]?["number"]?.int ?? 0
-                let redirects = server["tls"]?["httpsRedirect"]?.isTrue ?? false
-                let entries = server.strings("hosts").map { text -> (namespace: String, host: String) in
-                    let parts = text.split(separator: "/", maxSplits: 1).map(String.init)
-                    if parts.count < 2 { return ("*", text.lowercased()) }
-                    return (parts[0] == "." ? gateway.namespace : parts[0], parts[1].lowercased())
-                }
-                var found = hosts[port] ?? [:]
+        for gateway in gateways {
+            let name = "\(gateway.object.namespace)/\(gateway.object.name)"
+            for server in gateway.servers {
+                var found = hosts[server.port] ?? [:]
                 for service in virtualServices where service.gateways.contains(name) {
-                    let own = entries.filter { ["*", service.object.namespace].contains($0.namespace) }
+                    let own = server.hosts.filter { ["*", service.object.namespace].contains($0.namespace) }
                     let names = HostName.intersection(own.map(\.host), service.hosts)
-                    let routes = RouteScope(gateway: name, port: port, world: self).routes(service)
+                    let routes = RouteScope(gateway: name, port: server.port, world: self).routes(service)
                     if routes.isEmpty { continue }
                     for host in names {
                         found[host, default: Host()].routes += routes
-                        if redirects { found[host]?.redirects = true }
+                        if server.redirects { found[host]?.redirects = true }
                     }
                 }
-                if redirects {
-                    for entry in entries { found[entry.host, default: Host()].redirects = true }
+                if server.redirects {
+                    for entry in server.hosts { found[entry.host, default: Host()].redirects = true }
                 }
-                hosts[port] = found
+                hosts[server.port] = found
             }
         }
         return hosts.mapValues { found in
@@ -105,9 +108,10 @@ final class IstioWorld {
 
     /// By port; 0 stands for ports that no service has.
     func sidecarHosts() -> [Int: [Json]] {
-        let egress = EgressScope(sidecar, proxy, registry, virtualServices)
         var result: [Int: [Json]] = [0: [unknownDestinations]]
-        for port in Set(registry.visible.flatMap { $0.ports.map(\.number) } + [80]) {
+        let named = sidecar?.spec.items("egress").compactMap { $0["port"]?["number"]?.int } ?? []
+        for port in Set(registry.visible.flatMap { $0.ports.map(\.number) } + [80] + named) {
+            let egress = EgressScope(sidecar, port, proxy, registry, virtualServices)
             result[port] = sidecarHosts(port, egress) + [unknownDestinations]
         }
         return result
@@ -144,7 +148,13 @@ final class IstioWorld {
         for service in egress.virtualServices where service.gateways.contains("mesh") {
             let routes = RouteScope(gateway: "mesh", port: port, world: self).routes(service)
             if routes.isEmpty { continue }
-            let (hosts, services) = egress.split(service, left: egress.services.filter { $0.has(port) })
+            var (hosts, services) = egress.split(service, left: egress.services.filter { $0.has(port) })
+            if service.hasGatewaySemantics {
+                // From the client's namespace or the service's.
+                let own = service.object.namespace
+                services.removeAll { $0.object.namespace != own && proxy.namespace != own }
+                if services.isEmpty { continue }
+            }
             let http = services.filter { $0.isHTTP(port) }
             // Names that no service has are known on port 80, and beside services on theirs.
             if http.isEmpty, port != 80 { continue }
@@ -196,12 +206,15 @@ struct EgressScope {
     let virtualServices: [IstioVirtualService]
     private let mostSpecific: [String: IstioObject]
 
+    /// On one port: by the element for it, else by the one for all others, which may be missing.
     init(
-        _ sidecar: IstioObject?, _ proxy: IstioObject, _ registry: IstioRegistry,
+        _ sidecar: IstioObject?, _ port: Int, _ proxy: IstioObject, _ registry: IstioRegistry,
         _ all: [IstioVirtualService]
     ) {
-        let texts = (sidecar?.spec.items("egress") ?? []).flatMap { $0.strings("hosts") }
-        let entries = (texts.isEmpty ? ["*/*"] : texts).map { text in
+        let elements = sidecar?.spec.items("egress") ?? []
+        let element = elements.first { $0["port"].map { $0["number"]?.int == port } ?? true }
+        let texts = element?.strings("hosts") ?? []
+        let entries = (elements.isEmpty ? ["*/*"] : texts).map { text in
             let parts = text.split(separator: "/", maxSplits: 1).map(String.init)
             let isExcluded = parts[0].hasPrefix("~") && parts[0] != "~"
             let namespace = isExcluded ? String(parts[0].dropFirst()) : parts[0]
@@ -219,6 +232,7 @@ struct EgressScope {
         where sees(service.host, service.object.namespace, { HostName.isSubset($0, of: $1) })
             && registry.service(service.host)?.object.namespace == service.object.namespace
             && !services.contains(where: { $0.host == service.host })
+            && (element?["port"] == nil || service.has(port))
         {
             services.append(service)
         }

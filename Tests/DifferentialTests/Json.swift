@@ -96,36 +96,31 @@ indirect enum Json: Equatable, Sendable, ExpressibleByStringLiteral, Expressible
         }
     }
 
-    /// Every way to leave out one member or element, however deep.
-    var withoutOne: [Json] {
+    /// Members and elements as they stand.
+    private var parts: [Json] {
+        if case .object(let members) = self { members.map(\.value) } else { items }
+    }
+
+    /// Where each member and element is, however deep: for each level a place among those of the one around
+    /// it. What is around others comes before them.
+    var places: [[Int]] {
+        let parts = parts
+        return parts.indices.map { [$0] }
+            + parts.indices.flatMap { index in parts[index].places.map { [index] + $0 } }
+    }
+
+    /// Without what is at a place.
+    func removing(_ place: some Collection<Int>) -> Json {
+        guard let first = place.first, parts.indices.contains(first) else { return self }
+        let inner = place.count == 1 ? nil : parts[first].removing(place.dropFirst())
         switch self {
-        case .text, .number, .flag: []
-        case .list(let values):
-            values.indices.map { index in
-                var copy = values
-                copy.remove(at: index)
-                return .list(copy)
-            }
-                + values.indices.flatMap { index in
-                    values[index].withoutOne.map { smaller in
-                        var copy = values
-                        copy[index] = smaller
-                        return Json.list(copy)
-                    }
-                }
-        case .object(let members):
-            members.indices.map { index in
-                var copy = members
-                copy.remove(at: index)
-                return .object(copy)
-            }
-                + members.indices.flatMap { index in
-                    members[index].value.withoutOne.map { smaller in
-                        var copy = members
-                        copy[index].value = smaller
-                        return Json.object(copy)
-                    }
-                }
+        case .text, .number, .flag: return self
+        case .list(var items):
+            if let inner { items[first] = inner } else { items.remove(at: first) }
+            return .list(items)
+        case .object(var members):
+            if let inner { members[first].value = inner } else { members.remove(at: first) }
+            return .object(members)
         }
     }
 

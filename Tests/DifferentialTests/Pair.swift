@@ -2,6 +2,8 @@
 // request.
 import TestSupport
 
+@testable import Config
+
 final class Pair {
     private let setup: Setup
     private let upstreams: [EchoUpstream]
@@ -60,7 +62,7 @@ final class Pair {
             try folder.write("fairlead/\(name).yaml", text)
         }
         let numbers = setup.ports(world)
-        let own = setup.role == .edge ? numbers : [15_001]
+        let own = setup.role == .edge ? numbers : [15_001] + (setup.opensListeners ? setup.egressPorts : [])
         let bound = try [own, numbers].map { numbers in
             Dictionary(uniqueKeysWithValues: try numbers.map { ($0, try freeLoopbackPort()) })
         }
@@ -90,10 +92,10 @@ final class Pair {
             let text = fairlead.stderr + fairlead.stdout
             let refused = text.split(separator: "\n").filter { $0.contains(": error") }
             guard !refused.isEmpty else { throw error }
-            let sites = refused.compactMap { line -> String? in
-                guard let start = line.firstRange(of: "/fairlead/"), let end = line.firstRange(of: ".yaml:")
-                else { return nil }
-                return String(line[start.upperBound..<end.lowerBound])
+            // Most errors are run as Istio runs them: which are not, the findings know.
+            let sites = load(paths: [folder.file("fairlead")]).findings.filter(\.refused).compactMap {
+                finding in
+                finding.file.split(separator: "/").last.map { String($0.dropLast(".yaml".count)) }
             }
             throw Refused(sites: Set(sites), description: refused.joined(separator: "\n"))
         }
@@ -116,8 +118,9 @@ final class Pair {
 
     /// What Fairlead and Envoy made of a request, as lines to be compared.
     func ask(_ probe: Probe, of name: String) throws -> (fairlead: Outcome, envoy: Outcome) {
-        let port = setup.role == .edge ? probe.port : probe.authorityPort
-        let own = listeners[0][setup.role == .edge ? port : 15_001] ?? 0
+        let isDirect = setup.opensListeners && setup.egressPorts.contains(probe.port)
+        let port = setup.role == .edge || isDirect ? probe.port : probe.authorityPort
+        let own = listeners[0][setup.role == .edge || isDirect ? port : 15_001] ?? 0
         let other = listeners[1][port] ?? listeners[1][0] ?? 0
         let envoy = try outcome(other, probe, name)
         // A name that no document knows, and everything is let out: Envoy goes where the connection went to,

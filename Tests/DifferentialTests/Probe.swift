@@ -10,7 +10,7 @@ struct Probe: Equatable {
     var version = "HTTP/1.1"
     /// With its length among the fields.
     var body = ""
-    /// Edge: which of its ports is asked.
+    /// Edge: which of its ports is asked. Sidecar: a listener that an `egress` element opens, if it is one's.
     var port = 80
 
     struct Field: Equatable {

@@ -2,15 +2,18 @@
 import TestSupport
 
 extension Generator {
-    mutating func probe(_ setup: Setup) -> Probe {
+    mutating func probe(_ setup: Setup, _ site: Site) -> Probe {
         var probe = Probe()
         if random.chance(30) { probe.method = random.pick(RuleGenerator.methods) }
         probe.target = target()
-        probe.host = setup.role == .edge ? edgeHost() : sidecarHost(setup)
-        if setup.role == .edge, random.chance(15) { probe.port = 8_080 }
+        if site.documents.contains(where: { $0["kind"] == "GRPCRoute" }) { makeCall(&probe) }
+        probe.host = setup.role == .edge ? edgeHost(setup) : sidecarHost(setup)
+        if setup.role == .edge || setup.opensListeners, random.chance(15) { probe.port = 8_080 }
         addFields(&probe)
         if random.chance(20) { addOrigin(&probe) }
-        if random.chance(12) { makeOdd(&probe) }
+        // What is refused before it is routed is no gRPC.
+        let isCall = probe.fields.contains { $0.value == "application/grpc" }
+        if !isCall, random.chance(12) { makeOdd(&probe) }
         return probe
     }
 
@@ -34,9 +37,19 @@ extension Generator {
         return target
     }
 
-    private mutating func edgeHost() -> String {
+    private mutating func makeCall(_ probe: inout Probe) {
+        if random.chance(25) { return }
+        if random.chance(80) { probe.method = "POST" }
+        probe.target = random.pick([
+            "/a.S/Get", "/a.S/Put", "/b/Get", "/b/Put", "/a.b.T/Get", "/a.S/", "/c/Get",
+        ])
+        if random.chance(60) { probe.fields.append(.init("content-type", "application/grpc")) }
+    }
+
+    private mutating func edgeHost(_ setup: Setup) -> String {
         var host = random.chance(60) ? "$HOST" : random.pick(Self.edgeHosts + ["x-$HOST", "unknown.invalid"])
-        if random.chance(12) { host += random.pick([":80", ":8080", ":1", "."]) }
+        // Redirects of the Gateway API have a port always, which beside the Host's Envoy does not take off.
+        if !setup.isOfGatewayAPI, random.chance(12) { host += random.pick([":80", ":8080", ":1", "."]) }
         if random.chance(4), host.hasPrefix("a.") || host.hasPrefix("x.") {
             host = host.prefix(1).uppercased() + host.dropFirst()
         }
@@ -50,6 +63,7 @@ extension Generator {
         let host = random.pick(Self.sidecarHosts)
         // Without a port, a service that has no port 80 is called on its only one: no proxy in the way could.
         if host.hasPrefix("o.") { return host + ":8080" }
+        if !setup.egressPorts.isEmpty { return host + random.pick([":80", ":80", ":8080"]) }
         return host + random.pick(["", "", "", ":80", ":8080"])
     }
 

@@ -23,7 +23,7 @@ struct RandomTests {
             let pair = try Pair(setup, sites)
             for (name, site) in sites {
                 for _ in 0..<Self.probes {
-                    let probe = generator.probe(setup)
+                    let probe = generator.probe(setup, site)
                     let (fairlead, envoy) = try pair.ask(probe, of: name)
                     if fairlead == envoy { continue }
                     disagreements.append(

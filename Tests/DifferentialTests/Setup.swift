@@ -11,12 +11,24 @@ struct Setup: Hashable {
     /// Sidecar: only what sites name in `egress` is seen.
     var isScoped = false
     var http10 = true
+    /// Edge: its listeners are those of a Gateway of the Gateway API.
+    var isOfGatewayAPI = false
+    /// Scoped sidecar: ports for which its Sidecar has an element, whose hosts sites name in `egressOfPort`.
+    var egressPorts: [Int] = []
+    /// The elements for ports have listeners of their own.
+    var opensListeners = false
 
     static let edge = Setup()
+    static let api = Setup(isOfGatewayAPI: true)
     static let sidecar = Setup(role: .sidecar)
     static let strictSidecar = Setup(role: .sidecar, outboundTrafficPolicy: "REGISTRY_ONLY")
     static let scopedSidecar = Setup(
         role: .sidecar, outboundTrafficPolicy: "REGISTRY_ONLY", isScoped: true)
+    static let portedSidecar = Setup(
+        role: .sidecar, outboundTrafficPolicy: "REGISTRY_ONLY", isScoped: true, egressPorts: [8_080])
+    static let listeningSidecar = Setup(
+        role: .sidecar, outboundTrafficPolicy: "REGISTRY_ONLY", isScoped: true, egressPorts: [8_080],
+        opensListeners: true)
 }
 
 /// The documents of one case. In every text `$HOST` stands for a host name of its own, `$ID` for its first
@@ -25,6 +37,8 @@ struct Site: Equatable {
     var documents: [Json]
     /// Of a Sidecar's `egress` hosts, in a scoped setup.
     var egress: [String] = []
+    /// Of the element for the setup's `egressPorts`.
+    var egressOfPort: [String] = []
 }
 
 /// Upstreams that documents name by `$` and these names.
@@ -39,16 +53,19 @@ enum Upstreams {
 /// Everything that Fairlead reads and Envoy's configuration is made from: what all sites share, then each
 /// site's.
 func documents(_ setup: Setup, _ sites: [(name: String, site: Site)], ports: [String: UInt16]) -> [[Json]] {
-    var egress = ["shop/app.test", "shop/one.test", "shop/two.test"]
-    egress += sites.flatMap { name, site in
-        site.egress.map { Json.text($0).named(name, ports).string ?? "" }
+    func egress(_ own: KeyPath<Site, [String]>) -> [Json] {
+        let given = sites.flatMap { name, site in
+            site[keyPath: own].map { Json.text($0).named(name, ports) }
+        }
+        return ["shop/app.test", "shop/one.test", "shop/two.test"] + given
     }
-    return [setup.documents(egress: egress).map { $0.named("", ports) }]
+    let shared = setup.documents(egress: egress(\.egress), ofPort: egress(\.egressOfPort))
+    return [shared.map { $0.named("", ports) }]
         + sites.map { name, site in site.documents.map { $0.named(name, ports).onLoopback } }
 }
 
 extension Setup {
-    fileprivate func documents(egress: [String]) -> [Json] {
+    fileprivate func documents(egress: [Json], ofPort: [Json]) -> [Json] {
         var proxy: [(String, Json?)] = [
             ("role", role == .edge ? "edge" : "sidecar"), ("pathNormalization", .text(normalization)),
             ("http10", .flag(http10)),
@@ -63,12 +80,18 @@ extension Setup {
                 labels: ["istio": "edge", "app": "caller", "version": "v2"])
         ]
         all += services
-        if role == .edge { all.append(gateway) }
+        if role == .edge { all.append(isOfGatewayAPI ? gatewayOfAPI : gateway) }
         if isScoped {
+            let elements = egressPorts.map { port -> Json in
+                .members([
+                    ("port", ["number": .number(port), "name": "http", "protocol": "HTTP"]),
+                    ("captureMode", opensListeners ? "NONE" : nil), ("hosts", .list(ofPort)),
+                ])
+            }
             all.append(
                 document(
                     "networking.istio.io/v1", "Sidecar", "default",
-                    ["egress": [["hosts": .list(egress.map(Json.text))]]]))
+                    ["egress": .list(elements + [["hosts": .list(egress)]])]))
         }
         return all
     }
@@ -120,6 +143,19 @@ extension Setup {
         ).onLoopback
     }
 
+    /// Takes routes of every namespace.
+    private var gatewayOfAPI: Json {
+        let listeners = [80, 8_080].map { port -> Json in
+            [
+                "name": .text("http-\(port)"), "port": .number(port), "protocol": "HTTP",
+                "allowedRoutes": ["namespaces": ["from": "All"]],
+            ]
+        }
+        return document(
+            "gateway.networking.k8s.io/v1", "Gateway", "public",
+            ["gatewayClassName": "istio", "listeners": .list(listeners)])
+    }
+
     /// The ports that the run's listeners have in documents.
     func ports(_ world: IstioWorld) -> [Int] {
         role == .edge ? [80, 8_080] : world.sidecarHosts().keys.sorted()
@@ -152,7 +188,7 @@ extension Json {
 
     /// A Gateway's servers do not listen beyond this machine.
     fileprivate var onLoopback: Json {
-        guard self["kind"] == "Gateway", let spec = self["spec"] else { return self }
+        guard self["kind"] == "Gateway", let spec = self["spec"], spec["servers"] != nil else { return self }
         let servers = spec.items("servers").map { $0.setting("bind", "127.0.0.1") }
         return setting("spec", spec.setting("servers", .list(servers)))
     }

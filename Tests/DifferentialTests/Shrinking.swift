@@ -1,5 +1,6 @@
-// A disagreement made small: every way to leave something out is tried, all of one round in one run of both
-// programs, until nothing can be left out.
+// A disagreement made small. A round tries every way to leave one thing out, many in one run of both
+// programs, then leaves out together as much as possible of what could go alone. So a round takes away most of
+// what is there, and a few rounds are enough for large documents.
 
 /// A site, a request to it, and what became of it.
 struct Disagreement: CustomStringConvertible {
@@ -14,59 +15,114 @@ struct Disagreement: CustomStringConvertible {
         \(setup)
         \(probe.head("case.test", [:]))\(site.documents.map { $0.named("case.test", [:]).encoded }
             .joined(separator: "\n---\n"))
-        egress: \(site.egress)
+        egress: \(site.egress) \(site.egressOfPort)
         Fairlead: \(fairlead.lines.filter { !envoy.lines.contains($0) }.joined(separator: "\n          "))
         Envoy:    \(envoy.lines.filter { !fairlead.lines.contains($0) }.joined(separator: "\n          "))
         """
     }
 }
 
+/// One thing to leave out or to make plain.
+private enum Cut {
+    case document(Int)
+    /// Of a document's `spec`.
+    case part(Int, [Int])
+    case age(Int)
+    case egress(Int)
+    case egressOfPort(Int)
+    case field(Int)
+    case shorterValue(Int)
+    case request(Plainer)
+
+    /// Where it is: what comes later is cut first, so that places stay what they are.
+    var order: [Int] {
+        switch self {
+        case .document(let index): [index, -1]
+        case .part(let index, let place): [index] + place
+        case .age(let index): [index, .max]
+        case .egress(let index), .egressOfPort(let index), .field(let index): [index]
+        case .shorterValue(let index): [index, 0]
+        case .request: []
+        }
+    }
+}
+
 extension Disagreement {
-    /// The smallest that still disagrees, in at most `rounds` rounds.
-    func shrunk(rounds: Int = 80) -> Disagreement {
+    /// The smallest that still disagrees, as far as `rounds` rounds go.
+    func shrunk(rounds: Int = 8) -> Disagreement {
         var best = self
         for _ in 0..<rounds {
-            guard let smaller = best.firstSmaller(of: best.smaller[...]) else { break }
-            best = smaller
+            let cuts = best.cuts
+            let alone = best.disagreeing(cuts.map { [$0] })
+            if alone.isEmpty { break }
+            best = best.together(alone.flatMap(\.cuts))
         }
         return best
     }
 
-    /// Of these the first that still disagrees. Leaving out may leave what a proxy does not take: such a
-    /// batch is tried in halves.
-    private func firstSmaller(of candidates: ArraySlice<(Site, Probe)>) -> Disagreement? {
-        if candidates.count > 60 {
-            let first = candidates.prefix(60)
-            return firstSmaller(of: first) ?? firstSmaller(of: candidates.dropFirst(60))
+    /// Without as much as can go together: what can go alone is added one by one, sixty steps in one run, and
+    /// the step that goes too far is passed over.
+    private func together(_ cuts: [Cut]) -> Disagreement {
+        var best = self
+        var taken: [Cut] = []
+        var left = cuts[...]
+        while !left.isEmpty {
+            let steps = (1...min(60, left.count)).map { taken + left.prefix($0) }
+            let found = disagreeing(steps).max { $0.cuts.count < $1.cuts.count }
+            if let found {
+                best = found.found
+                left = left.dropFirst(found.cuts.count - taken.count)
+                taken = found.cuts
+                if steps.last?.count == taken.count { continue }
+            }
+            left = left.dropFirst()
         }
-        if candidates.isEmpty { return nil }
-        if let found = try? tried(candidates) { return found.first }
-        if candidates.count == 1 { return nil }
-        let half = candidates.prefix(candidates.count / 2)
-        return firstSmaller(of: half) ?? firstSmaller(of: candidates.dropFirst(half.count))
+        return best
     }
 
-    /// At most one; throws where the programs do not take all of these.
-    private func tried(_ candidates: ArraySlice<(Site, Probe)>) throws -> [Disagreement] {
-        var sites = candidates.enumerated().map { (name: "case\($0.offset).test", site: $0.element.0) }
-        let probes = Dictionary(uniqueKeysWithValues: zip(sites.map(\.name), candidates.map(\.1)))
-        var pair: Pair
-        do {
-            pair = try Pair(setup, sites)
-        } catch let refused as Pair.Refused {
-            sites.removeAll { refused.sites.contains($0.name) }
-            pair = try Pair(setup, sites)
+    /// Those sets of cuts after which the programs still disagree.
+    private func disagreeing(_ sets: [[Cut]]) -> [(cuts: [Cut], found: Disagreement)] {
+        var found: [(cuts: [Cut], found: Disagreement)] = []
+        let candidates = sets.compactMap { cuts in cutting(cuts).map { (cuts: cuts, site: $0, probe: $1) } }
+        var start = 0
+        while start < candidates.count {
+            let batch = candidates[start..<min(start + 60, candidates.count)]
+            start += batch.count
+            found += tried(Array(batch))
         }
-        for (name, site) in sites {
+        return found
+    }
+
+    /// Leaving out may leave what a program does not take: Fairlead says which site it is, for Envoy the
+    /// batch is halved until it is alone.
+    private func tried(
+        _ candidates: [(cuts: [Cut], site: Site, probe: Probe)]
+    ) -> [(cuts: [Cut], found: Disagreement)] {
+        var left = candidates.enumerated().map { (name: "case\($0.offset).test", candidate: $0.element) }
+        var pair: Pair?
+        while pair == nil, !left.isEmpty {
+            do {
+                pair = try Pair(setup, left.map { (name: $0.name, site: $0.candidate.site) })
+            } catch let refused as Pair.Refused where !refused.sites.isEmpty {
+                let count = left.count
+                left.removeAll { refused.sites.contains($0.name) }
+                if left.count == count { return [] }
+            } catch {
+                if left.count == 1 { return [] }
+                let all = left.map(\.candidate)
+                return tried(Array(all.prefix(all.count / 2))) + tried(Array(all.dropFirst(all.count / 2)))
+            }
+        }
+        return left.compactMap { name, candidate in
             // Where chance decides who answers, to differ says nothing.
-            guard let probe = probes[name], !leavesToChance(site) else { continue }
-            let (fairlead, envoy) = try pair.ask(probe, of: name)
-            if fairlead == envoy { continue }
-            return [
-                Disagreement(setup: setup, site: site, probe: probe, fairlead: fairlead, envoy: envoy)
-            ]
+            guard !leavesToChance(candidate.site),
+                let outcomes = try? pair?.ask(candidate.probe, of: name), outcomes.fairlead != outcomes.envoy
+            else { return nil }
+            let found = Disagreement(
+                setup: setup, site: candidate.site, probe: candidate.probe, fairlead: outcomes.fairlead,
+                envoy: outcomes.envoy)
+            return (candidate.cuts, found)
         }
-        return []
     }
 
     private func leavesToChance(_ site: Site) -> Bool {
@@ -77,56 +133,74 @@ extension Disagreement {
             || site.documents.contains { $0.encoded.contains("app.test\"}") }
     }
 
-    private var smaller: [(Site, Probe)] {
-        var all: [(Site, Probe)] = []
-        func add(_ documents: [Json]) {
-            all.append((Site(documents: documents, egress: site.egress), probe))
-        }
-        for index in site.documents.indices {
-            var documents = site.documents
-            documents.remove(at: index)
-            add(documents)
-        }
+    // MARK: cuts
+
+    private var cuts: [Cut] {
+        var cuts = site.documents.indices.map(Cut.document)
         for (index, document) in site.documents.enumerated() {
-            guard let spec = document["spec"] else { continue }
-            for smaller in spec.withoutOne {
-                var documents = site.documents
-                documents[index] = document.setting("spec", smaller)
-                add(documents)
-            }
-            if let meta = document["metadata"], meta["creationTimestamp"] != nil {
-                var documents = site.documents
-                documents[index] = document.setting("metadata", meta.setting("creationTimestamp", nil))
-                add(documents)
+            if document["metadata"]?["creationTimestamp"] != nil { cuts.append(.age(index)) }
+            cuts += (document["spec"] ?? [:]).places.map { .part(index, $0) }
+        }
+        cuts += site.egress.indices.map(Cut.egress) + site.egressOfPort.indices.map(Cut.egressOfPort)
+        cuts += probe.fields.indices.flatMap { [Cut.field($0), .shorterValue($0)] }
+        return cuts + Plainer.allCases.map(Cut.request)
+    }
+
+    /// Nil: nothing would change.
+    private func cutting(_ cuts: [Cut]) -> (Site, Probe)? {
+        var site = site
+        var probe = probe
+        for cut in cuts.sorted(by: { $1.order.lexicographicallyPrecedes($0.order) }) {
+            switch cut {
+            case .document(let index): site.documents.remove(at: index)
+            case .part(let index, let place):
+                let spec = site.documents[index]["spec"] ?? [:]
+                site.documents[index] = site.documents[index].setting("spec", spec.removing(place))
+            case .age(let index):
+                let meta = site.documents[index]["metadata"] ?? [:]
+                site.documents[index] = site.documents[index].setting(
+                    "metadata", meta.setting("creationTimestamp", nil))
+            case .egress(let index): site.egress.remove(at: index)
+            case .egressOfPort(let index): site.egressOfPort.remove(at: index)
+            case .field(let index): probe.fields.remove(at: index)
+            case .shorterValue(let index):
+                let value = probe.fields[index].value
+                probe.fields[index].value = String(value.prefix(value.count / 2))
+            case .request(let change): probe.make(change)
             }
         }
-        for index in site.egress.indices {
-            var copy = site
-            copy.egress.remove(at: index)
-            all.append((copy, probe))
+        if site == self.site, probe == self.probe { return nil }
+        return reachesOthers(site) ? nil : (site, probe)
+    }
+
+    /// Whether requests to other sites of a run could come to it: what those answer would say nothing.
+    private func reachesOthers(_ site: Site) -> Bool {
+        site.documents.contains { document in
+            let spec = document["spec"] ?? [:]
+            if let listeners = spec["listeners"]?.items {
+                return listeners.contains { $0["hostname"] == nil }
+            }
+            let isShared = spec.items("parentRefs").contains { $0["name"] == "public" }
+            return isShared && spec.items("hostnames").isEmpty
         }
-        return all + probe.smaller.map { (site, $0) }
     }
 }
 
+/// Ways to make a request plainer.
+private enum Plainer: CaseIterable {
+    case path, query, halfTheTarget, method, host, port, version
+}
+
 extension Probe {
-    fileprivate var smaller: [Probe] {
-        var all = fields.indices.map { index in
-            var copy = self
-            copy.fields.remove(at: index)
-            return copy
+    fileprivate mutating func make(_ plainer: Plainer) {
+        switch plainer {
+        case .path: target = "/"
+        case .query: target = String(target.prefix { $0 != "?" })
+        case .halfTheTarget: target = String(target.prefix(max(1, target.count / 2)))
+        case .method: method = "GET"
+        case .host: host = "$HOST"
+        case .port: port = 80
+        case .version: version = "HTTP/1.1"
         }
-        func change(_ edit: (inout Probe) -> Void) {
-            var copy = self
-            edit(&copy)
-            if copy != self { all.append(copy) }
-        }
-        change { $0.target = "/" }
-        change { $0.target = String($0.target.prefix { $0 != "?" }) }
-        change { $0.method = "GET" }
-        change { $0.host = "$HOST" }
-        change { $0.port = 80 }
-        change { $0.version = "HTTP/1.1" }
-        return all
     }
 }

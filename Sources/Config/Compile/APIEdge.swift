@@ -246,7 +246,7 @@ extension Compiler {
             for domain in host.domains { position[domain] = index }
         }
         for (domain, routes) in routesByDomain(bound, among: all) {
-            let ordered = orderedRoutes(routes, port: port)
+            let ordered = orderedRoutes(routes, port: port, domain: domain)
             if let index = position[domain] {
                 model.routeTables[table].virtualHosts[index].routes += ordered
             } else {

@@ -10,12 +10,21 @@ struct RankedRoute {
 }
 
 extension Compiler {
-    /// The rules of routes given oldest first, as they are tried. `port` is the listener's.
-    func orderedRoutes(_ numbers: [Int], port: UInt16) -> [RouteModel] {
-        var ranked = numbers.flatMap { rankedRoutes($0, port: port) }
+    /// The rules of routes given oldest first, as they are tried. `port` is the listener's; `domain` the host
+    /// name that they are tried for, nil in the mesh.
+    func orderedRoutes(_ numbers: [Int], port: UInt16, domain: String? = nil) -> [RouteModel] {
+        var ranked: [RankedRoute] = []
+        var hosts: [APIRoute.HostRank] = []
+        for number in numbers {
+            let own = rankedRoutes(number, port: port)
+            let host = domain.map { registry.attachments.routes[number].hostRank(for: $0) } ?? .init()
+            ranked += own
+            hosts += repeatElement(host, count: own.count)
+        }
         // The sort must be stable: age, name and place in the route decide the rest.
         let order = ranked.indices.sorted { left, right in
-            ranked[left].rank.isBefore(ranked[right].rank) ?? (left < right)
+            if hosts[left] != hosts[right] { return hosts[left].isBefore(hosts[right]) }
+            return ranked[left].rank.isBefore(ranked[right].rank) ?? (left < right)
         }
         ranked = order.map { ranked[$0] }
         noteCovered(ranked)
@@ -108,7 +117,12 @@ extension Compiler {
                 || filters.cors != nil
                 || backend.problem(document, registry.attachments, inMesh: !proxy.model.isEdge) != nil
             {
-                return missing("outbound|\(backend.port ?? 0)||\(backend.host)", weight: backend.weight)
+                // Its header operations act on the answer all the same.
+                var target = missing(
+                    "outbound|\(backend.port ?? 0)||\(backend.host)", weight: backend.weight)
+                target.requestHeaders = filters.requestHeaders
+                target.responseHeaders = filters.responseHeaders
+                return target
             }
             var target = target(
                 host: backend.host, subset: "", port: backend.port, arrivalPort: port,

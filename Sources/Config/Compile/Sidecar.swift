@@ -68,18 +68,22 @@ extension Compiler {
     }
 
     /// Services with the VirtualServices that own them, in the VirtualServices' order; then services alone.
-    /// `unknownHosts` are known on port 80, and beside a service on its port. They come before the services
-    /// of their VirtualService: one that looks like a service's short name is not that service's.
+    /// `unknownHosts` are known on port 80, and beside a service that their VirtualService names on its port,
+    /// whoever owns that. They come before the services of their VirtualService: one that looks like a
+    /// service's short name is not that service's.
     private func addServices(
         _ services: [Int], port: UInt16, _ outbound: OutboundServices,
         _ unknownHosts: [(order: Int, host: String)], to draft: inout OutboundTable
     ) {
         var plain: [Int] = []
         var owned: [(order: Int, service: Int, name: String, routes: [RouteModel])] = []
+        var orders: Set<Int> = []
         for index in services {
             let host = registry.services[index].host
             let attached = meshRoutes(of: registry.services[index], port: port)
-            let owner = outbound.owners(of: host, port: port, self).lazy.map { document in
+            let naming = outbound.owners(of: host, port: port, self)
+            orders.formUnion(naming)
+            let owner = naming.lazy.map { document in
                 (document, self.routes(outbound.virtualServices[document], gateway: "mesh", port: port))
             }.first { !$0.1.isEmpty }
             if let attached,
@@ -92,7 +96,6 @@ extension Compiler {
                 plain.append(index)
             }
         }
-        let orders = Set(owned.map(\.order))
         for (order, host) in unknownHosts where port == 80 || orders.contains(order) {
             let routes = routes(outbound.virtualServices[order], gateway: "mesh", port: port)
             if !routes.isEmpty { owned.append((order, -1, host, routes)) }
@@ -275,7 +278,7 @@ struct OutboundServices {
             }
             let http = ports.filter(\.proto.isHTTP)
             for port in http { byPort[port.number, default: []].append(index) }
-            if http.count == 1, http[0].number != 80 {
+            if http.count == 1, http[0].number != 80, service.ports.count(where: \.proto.isHTTP) == 1 {
                 withoutPort80[http[0].number, default: []].append(index)
             }
         }

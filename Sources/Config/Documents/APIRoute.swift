@@ -34,6 +34,27 @@ struct APIRoute: Document {
         }
     }
 
+    /// What decides before `Rank` does between routes that a narrower listener brings to one host name:
+    /// characters of the matching hostname that is no wildcard, then of any.
+    struct HostRank: Sendable, Equatable {
+        var exact = 0
+        var any = 0
+
+        func isBefore(_ other: HostRank) -> Bool { (exact, any) > (other.exact, other.any) }
+    }
+
+    /// Of this route's hostnames the best for one; without hostnames it has the listener's.
+    func hostRank(for domain: String) -> HostRank {
+        var best = HostRank()
+        for hostname in hostnames.isEmpty ? [domain] : hostnames.map(\.value)
+        where Names.covers(hostname, domain) {
+            let length = hostname.utf8.count
+            best.any = max(best.any, length)
+            if !Names.isWildcard(hostname) { best.exact = max(best.exact, length) }
+        }
+        return best
+    }
+
     struct Rule: Sendable {
         var name = ""
         /// Of HTTPRoutes and GRPCRoutes never empty: without `matches` there is one that takes everything.

@@ -98,6 +98,12 @@ private func attachment() throws -> [Case] {
             serviceEntry("s.$HOST", port: 8_080) + mesh("a", "vs", hosts: "[s.$HOST, u.$HOST]"),
             Ask("/", host: "u.$HOST:8080", "body vs"), Ask("/", host: "s.$HOST:8080", "body vs")),
         try .documents(
+            "3 a host that is no service, beside one that an older VirtualService owns", strict,
+            serviceEntry("s.$HOST", port: 8_080)
+                + mesh("a", "old", hosts: "[s.$HOST]", created: "2026-01-01T00:00:00Z")
+                + mesh("b", "young", hosts: "[s.$HOST, u.$HOST]", created: "2026-01-02T00:00:00Z"),
+            Ask("/", host: "u.$HOST:8080", "body young"), Ask("/", host: "s.$HOST:8080", "body old")),
+        try .documents(
             "3 a host that is a service's on other ports only", strict,
             serviceEntry("s.$HOST", port: 8_080) + serviceEntry("t.$HOST", name: "t")
                 + mesh("a", "vs", hosts: "[s.$HOST, t.$HOST]"),
