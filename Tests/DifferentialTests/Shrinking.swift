@@ -1,6 +1,6 @@
 // A disagreement made small. A round tries every way to leave one thing out, many in one run of both
-// programs, then leaves out together as much as possible of what could go alone. So a round takes away most of
-// what is there, and a few rounds are enough for large documents.
+// programs, then leaves out together as much as possible of what could go alone. So a round takes away most
+// of what is there, and a few rounds are enough for large documents.
 
 /// A site, a request to it, and what became of it.
 struct Disagreement: CustomStringConvertible {

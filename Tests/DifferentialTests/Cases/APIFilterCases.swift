@@ -1,7 +1,8 @@
 // Sections 21.4 to 21.6: filters, backends and timeouts of the Gateway API's routes.
 
 func apiFilterCases() throws -> [Case] {
-    try headers() + redirects() + rewrites() + cors() + unknownFilters() + backends() + timeouts()
+    try headers() + redirects() + rewrites() + cors() + unknownFilters() + backends() + referenceGrants()
+        + timeouts()
 }
 
 private func one(_ row: String, _ rules: String, _ asks: Ask...) throws -> Case {
@@ -208,26 +209,13 @@ private func unknownFilters() throws -> [Case] {
     ]
 }
 
+/// A rule for one path with these backends.
+private func rule(_ path: String, _ backends: String) -> String {
+    "  - matches: [{path: {value: \(path)}}]\n    backendRefs: \(backends)\n"
+}
+
 private func backends() throws -> [Case] {
     let invalid = "[{name: nobody-$ID, port: 80}]"
-    func rule(_ path: String, _ backends: String) -> String {
-        "  - matches: [{path: {value: \(path)}}]\n    backendRefs: \(backends)\n"
-    }
-    // A namespace of each case's own: what is granted there is granted to all.
-    let other = "n-$ID"
-    let there = apiRoute(rule("/", "[{name: a-$ID, namespace: \(other), port: 80}]"))
-    let service = kubernetesService("a", namespace: other)
-    func grant(_ from: String, _ to: String, namespace: String = other) -> String {
-        """
-        ---
-        apiVersion: gateway.networking.k8s.io/v1beta1
-        kind: ReferenceGrant
-        metadata: {name: g-$ID, namespace: \(namespace)}
-        spec: {from: [{group: gateway.networking.k8s.io, \(from)}], to: [{group: "", \(to)}]}
-
-        """
-    }
-    let routes = "kind: HTTPRoute, namespace: shop"
     return [
         try .documents(
             "21.5 a Service of the route's namespace, by its port", .api,
@@ -268,6 +256,30 @@ private func backends() throws -> [Case] {
                 + apiRoute(rule("/", "[{name: a-$ID, port: 80}]")),
             Ask("/", "503", "body no healthy upstream")),
         try .documents(
+            "21.5 DestinationRules of the service apply", .api,
+            kubernetesService("a") + destinationRule("a-$ID.shop.svc.cluster.local", "v1")
+                + apiRoute(rule("/", "[{name: a-$ID, port: 80}]")), Ask("/", "200 V1")),
+    ]
+}
+
+private func referenceGrants() throws -> [Case] {
+    // A namespace of each case's own: what is granted there is granted to all.
+    let other = "n-$ID"
+    let there = apiRoute(rule("/", "[{name: a-$ID, namespace: \(other), port: 80}]"))
+    let service = kubernetesService("a", namespace: other)
+    func grant(_ from: String, _ to: String, namespace: String = other) -> String {
+        """
+        ---
+        apiVersion: gateway.networking.k8s.io/v1beta1
+        kind: ReferenceGrant
+        metadata: {name: g-$ID, namespace: \(namespace)}
+        spec: {from: [{group: gateway.networking.k8s.io, \(from)}], to: [{group: "", \(to)}]}
+
+        """
+    }
+    let routes = "kind: HTTPRoute, namespace: shop"
+    return [
+        try .documents(
             "21.5 another namespace without a ReferenceGrant: 500", .api, service + there, Ask("/", "500")),
         try .documents(
             "21.5 ReferenceGrant", .api, service + there + grant(routes, "kind: Service"),
@@ -284,10 +296,6 @@ private func backends() throws -> [Case] {
                 + grant("kind: HTTPRoute, namespace: elsewhere", "kind: Service")
                 + grant(routes, "kind: Secret") + grant(routes, "kind: Service", namespace: "shop"),
             Ask("/", "500")),
-        try .documents(
-            "21.5 DestinationRules of the service apply", .api,
-            kubernetesService("a") + destinationRule("a-$ID.shop.svc.cluster.local", "v1")
-                + apiRoute(rule("/", "[{name: a-$ID, port: 80}]")), Ask("/", "200 V1")),
     ]
 }
 
