@@ -12,8 +12,8 @@ let swiftSettings: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
-// What tests say need not be fast, and optimising it takes longer than running it: in release mode only what
-// is tested is optimised. Flags like this one are for root packages, as this is.
+// What tests do need not be fast, and compiling is most of CI's time: in release mode only what is tested is
+// optimised. Flags like this one are for root packages, as this is.
 let testSettings = swiftSettings + [.unsafeFlags(["-Onone"], .when(configuration: .release))]
 
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {

@@ -6,10 +6,11 @@ package struct SeededRandom: RandomNumberGenerator {
     private var state: UInt64
     package let seed: UInt64
 
-    /// A seed from FAIRLEAD_SEED (decimal) or a fresh one; printed with the name of the test that uses it.
-    package init(for test: String = #function) {
+    /// A seed from FAIRLEAD_SEED (decimal), or `usual`, or a fresh one; printed with the name of the test
+    /// that uses it.
+    package init(for test: String = #function, usual: UInt64? = nil) {
         let given = getenv("FAIRLEAD_SEED").flatMap { UInt64(String(cString: $0)) }
-        self.init(seed: given ?? UInt64.random(in: 0...UInt64.max))
+        self.init(seed: given ?? usual ?? UInt64.random(in: 0...UInt64.max))
         let line = Array("\(test): FAIRLEAD_SEED=\(seed)\n".utf8)
         line.withUnsafeBytes { bytes in _ = write(1, bytes.baseAddress, bytes.count) }
     }

@@ -46,9 +46,7 @@ extension Compiler {
 
     func outboundTable(_ port: UInt16, _ outbound: OutboundServices) -> RouteTableModel {
         var draft = OutboundTable(table: RouteTableModel(name: String(port)))
-        let unknown = outbound.unknownHosts.filter {
-            visibility.sees(outbound.virtualServices[$0.order], port: port)
-        }
+        let unknown = outbound.unknownHosts(port: port, visibility)
         addServices(outbound.byPort[port] ?? [], port: port, outbound, unknown, to: &draft)
         for index in outbound.streams[port] ?? [] {
             let service = registry.services[index]
@@ -247,8 +245,10 @@ struct OutboundServices {
     private(set) var streams: [UInt16: [Int]] = [:]
     /// By their only HTTP port, which is not 80.
     private(set) var withoutPort80: [UInt16: [Int]] = [:]
-    /// VirtualService hosts that are no known service, with the number of their VirtualService.
-    private(set) var unknownHosts: [(order: Int, host: String)] = []
+    /// The hosts of VirtualServices, with the number of their VirtualService.
+    private var routedHosts: [(order: Int, host: String)] = []
+    /// Those of them that are services' or cover one, by egress listener.
+    private var coveredHosts: [UInt16: Set<String>] = [:]
     private var ownersByHost = HostIndex<[Int]>()
     /// ExternalName services by the one that they stand for.
     let aliases: [Int: [Int]]
@@ -267,12 +267,17 @@ struct OutboundServices {
                 ownersByHost[name] = (ownersByHost[name] ?? []) + [order]
             }
         }
-        var covered: Set<String> = []
+        let visibility = compiler.visibility
         for index in registry.visible(from: client) {
             let service = registry.services[index]
-            let ports = service.ports.filter { compiler.visibility.sees(service, port: $0.number) }
+            let owners = ownersByHost.covering(service.host).map(\.host)
+            if !owners.isEmpty {
+                for egress in visibility.egressPorts where visibility.imports(service, egress: egress) {
+                    coveredHosts[egress, default: []].formUnion(owners)
+                }
+            }
+            let ports = service.ports.filter { visibility.sees(service, port: $0.number) }
             if ports.isEmpty, !service.ports.isEmpty { continue }
-            for owner in ownersByHost.covering(service.host) { covered.insert(owner.host) }
             for port in ports where port.proto == .tcp || port.proto == .tls {
                 streams[port.number, default: []].append(index)
             }
@@ -286,10 +291,17 @@ struct OutboundServices {
         for (order, document) in virtualServices.enumerated() {
             for host in document.hosts {
                 let name = Names.resolve(host.value, namespace: document.meta.namespace)
-                if !covered.contains(name), seen.insert("\(order) \(name)").inserted {
-                    unknownHosts.append((order, name))
-                }
+                if seen.insert("\(order) \(name)").inserted { routedHosts.append((order, name)) }
             }
+        }
+    }
+
+    /// VirtualService hosts that are no service which the port's egress listener knows, with the number of
+    /// their VirtualService.
+    func unknownHosts(port: UInt16, _ visibility: Visibility) -> [(order: Int, host: String)] {
+        let covered = coveredHosts[visibility.egress(of: port)] ?? []
+        return routedHosts.filter {
+            !covered.contains($0.host) && visibility.sees(virtualServices[$0.order], port: port)
         }
     }
 

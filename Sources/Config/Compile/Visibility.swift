@@ -69,6 +69,20 @@ struct Visibility {
         return Self.lists(rules, service.host, namespace: service.namespace, overlap: false)
     }
 
+    /// The Sidecar's egress listeners: 0 is the one for all ports that have none of their own.
+    var egressPorts: [UInt16] { [0] + (rulesByPort?.keys.sorted() ?? []) }
+
+    /// The egress listener by which connections to a port go.
+    func egress(of port: UInt16) -> UInt16 { rulesByPort?[port] == nil ? 0 : port }
+
+    /// Whether an egress listener knows a service: one of a port, only services that have the port.
+    func imports(_ service: Service, egress: UInt16) -> Bool {
+        guard let rulesByPort else { return true }
+        if egress != 0, service.port(egress) == nil { return false }
+        guard let rules = egress == 0 ? others : rulesByPort[egress] else { return false }
+        return Self.lists(rules, service.host, namespace: service.namespace, overlap: false)
+    }
+
     /// Any host that overlaps is enough. `port` nil: on some port.
     func sees(_ document: VirtualServiceDocument, port: UInt16? = nil) -> Bool {
         guard let rulesByPort else { return true }

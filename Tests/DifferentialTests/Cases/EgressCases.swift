@@ -58,6 +58,11 @@ private func byPort() throws -> [Case] {
             answering("all", "all", hosts: "[\"*.$HOST\"]", more: "gateways: [mesh]"),
             Ask("/", host: "b.$HOST:8080", "body all"), Ask("/", host: "b.$HOST", "body all")),
         try ported(
+            "19 egress port: a service of another element is nobody here", egress: ["*/x.$HOST"],
+            ofPort: ["shop/b.$HOST"],
+            answering("all", "all", hosts: "[\"*.$HOST\", x.$HOST]", more: "gateways: [mesh]"),
+            Ask("/", host: "b.$HOST", "body all"), Ask("/", host: "b.$HOST:8080", "body all")),
+        try ported(
             "19 egress port: destinations need no listing there", egress: ["shop/s.$HOST"], ofPort: [],
             """
             ---
