@@ -43,13 +43,16 @@ static inline __m128i in_host(__m128i low) {
     return _mm_or_si128(is_simple(low), _mm_cmpeq_epi8(low, all('.')));
 }
 
-/// The control characters among thirty-two bytes: one instruction each where the processor is wide enough.
-static inline ALWAYS uint32_t controls_of_32(const uint8_t *from) {
+/// The control characters among thirty-two bytes, or what ends a query: one instruction a step where the
+/// processor is wide enough.
+static inline ALWAYS uint32_t stops_of_32(const uint8_t *from, int in_query) {
     typedef uint8_t wide __attribute__((vector_size(32)));
     typedef _Bool answers __attribute__((ext_vector_type(32)));
     wide bytes;
     memcpy(&bytes, from, sizeof bytes);
-    const answers found = __builtin_convertvector((bytes < 0x20) | (bytes == DEL), answers);
+    const uint8_t last_blank = in_query ? ' ' : 0x1f, other = in_query ? '#' : DEL;
+    const answers found =
+        __builtin_convertvector((bytes <= last_blank) | (bytes == DEL) | (bytes == other), answers);
     uint32_t mask;
     memcpy(&mask, &found, sizeof mask);
     return mask;
@@ -126,15 +129,15 @@ _Static_assert(offsetof(fl_field, id) == offsetof(fl_field, name_length) + 2, "a
 _Static_assert(offsetof(fl_field, dropped) == offsetof(fl_field, name_length) + 3, "a tail is one number");
 
 /// The first control character from `from` on; 0: none has come. At least sixteen bytes lie before `end`.
-static inline ALWAYS const uint8_t *find_control(const uint8_t *from, const uint8_t *end, int is_wide) {
-    // So many bytes can be loaded from there and before, none from behind it. As numbers, because there need
-    // not be so many bytes; and the place too, or it would be kept twice.
-    const uintptr_t last = (uintptr_t)end - WIDTH, last_wide = (uintptr_t)end - 2 * WIDTH;
+static inline ALWAYS const uint8_t *find_control(const uint8_t *from, uintptr_t end, int is_wide) {
+    // So many bytes can be loaded from there and before, none from behind it. The place is a number, too, or
+    // it would be kept twice.
+    const uintptr_t last = end - WIDTH, last_wide = end - 2 * WIDTH;
     uintptr_t at = (uintptr_t)from;
     unsigned found = 0;
     if (is_wide) {
         for (; at <= last_wide; at += 2 * WIDTH) {
-            found = controls_of_32((const uint8_t *)at);
+            found = stops_of_32((const uint8_t *)at, 0);
             if (found != 0) return (const uint8_t *)at + __builtin_ctz(found);
         }
     }
@@ -143,7 +146,7 @@ static inline ALWAYS const uint8_t *find_control(const uint8_t *from, const uint
         if (found != 0) return (const uint8_t *)at + __builtin_ctz(found);
     }
     // The last piece ends where the head ends; behind that, nothing has come.
-    if (at >= (uintptr_t)end) return 0;
+    if (at >= end) return 0;
     found = controls(load((const uint8_t *)last)) >> (at - last);
     return found == 0 ? 0 : (const uint8_t *)at + __builtin_ctz(found);
 }
@@ -155,9 +158,9 @@ static inline ALWAYS void take_usual_lines(fl_head_reader *reader, int is_wide) 
     const fl_names *const names = reader->names;
     fl_line_marks *const marks = reader->marks;
     uint8_t *const places = marks->places;
-    uint8_t *const end = reader->end;
-    // As a number, because there need not be so many bytes.
-    const uintptr_t last = (uintptr_t)end - WIDTH;
+    // Without the last byte: whatever is found has one behind it. As numbers, because there need not be so
+    // many bytes.
+    const uintptr_t end = (uintptr_t)reader->end - 1, last = end - WIDTH;
     uint8_t *at = reader->at;
     uint32_t count = reader->count;
     fl_field *field = reader->fields + count;
@@ -187,7 +190,7 @@ static inline ALWAYS void take_usual_lines(fl_head_reader *reader, int is_wide) 
         _mm_storeu_si128((__m128i *)at, _mm_or_si128(_mm_andnot_si128(mine, bytes), low));
         const uint8_t *const behind = at + length + 1;
         const uint8_t *const stop = find_control(behind, end, is_wide);
-        if (stop == 0 || end - stop < 2 || fl_load16(stop) != (LF << 8 | CR)) break;
+        if (stop == 0 || fl_load16(stop) != (LF << 8 | CR)) break;
         // A value begins here, so that `stop` is behind it.
         if (behind[0] != ' ' || behind[1] <= ' ' || stop[-1] <= ' ') break;
         const uint32_t ends = (uint32_t)(stop - at), begins = length + 2;
@@ -338,7 +341,8 @@ static RARE uint32_t read_any_target(const uint8_t *from, const uint8_t *end, fl
     return at;
 }
 
-uint32_t fl_read_target(const uint8_t *from, const uint8_t *end, fl_target *seen) {
+static inline ALWAYS uint32_t
+read_target(const uint8_t *from, const uint8_t *end, fl_target *seen, int is_wide) {
 #if defined(__SSE2__)
     // Targets as nearly everybody sends them: a path, perhaps a query, no fragment, and then more of the head
     // than a load takes.
@@ -363,14 +367,15 @@ uint32_t fl_read_target(const uint8_t *from, const uint8_t *end, fl_target *seen
     if (end - at >= WIDTH && *at == '?') {
         question = (uint32_t)(at - from);
         at += 1;
-        while (end - at >= WIDTH) {
+        uint32_t stops = 0;
+        while (is_wide && stops == 0 && end - at >= 2 * WIDTH) {
+            stops = stops_of_32(at, 1);
+            at += stops != 0 ? __builtin_ctz(stops) : 2 * WIDTH;
+        }
+        while (stops == 0 && end - at >= WIDTH) {
             const __m128i bytes = load(at);
-            const unsigned stops = blanks(bytes) | places_of(bytes, '#');
-            if (stops != 0) {
-                at += __builtin_ctz(stops);
-                break;
-            }
-            at += WIDTH;
+            stops = blanks(bytes) | places_of(bytes, '#');
+            at += stops != 0 ? __builtin_ctz(stops) : WIDTH;
         }
     }
     if (end - at >= WIDTH && (*at <= 0x20 || *at == DEL)) {
@@ -378,7 +383,27 @@ uint32_t fl_read_target(const uint8_t *from, const uint8_t *end, fl_target *seen
         return (uint32_t)(at - from);
     }
 #endif
+    (void)is_wide;
     return read_any_target(from, end, seen);
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2,bmi,bmi2"))) static uint32_t
+read_target_wide(const uint8_t *from, const uint8_t *end, fl_target *seen) {
+    return read_target(from, end, seen, 1);
+}
+#endif
+
+static __attribute__((noinline)) uint32_t
+read_target_plain(const uint8_t *from, const uint8_t *end, fl_target *seen) {
+    return read_target(from, end, seen, 0);
+}
+
+uint32_t fl_read_target(const uint8_t *from, const uint8_t *end, fl_target *seen) {
+#if defined(__x86_64__)
+    if (has_avx2) return read_target_wide(from, end, seen);
+#endif
+    return read_target_plain(from, end, seen);
 }
 
 int fl_is_plain_host(const uint8_t *host, size_t count) {

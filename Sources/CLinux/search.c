@@ -107,6 +107,13 @@ fl_pair_search fl_find_pair(const uint8_t *text, size_t count, uint8_t separator
 // What ends a parameter or begins an escape is one range: `#`, `$`, `%` and `&`, of which `$` means nothing.
 enum { FIRST_MARK = '#', MARKS = 4 };
 
+#if defined(__SSE2__)
+static inline unsigned marks_of(__m128i bytes) {
+    const __m128i moved = _mm_sub_epi8(bytes, all(FIRST_MARK));
+    return bits(_mm_cmpeq_epi8(_mm_min_epu8(moved, all(MARKS - 1)), moved));
+}
+#endif
+
 static RARE unsigned see_slowly(const uint8_t *query, size_t at, size_t count) {
     unsigned seen = 0;
     for (size_t index = 0; index < WIDTH && at + index < count; index++) {
@@ -120,58 +127,101 @@ static inline unsigned see(const uint8_t *query, size_t at, size_t count) {
 #if defined(__SSE2__)
     if (count >= WIDTH) {
         const size_t start = at + WIDTH <= count ? at : count - WIDTH;
-        const __m128i moved = _mm_sub_epi8(load(query + start), all(FIRST_MARK));
-        return bits(_mm_cmpeq_epi8(_mm_min_epu8(moved, all(MARKS - 1)), moved)) >> (at - start);
+        return marks_of(load(query + start)) >> (at - start);
     }
 #endif
     return see_slowly(query, at, count);
 }
 
-/// Where the value that begins at a place ends, and whether it has an escape.
-static inline size_t end_of_value(const uint8_t *query, size_t from, size_t count, int *has_escape) {
-    for (size_t at = from; at < count; at += WIDTH) {
-        for (unsigned seen = see(query, at, count); seen != 0; seen &= seen - 1) {
-            const size_t place = at + (size_t)__builtin_ctz(seen);
-            if (query[place] == '&' || query[place] == '#') return place;
-            if (query[place] == '%') *has_escape = 1;
-        }
+/// The marks of a query one after the other; every byte is looked at once.
+typedef struct {
+    const uint8_t *query;
+    size_t count;
+    /// Where the piece of which `seen` tells begins, and the one behind it.
+    size_t piece, next;
+    unsigned seen;
+} mark_reader;
+
+/// The place of the next mark, or `count`.
+static inline size_t next_mark(mark_reader *reader) {
+    while (reader->seen == 0) {
+        if (reader->next >= reader->count) return reader->count;
+        reader->piece = reader->next;
+        reader->seen = see(reader->query, reader->piece, reader->count);
+        reader->next = reader->piece + WIDTH;
     }
-    return count;
+    const size_t place = reader->piece + (size_t)__builtin_ctz(reader->seen);
+    reader->seen &= reader->seen - 1;
+    return place;
 }
 
-fl_parameter_search fl_find_parameter(const uint8_t *query, size_t count, const uint8_t *key,
-                                      size_t key_count, fl_parameter *found) {
+/// In any query.
+static __attribute__((noinline)) fl_parameter_search
+find_parameter(const uint8_t *query, size_t count, const uint8_t *key, size_t key_count,
+               fl_parameter *found) {
+    mark_reader marks = {.query = query, .count = count};
     size_t begin = 0;
     while (1) {
         // A parameter begins here.
         const size_t end = begin + key_count;
         if (end <= count && query[begin] == key[0] && fl_equal(query + begin, key, key_count)) {
             const uint8_t behind = end < count ? query[end] : '&';
-            if (behind == '=') {
-                int has_escape = 0;
-                const size_t stop = end_of_value(query, end + 1, count, &has_escape);
-                *found = (fl_parameter){
-                    .value = query + end + 1, .count = stop - end - 1, .has_escape = has_escape};
-                return FL_PARAMETER_FOUND;
-            }
             if (behind == '&' || behind == '#') {
                 *found = (fl_parameter){.value = query + end};
                 return FL_PARAMETER_FOUND;
             }
-        }
-        size_t next = 0;
-        for (size_t at = begin; next == 0; at += WIDTH) {
-            if (at >= count) return FL_PARAMETER_NONE;
-            for (unsigned seen = see(query, at, count); seen != 0 && next == 0; seen &= seen - 1) {
-                const size_t place = at + (size_t)__builtin_ctz(seen);
-                if (query[place] == '&') next = place + 1;
-                if (query[place] == '#') return FL_PARAMETER_NONE;
-                // In a value an escape says nothing of names.
-                if (query[place] == '%' && memchr(query + begin, '=', place - begin) == 0) {
-                    return FL_PARAMETER_UNSURE;
+            if (behind == '=') {
+                int has_escape = 0;
+                size_t stop;
+                while ((stop = next_mark(&marks)) < count) {
+                    // A key may have marks itself.
+                    if (stop < end) continue;
+                    if (query[stop] == '&' || query[stop] == '#') break;
+                    if (query[stop] == '%') has_escape = 1;
                 }
+                *found = (fl_parameter){
+                    .value = query + end + 1, .count = stop - end - 1, .has_escape = has_escape};
+                return FL_PARAMETER_FOUND;
             }
         }
-        begin = next;
+        size_t place;
+        while ((place = next_mark(&marks)) < count && query[place] != '&') {
+            if (query[place] == '#') return FL_PARAMETER_NONE;
+            // In a value an escape says nothing of names.
+            if (query[place] == '%' && memchr(query + begin, '=', place - begin) == 0) {
+                return FL_PARAMETER_UNSURE;
+            }
+        }
+        if (place == count) return FL_PARAMETER_NONE;
+        begin = place + 1;
     }
+}
+
+fl_parameter_search fl_find_parameter(const uint8_t *query, size_t count, const uint8_t *key,
+                                      size_t key_count, fl_parameter *found) {
+#if defined(__SSE2__)
+    // As most queries are: all marks fit into one number, and up to the value's end they are ampersands.
+    if (count >= WIDTH && count <= 64) {
+        uint64_t marks = (uint64_t)marks_of(load(query + count - WIDTH)) << (count - WIDTH);
+        for (size_t at = 0; at + WIDTH < count; at += WIDTH) {
+            marks |= (uint64_t)marks_of(load(query + at)) << at;
+        }
+        size_t begin = 0;
+        while (1) {
+            const size_t stop = marks == 0 ? count : (size_t)__builtin_ctzll(marks);
+            if (stop < count && query[stop] != '&') break;
+            const size_t end = begin + key_count;
+            if (end < stop && query[end] == '=' && fl_equal(query + begin, key, key_count)) {
+                *found = (fl_parameter){.value = query + end + 1, .count = stop - end - 1};
+                return FL_PARAMETER_FOUND;
+            }
+            // The name alone.
+            if (end == stop && fl_equal(query + begin, key, key_count)) break;
+            if (stop == count) return FL_PARAMETER_NONE;
+            marks &= marks - 1;
+            begin = stop + 1;
+        }
+    }
+#endif
+    return find_parameter(query, count, key, key_count, found);
 }
