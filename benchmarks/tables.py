@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What many routes and many lanes cost Fairlead: instructions of one request, counted with ten routes and with ten
-thousand, which fails when the ratio is above its limit; and the time of a reload, which is only told.
+thousand, which fails when the ratio is above its limit; and the time of the first load, and of a reload after one
+document was edited, which are only told.
 """
 
 import argparse
@@ -27,6 +28,7 @@ _WARM_UP, _COUNTED = 400, 3_000
 _LANES = 10_000
 _RELOADS = 3
 _SECONDS = 120
+_EDITED = "\n# edited"
 
 
 def main():
@@ -127,11 +129,12 @@ def _reloading(program, shapes):
         configuration.write_text(routes.documents(shape, MANY, backend.port))
         argv = routes.command(program, configuration, port, admin_port)
         asked = routes.request(shape, MANY)
-        rows.append(_reload_row(f"{MANY:,} routes: {shape.title}", argv, port, asked, directory))
+        rows.append(_reload_row(f"{MANY:,} routes: {shape.title}", argv, port, asked, configuration))
         backend.stop()
     for name in ("fairlead-carriers", "fairlead-raw"):
         rows.append(_lanes_row(program, name))
-    print(table.render(["reload, milliseconds", "wall", "CPU", "p99.9 quiet", "while reloading", "longest"], rows))
+    print(table.render(["milliseconds", "start", "reload", "its CPU", "lines moved", "p99.9 quiet",
+                        "while reloading", "longest"], rows))
 
 
 def _lanes_row(program, name):
@@ -144,36 +147,51 @@ def _lanes_row(program, name):
     port, admin_port = free_ports(2)
     argv = proxy.prepare(program, site.Site(lanes, backend.port, port, admin_port), row, directory)
     asked = routes.Request(site.HOST, site.SMALL_PATH)
-    done = _reload_row(f"{_LANES:,} lanes: {proxy.title}", argv, port, asked, directory)
+    done = _reload_row(f"{_LANES:,} lanes: {proxy.title}", argv, port, asked, directory / "fairlead.yaml")
     backend.stop()
     return done
 
 
-def _reload_row(title, argv, port, asked, directory):
-    """Medians of some reloads, and how long requests took meanwhile, in milliseconds."""
+def _reload_row(title, argv, port, asked, configuration):
+    """The first load, medians of some reloads, and how long requests took meanwhile, in milliseconds."""
     proxy_cpu, load_cpu = machine.cpus()
-    child = Child(argv, proxy_cpu, directory / "log")
+    _edit(configuration, 0)
+    started = time.monotonic()
+    child = Child(argv, proxy_cpu, configuration.parent / "log")
     # The control thread may use the other CPU, as on a machine that has more: the question is what waits for it.
     os.sched_setaffinity(child.process.pid, {proxy_cpu, load_cpu})
     try:
         child.wait_until_accepting(port, timeout=_SECONDS)
+        first = time.monotonic() - started
         with latency.Client(port, asked) as client:
             client.run(1.0)
             quiet = client.run(2.0)
             reloads, during = [], []
-            for number in range(_RELOADS):
+            for number in range(1, _RELOADS + 2):
+                # In the last lines move: all that stands behind has to be read again.
+                _edit(configuration, number, "\n#" if number > _RELOADS else "")
                 reloading = threading.Thread(target=lambda: reloads.append(_reload(child)))
                 reloading.start()
                 while reloading.is_alive():
                     during += client.run(0.1)
                 # What the configuration before leaves is freed a moment later.
                 during += client.run(1.0)
+        moved = reloads.pop()
         middle = sorted(reloads)[len(reloads) // 2]
-        figures = [middle[0] * 1e3, middle[1] * 1e3, latency.percentile(quiet, 0.999) * 1e3,
+        figures = [first * 1e3, middle[0] * 1e3, middle[1] * 1e3, moved[0] * 1e3,
+                   latency.percentile(quiet, 0.999) * 1e3,
                    latency.percentile(during, 0.999) * 1e3, max(during) * 1e3]
         return [title, *(table.number(figure, 2 if figure < 10 else 0) for figure in figures)]
     finally:
         child.stop(timeout=_SECONDS)
+
+
+def _edit(configuration, number, more=""):
+    """Changes the document in the middle, as somebody would who edits one lane of many; `more` lines move the rest."""
+    documents = configuration.read_text().split("\n---\n")
+    middle = len(documents) // 2
+    documents[middle] = f"{documents[middle].partition(_EDITED)[0]}{_EDITED} {number}{more}"
+    configuration.write_text("\n---\n".join(documents))
 
 
 def _reload(child):

@@ -241,6 +241,12 @@ public enum Limits {
     /// are read before a thread would have started.
     public static let readingThreads = 4
     public static let readingPartBytes = 256 << 10
+    /// Lines after which a part ends too: what one edited document makes a reload read again, some 50 KiB.
+    public static let readingPartLines = 2_048
+    /// Bytes of all texts from which on, and up to which, what was read is kept for the next reload. Less is
+    /// read in a tenth of a second; of more the objects would take gigabytes.
+    public static let keptTextBytesMin = 1 << 20
+    public static let keptTextBytes = 64 << 20
     /// YAML nodes of one document after aliases are followed: an alias bomb ends here.
     public static let yamlNodes = 4_000_000
     /// Nesting of one YAML document.
@@ -249,8 +255,11 @@ public enum Limits {
     public static let configurationFiles = 100_000
     /// Folders within folders that are read and watched.
     public static let folderDepth = 32
-    /// Findings kept of one load: nobody reads more, and a hostile file can make one per byte.
+    /// Findings kept of one load, of each severity: nobody reads more, and a hostile file can make one per
+    /// byte.
     public static let findings = 10_000
+    /// Warnings of one code that `run` prints at once: ten thousand alike would hide all else in its log.
+    public static let warningsTold = 20
 
     // MARK: scripts
 

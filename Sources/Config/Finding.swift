@@ -7,7 +7,7 @@ package enum Severity: String, Sendable {
 
 /// One sentence about a document. `IST....` codes are those of Istio's own analyzers and validation and mean
 /// the same; `FL....` codes are Fairlead's (config/README.md lists them).
-package struct Finding: Sendable, Equatable {
+package struct Finding: Sendable, Hashable {
     package var severity: Severity
     package var code: String
     package var message: String
@@ -48,17 +48,30 @@ package struct Finding: Sendable, Equatable {
     }
 }
 
-/// Findings in the order they were made, each once, and never more than `Limits.findings`.
+/// Findings in the order they were made, each once, and never more than `Limits.findings` of each severity:
+/// thousands of warnings do not hide the error for which all is refused.
 struct FindingList: Sendable {
+    private struct Identity: Hashable {
+        var line: Int
+        var code: String
+        var message: String
+        var file: String
+    }
+
     private(set) var all: [Finding] = []
     private(set) var refused = false
-    private var seen: Set<String> = []
+    private var seen: Set<Identity> = []
+    private var errors = 0
 
     mutating func add(_ finding: Finding) {
         if finding.refused { refused = true }
-        guard all.count < Limits.findings else { return }
-        if seen.insert("\(finding.line) \(finding.code) \(finding.message) \(finding.file)").inserted {
+        let isError = finding.severity == .error
+        guard (isError ? errors : all.count - errors) < Limits.findings else { return }
+        let identity = Identity(
+            line: finding.line, code: finding.code, message: finding.message, file: finding.file)
+        if seen.insert(identity).inserted {
             all.append(finding)
+            if isError { errors += 1 }
         }
     }
 
@@ -86,6 +99,28 @@ package func renderCheck(_ findings: [Finding], json: Bool) -> String {
         root.member("warnings", findings.count - errors)
     }
     return writer.finishString() + "\n"
+}
+
+/// What `run` prints of findings: every error, and of each code's warnings the first `Limits.warningsTold`;
+/// of the rest how many there are.
+package func renderNews(_ findings: [Finding]) -> String {
+    var text = ""
+    var counts: [String: Int] = [:]
+    var codes: [String] = []
+    for finding in findings {
+        if finding.severity == .warning {
+            let count = counts[finding.code, default: 0] + 1
+            counts[finding.code] = count
+            if count == Limits.warningsTold + 1 { codes.append(finding.code) }
+            if count > Limits.warningsTold { continue }
+        }
+        text += finding.text + "\n"
+    }
+    for code in codes {
+        let more = counts[code]! - Limits.warningsTold
+        text += "\(more) more of warning [\(code)]: `fairlead check` lists all\n"
+    }
+    return text
 }
 
 extension Finding {

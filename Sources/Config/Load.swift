@@ -29,6 +29,9 @@ package struct LoadOptions: Sendable {
     package var firstSeen: [String: Int64] = [:]
     /// What the last load returned: TLS contexts that need not be made again.
     package var contexts = TLSContexts()
+    /// What the last load returned: what was read of texts that may be the same now. Nil: nothing is kept for
+    /// a next load.
+    package var kept: KeptParts?
     /// A number that differs when a file has changed; asked for before the file is read, so that no change
     /// after that goes unseen.
     package var fingerprint: @Sendable (String) -> UInt64 = { _ in 0 }
@@ -52,6 +55,7 @@ package struct LoadResult: Sendable {
     /// For the next load's options.
     package var firstSeen: [String: Int64] = [:]
     package var contexts = TLSContexts()
+    package var kept: KeptParts?
     package var hasErrors: Bool { findings.contains { $0.severity == .error } }
 }
 
@@ -64,9 +68,11 @@ package func load(paths: [String], options: LoadOptions = LoadOptions()) -> Load
 package func load(_ sources: Sources, options: LoadOptions = LoadOptions()) -> LoadResult {
     var findings = FindingList()
     for finding in sources.unreadable { findings.add(finding) }
-    let reader = readDocuments(sources.texts)
+    var kept = options.kept
+    let reader = readDocuments(sources.texts, kept: &kept)
     findings.append(reader.findings)
     var result = compile(reader.documents, findings: findings, options: options)
+    result.kept = kept
     result.unreadable = !sources.unreadable.isEmpty
     return result
 }

@@ -18,43 +18,65 @@ extension TableBuilder {
     mutating func freezeLevel(
         _ operations: HeaderOperations, isRequest: Bool
     ) throws(TableError) -> HeaderLevel {
-        var set: [HeaderOperation] = []
-        var add: [HeaderOperation] = []
-        for entry in operations.set where isModifiable(entry.name) {
-            set.append(try freeze(entry.name, entry.value, isRequest))
+        let level = HeaderLevel(remove: .empty, set: .empty, add: .empty, isFormatted: false)
+        if operations.isEmpty { return level }
+        // The routes of one entry, and its only destination, have the same.
+        if let last = isRequest ? lastRequestLevel : lastResponseLevel, last.operations.equals(operations) {
+            return last.level
         }
-        for entry in operations.add where isModifiable(entry.name) {
-            add.append(try freeze(entry.name, entry.value, isRequest))
-        }
-        let remove = operations.remove.filter(isModifiable).map { HeaderName(arena.store($0.lowercased())) }
-        return HeaderLevel(
-            remove: arena.store(remove), set: arena.store(set), add: arena.store(add),
-            isFormatted: (set + add).contains { !$0.isLiteral })
+        let made = try freeze(operations, isRequest: isRequest)
+        let known = (operations: operations, level: made)
+        if isRequest { lastRequestLevel = known } else { lastResponseLevel = known }
+        return made
     }
 
-    /// Pseudo headers and the Host are not headers to edit, and framing is the proxy's own.
-    private func isModifiable(_ name: String) -> Bool {
+    private func freeze(
+        _ operations: HeaderOperations, isRequest: Bool
+    ) throws(TableError) -> HeaderLevel {
+        let set = try freeze(operations.set, isRequest)
+        let add = try freeze(operations.add, isRequest)
+        let remove = operations.remove.compactMap(Self.modifiable).map { HeaderName(arena.store($0)) }
+        return HeaderLevel(
+            remove: arena.store(remove), set: arena.store(set), add: arena.store(add),
+            isFormatted: set.contains { !$0.isLiteral } || add.contains { !$0.isLiteral })
+    }
+
+    private func freeze(
+        _ entries: [(name: String, value: String)], _ isRequest: Bool
+    ) throws(TableError) -> [HeaderOperation] {
+        var made: [HeaderOperation] = []
+        for entry in entries {
+            guard let name = Self.modifiable(entry.name) else { continue }
+            made.append(try freeze(name, entry.value, isRequest))
+        }
+        return made
+    }
+
+    /// A name in lower case. Nil: pseudo headers and the Host are not headers to edit, and framing is the
+    /// proxy's own.
+    private static func modifiable(_ name: String) -> String? {
         let name = name.lowercased()
-        return !name.isEmpty && !name.hasPrefix(":") && name != "host" && name != "content-length"
-            && name != "transfer-encoding"
+        switch name {
+        case "", "host", "content-length", "transfer-encoding": return nil
+        default: return name.utf8.first == 0x3A ? nil : name
+        }
     }
 
     private func freeze(
         _ name: String, _ value: String, _ isRequest: Bool
     ) throws(TableError) -> HeaderOperation {
-        if let problem = HeaderValue.problem(value) {
-            throw TableError.headerValue(name: name, problem: problem)
+        let parts: [HeaderValue.Part]
+        switch HeaderValue.read(value) {
+        case .success(let read): parts = read
+        case .failure(let problem): throw TableError.headerValue(name: name, problem: problem.text)
         }
-        guard case .success(let parts) = HeaderValue.parse(value) else {
-            throw TableError.headerValue(name: name, problem: "it cannot be read")
-        }
-        let header = HeaderName(arena.store(name.lowercased()))
+        let header = HeaderName(arena.store(name))
         var literal = ""
         var isLiteral = true
         for part in parts {
             if case .literal(let text) = part { literal += text } else { isLiteral = false }
         }
-        let whole = line(name.lowercased(), isLiteral ? literal : "")
+        let whole = line(name, isLiteral ? literal : "")
         return HeaderOperation(
             name: header, isLiteral: isLiteral, literal: whole.value, line: whole,
             pieces: isLiteral ? .empty : arena.store(parts.map(piece)),
@@ -134,5 +156,11 @@ extension TableBuilder {
         case .date, .server, .location, .vary: return !isRequest
         default: return false
         }
+    }
+}
+
+extension HeaderOperations {
+    fileprivate func equals(_ other: HeaderOperations) -> Bool {
+        remove == other.remove && set.elementsEqual(other.set, by: ==) && add.elementsEqual(other.add, by: ==)
     }
 }

@@ -189,8 +189,9 @@ extension TableBuilder {
             if named.name == header { return true }
             guard named.name == "cookie" else { return false }
             switch named.match {
-            case .exact(let text), .prefix(let text): return text.contains(key)
-            case .regex(let pattern): return pattern.filter { $0 != "\\" }.contains(key)
+            case .exact(let text), .prefix(let text): return text.holds(key)
+            case .regex(let pattern):
+                return String(decoding: pattern.utf8.filter { $0 != 0x5C }, as: UTF8.self).holds(key)
             case .present: return false
             }
         }

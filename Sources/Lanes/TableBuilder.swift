@@ -17,6 +17,9 @@ struct TableBuilder {
     private let regexes = RegexStore()
     private var shapes: [String: RegexShape?] = [:]
     var clusters = Frozen<Cluster>.empty
+    /// Header operations that were frozen last.
+    var lastRequestLevel: (operations: HeaderOperations, level: HeaderLevel)?
+    var lastResponseLevel: (operations: HeaderOperations, level: HeaderLevel)?
     /// What follows the name in a pin that needs no signature; nil: there is none.
     private(set) var pinTail: String?
 
@@ -179,6 +182,7 @@ struct TableBuilder {
                 positions.filter { cluster.endpoints.indices.contains($0) && cluster.endpoints[$0].healthy }
                     .map { UInt32($0) })
         }
+        let ownLabels = labels(cluster)
         return Cluster(
             name: arena.store(cluster.name), service: arena.store(cluster.service),
             serviceNamespace: arena.store(cluster.serviceNamespace), subset: arena.store(cluster.subset),
@@ -190,34 +194,35 @@ struct TableBuilder {
             keepAliveMs: cluster.keepAliveMs, keepAliveTimeoutMs: cluster.keepAliveTimeoutMs,
             resolvesRequest: cluster.resolution == .requestHost, requestPort: cluster.requestPort,
             hasWeights: Set(cluster.endpoints.map(\.weight)).count > 1,
-            endpoints: arena.store(cluster.endpoints.map { freeze($0, of: cluster) }),
+            endpoints: arena.store(cluster.endpoints.map { freeze($0, of: cluster, ownLabels) }),
             all: healthy(cluster.endpoints.indices), stable: healthy(cluster.stable),
-            noEndpointLabelsID: registry.labelsID(labels(cluster, nil)), index: index,
+            noEndpointLabelsID: registry.labelsID(ownLabels), index: index,
             tls: freeze(cluster.tls),
             laneIndex: IndexTable(cluster.laneMembers.map { UInt32($0.lane) }, arena),
             laneMembers: arena.store(cluster.laneMembers.map { healthy($0.endpoints) }))
     }
 
-    private func freeze(_ endpoint: EndpointModel, of cluster: ClusterModel) -> Endpoint {
+    private func freeze(
+        _ endpoint: EndpointModel, of cluster: ClusterModel, _ clusterLabels: DestinationLabels
+    ) -> Endpoint {
+        var labels = clusterLabels
+        labels.workload = WorkloadLabels(
+            workload: endpoint.workload, namespace: endpoint.namespace, labels: endpoint.labels)
         let id = endpointIDs[cluster.key(endpoint)] ?? Registry.EndpointID(id: 0, generation: 0)
         return Endpoint(
             id: id.id, idGeneration: id.generation, address: endpoint.address, weight: endpoint.weight,
-            healthy: endpoint.healthy, labelsID: registry.labelsID(labels(cluster, endpoint)),
+            healthy: endpoint.healthy, labelsID: registry.labelsID(labels),
             addressText: arena.store(endpoint.text))
     }
 
     /// istio-semantics.md 24.
-    private func labels(_ cluster: ClusterModel, _ endpoint: EndpointModel?) -> DestinationLabels {
+    private func labels(_ cluster: ClusterModel) -> DestinationLabels {
         var labels = DestinationLabels()
         labels.service = cluster.service
-        let isKubernetes = cluster.service.contains(".svc.")
+        let isKubernetes = cluster.service.holds(".svc.")
         labels.serviceName =
-            isKubernetes ? String(cluster.service.prefix { $0 != "." }) : cluster.service
+            isKubernetes ? String(Substring(cluster.service.utf8.prefix { $0 != 0x2E })) : cluster.service
         if !cluster.serviceNamespace.isEmpty { labels.serviceNamespace = cluster.serviceNamespace }
-        if let endpoint {
-            labels.workload = WorkloadLabels(
-                workload: endpoint.workload, namespace: endpoint.namespace, labels: endpoint.labels)
-        }
         return labels
     }
 

@@ -9,6 +9,8 @@ package final class Discovery: Sendable {
     private struct State {
         var snapshot: Snapshot?
         var clusters: [ResolvedCluster] = []
+        /// Of earlier configurations, while workers may hold them.
+        var retired: [ResolvedCluster] = []
         /// Positions of the clusters that have a name.
         var positions: [String: [Int]] = [:]
         var changes: UInt64 = 0
@@ -56,11 +58,21 @@ package final class Discovery: Sendable {
         state.withLock { state in
             let hadNames = !state.clusters.isEmpty
             state.snapshot = snapshot
+            state.retired += state.clusters
             state.positions = Self.positions(of: snapshot)
             state.clusters = snapshot.named.indices.map { resolve(snapshot, $0) }
             post(state.clusters)
             if hadNames || !snapshot.named.isEmpty { resolver.watch(Set(state.positions.keys)) }
         }
+    }
+
+    /// Frees the clusters of earlier configurations that no worker holds any more; whether some are left.
+    func freeRetired() -> Bool {
+        let (areLeft, _) = state.withLock { state in
+            let gone = takeUnshared(&state.retired)
+            return (!state.retired.isEmpty, gone)
+        }
+        return areLeft
     }
 
     /// What `prepare` was told of was refused: only the names of the configuration in force are wanted.
@@ -95,4 +107,19 @@ package final class Discovery: Sendable {
             }
         }
     }
+}
+
+/// Takes those out that nobody else refers to.
+func takeUnshared<Value: AnyObject>(_ values: inout [Value]) -> [Value] {
+    var unshared: [Value] = []
+    var index = 0
+    while index < values.count {
+        if isKnownUniquelyReferenced(&values[index]) {
+            values.swapAt(index, values.count - 1)
+            unshared.append(values.removeLast())
+        } else {
+            index += 1
+        }
+    }
+    return unshared
 }

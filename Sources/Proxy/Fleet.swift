@@ -32,6 +32,9 @@ package final class Fleet: Sendable {
         var ours: Set<SocketAddress> = []
         var threads: [Thread] = []
         var drained = false
+        /// The workers' interpreters, and those of earlier configurations.
+        var interpreters: [Interpreter] = []
+        var retired: [Interpreter] = []
     }
 
     package let memories: [MeterMemory]
@@ -135,7 +138,19 @@ package final class Fleet: Sendable {
         state.withLock { state in
             state.open = wanted
             state.ours.formUnion(wanted)
+            state.retired += state.interpreters
+            state.interpreters = interpreters.compactMap(\.self)
         }
+    }
+
+    /// Frees what earlier configurations left and no worker holds any more: who lets go of it last frees it,
+    /// which on a worker's thread requests would wait for. Returns whether some is left.
+    package func freeRetired() -> Bool {
+        let (areLeft, _) = state.withLock { state in
+            let gone = takeUnshared(&state.retired)
+            return (!state.retired.isEmpty, gone)
+        }
+        return discovery.freeRetired() || areLeft
     }
 
     /// One listening socket a worker; errno tells why there are fewer.

@@ -47,9 +47,9 @@ extension Worker {
 
     private mutating func hold(_ cluster: ResolvedCluster) -> UInt32 {
         let value = HeldCluster(cluster: cluster)
-        if let free = heldClusters.firstIndex(where: { $0.cluster == nil }) {
-            heldClusters[free] = value
-            return UInt32(free)
+        if let free = freeClusterPlaces.popLast() {
+            heldClusters[Int(free)] = value
+            return free
         }
         heldClusters.append(value)
         return UInt32(heldClusters.count - 1)
@@ -63,7 +63,12 @@ extension Worker {
 
     private mutating func retire(_ place: UInt32) {
         heldClusters[Int(place)].isCurrent = false
-        if heldClusters[Int(place)].exchanges == 0 { heldClusters[Int(place)].cluster = nil }
+        if heldClusters[Int(place)].exchanges == 0 { forget(place) }
+    }
+
+    private mutating func forget(_ place: UInt32) {
+        heldClusters[Int(place)].cluster = nil
+        freeClusterPlaces.append(place)
     }
 
     /// The addresses of a cluster's names changed. Idle connections to those that are gone are closed, busy
@@ -111,7 +116,7 @@ extension Worker {
         x.pointee.heldCluster = noSlot
         heldClusters[place].exchanges -= 1
         if heldClusters[place].exchanges == 0, !heldClusters[place].isCurrent {
-            heldClusters[place].cluster = nil
+            forget(UInt32(place))
         }
     }
 

@@ -139,6 +139,8 @@ struct Worker: ~Copyable {
     /// Of the current snapshot; nil: no cluster has names.
     var resolvedClusters: UnsafePointer<UnsafePointer<Cluster>>?
     var heldClusters: [HeldCluster] = []
+    /// Places in `heldClusters` that hold none.
+    var freeClusterPlaces: [UInt32] = []
     /// Counts configurations, from 1.
     var configurationSerial: UInt32 = 0
     /// Of the current snapshot; nothing listens before there is one.

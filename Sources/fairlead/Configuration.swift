@@ -13,22 +13,24 @@ struct LoadedConfiguration {
     var notes: [String]
     var firstSeen: [String: Int64]
     var contexts: TLSContexts
+    var kept: KeptParts?
 }
 
 enum Configuration {
     /// Loads and freezes. Never runs on a worker's thread.
     static func load(
         _ paths: [String], proxy: String?, ports: [PortMapping], generation: UInt64, registry: Lanes.Registry,
-        firstSeen: [String: Int64] = [:], contexts: TLSContexts = TLSContexts()
+        firstSeen: [String: Int64] = [:], contexts: TLSContexts = TLSContexts(), kept: KeptParts? = nil
     ) -> LoadedConfiguration {
         var options = LoadOptions(proxy: proxy)
         options.firstSeen = firstSeen
         options.contexts = contexts
+        options.kept = kept
         options.fingerprint = { FileWatcher.fingerprint([$0]) }
         let result = Config.load(paths: paths, options: options)
         var loaded = LoadedConfiguration(
             snapshot: nil, findings: result.findings, unreadable: result.unreadable, notes: result.notes,
-            firstSeen: result.firstSeen, contexts: result.contexts)
+            firstSeen: result.firstSeen, contexts: result.contexts, kept: result.kept)
         guard var model = result.model, !result.unreadable else { return loaded }
         for index in model.listeners.indices {
             if let mapping = ports.first(where: { $0.from == model.listeners[index].address.port }) {

@@ -20,10 +20,12 @@ final class Control: Sendable {
         var generation: UInt64 = 0
         var firstSeen: [String: Int64] = [:]
         var contexts = TLSContexts()
+        /// What the last load, refused or not, read of large texts.
+        var kept: KeptParts? = KeptParts()
         /// Files beside the documents that the last load read, refused or not, as they were before.
         var filesBeside: [String: UInt64] = [:]
         /// Findings of the last load, as told.
-        var told: Set<String> = []
+        var told: Set<Finding> = []
     }
 
     let options: RunOptions
@@ -57,13 +59,16 @@ final class Control: Sendable {
             // The documents' trees and what was compiled from them are many times the frozen result, and they
             // are gone: without being asked the allocator keeps their pages.
             defer { fl_trim_heap() }
-            let (generation, firstSeen, contexts) = state.withLock {
-                ($0.generation + 1, $0.firstSeen, $0.contexts)
+            let (generation, firstSeen, contexts, kept) = state.withLock {
+                ($0.generation + 1, $0.firstSeen, $0.contexts, $0.kept)
             }
             var loaded = Configuration.load(
                 paths, proxy: options.proxy, ports: options.ports, generation: generation,
-                registry: registry, firstSeen: firstSeen, contexts: contexts)
-            state.withLock { $0.filesBeside = loaded.contexts.files }
+                registry: registry, firstSeen: firstSeen, contexts: contexts, kept: kept)
+            state.withLock { state in
+                state.filesBeside = loaded.contexts.files
+                state.kept = loaded.kept
+            }
             // Whoever asked for it: what is watched may be other files now.
             defer { wake() }
             for note in loaded.notes where generation == 1 { Log.info(note) }
@@ -97,6 +102,7 @@ final class Control: Sendable {
     /// Frees the configurations that no worker holds any more. Here, because that takes milliseconds, and
     /// whoever lets go of one last frees it: a worker's requests would wait. Returns whether some are left.
     func freeRetired() -> Bool {
+        let partsAreLeft = fleet.freeRetired()
         var gone: [Snapshot] = []
         let areLeft = state.withLock { state in
             var index = 0
@@ -113,7 +119,7 @@ final class Control: Sendable {
             gone = []
             fl_trim_heap()
         }
-        return areLeft
+        return areLeft || partsAreLeft
     }
 
     /// Those of a load's findings that the load before did not have: what has stood there for long is not
@@ -121,8 +127,8 @@ final class Control: Sendable {
     func news(_ findings: [Finding]) -> [Finding] {
         state.withLock { state in
             let before = state.told
-            state.told = Set(findings.map(\.text))
-            return findings.filter { !before.contains($0.text) }
+            state.told = Set(findings)
+            return findings.filter { !before.contains($0) }
         }
     }
 
@@ -216,7 +222,7 @@ struct ControlLoop {
     }
 
     private func tell(_ findings: [Finding]) {
-        if !findings.isEmpty { writeText(renderCheck(findings, json: false), to: 2) }
+        if !findings.isEmpty { writeText(renderNews(findings), to: 2) }
     }
 
     /// One line per listener, then `ready`: what scripts wait for.
@@ -265,19 +271,22 @@ struct ControlLoop {
                 changedMs = changedMs ?? Self.nowMs
             }
             if descriptors[0].revents != 0 {
-                for signal in signals.take() { handle(signal, control) }
+                for signal in signals.take() { handle(signal, control, &seen) }
             }
         }
     }
 
     private static var nowMs: UInt64 { Syscalls.monotonicNs() / 1_000_000 }
 
-    private func handle(_ signal: Int32, _ control: Control) {
+    private func handle(_ signal: Int32, _ control: Control, _ seen: inout SeenFiles) {
         switch signal {
         case SIGTERM, SIGINT:
             Log.info("draining")
             control.drain()
-        case SIGHUP: reload(control, "SIGHUP")
+        case SIGHUP:
+            // What is read now is no news when the watches tell of it.
+            _ = seen.changed(control.watched)
+            reload(control, "SIGHUP")
         case SIGUSR1: control.fleet.accessLog?.reopen()
         case SIGUSR2:
             Log.warning("SIGUSR2: this version cannot hand its sockets to a new process; nothing was done")

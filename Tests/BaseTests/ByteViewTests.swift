@@ -122,3 +122,9 @@ private func withView<Result>(_ text: String, _ body: (ByteView) -> Result) -> R
         withView([0x61, 0xFF, 0x62]) { #expect($0.string == "a\u{FFFD}b") }
     }
 }
+
+@Test func textsHoldParts() {
+    #expect("a.svc.b".holds(".svc."))
+    #expect("ab".holds("ab") && "ab".holds("") && "".holds(""))
+    #expect(!"ab".holds("abc") && !"".holds("a") && !"a.sv.c".holds(".svc."))
+}

@@ -91,8 +91,32 @@ private func counts(_ documents: DocumentSet) -> [String: Int] {
         first.add(Finding(.warning, Code.invalid, "m", file: "f", line: line))
     }
     var later = FindingList()
-    later.add(Finding(.error, Code.invalid, "m", file: "g", line: 1, refused: true))
+    later.add(Finding(.warning, Code.invalid, "m", file: "g", line: 1, refused: true))
     first.append(later)
     #expect(first.all.count == Limits.findings)
     #expect(first.refused)
+}
+
+@Test func warningsLeaveRoomForErrors() {
+    var list = FindingList()
+    for line in 1...Limits.findings + 1 {
+        list.add(Finding(.warning, Code.invalid, "m", file: "f", line: line))
+    }
+    for line in 1...Limits.findings + 1 {
+        list.add(Finding(.error, Code.invalid, "m", file: "g", line: line))
+    }
+    #expect(list.all.count == 2 * Limits.findings)
+    #expect(list.all.last?.text.hasPrefix("g:\(Limits.findings): error") == true)
+}
+
+@Test func logHasFewWarningsOfEachCode() {
+    let many = Limits.warningsTold + 5
+    var findings = (1...many).map { Finding(.warning, Code.weights, "m", file: "f", line: $0) }
+    findings += (1...many).map { Finding(.error, Code.invalid, "m", file: "f", line: $0) }
+    findings += (1...Limits.warningsTold).map { Finding(.warning, Code.weakCookie, "m", file: "f", line: $0) }
+    let lines = renderNews(findings).split(separator: "\n").map(String.init)
+    let warnings = findings.prefix(Limits.warningsTold) + findings.suffix(Limits.warningsTold)
+    #expect(lines.count == warnings.count + many + 1)
+    #expect(Set(lines.dropLast()) == Set(warnings.map(\.text) + findings[many..<2 * many].map(\.text)))
+    #expect(lines.last == "5 more of warning [\(Code.weights)]: `fairlead check` lists all")
 }

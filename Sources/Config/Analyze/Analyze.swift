@@ -11,6 +11,8 @@ struct Analysis {
     let destinationRules: [DestinationRuleDocument]
     /// `namespace/name`.
     let secretsByName: [String: SecretDocument]
+    /// Positions in `destinationRules` by the host that a rule is for, completed.
+    let rulesByHost: [String: [Int]]
     /// Seconds since 1970.
     let nowSeconds: Int64
     var findings: FindingList
@@ -29,14 +31,19 @@ struct Analysis {
 func analyze(
     _ documents: DocumentSet, _ registry: Registry, _ options: LoadOptions, _ findings: inout FindingList
 ) {
+    let destinationRules = documents.destinationRules.oldestFirst()
+    let rulesByHost = Dictionary(grouping: destinationRules.indices) { index in
+        let rule = destinationRules[index]
+        return Names.resolve(rule.host, namespace: rule.meta.namespace)
+    }
     var analysis = Analysis(
         documents: documents, registry: registry,
         virtualServices: documents.virtualServices.oldestFirst(),
-        destinationRules: documents.destinationRules.oldestFirst(),
+        destinationRules: destinationRules,
         secretsByName: Dictionary(
             documents.secrets.map { ("\($0.meta.namespace)/\($0.meta.name)", $0) },
             uniquingKeysWith: { first, _ in first }),
-        nowSeconds: options.nowSeconds, findings: findings)
+        rulesByHost: rulesByHost, nowSeconds: options.nowSeconds, findings: findings)
     analysis.checkGatewayReferences()
     analysis.checkDestinations()
     analysis.checkDestinationRules()

@@ -47,13 +47,15 @@ extension Analysis {
     private mutating func check(
         _ value: String, _ document: VirtualServiceDocument, _ route: VirtualServiceDocument.HTTPRoute
     ) {
-        let attributes = value.split(separator: ";").dropFirst().map { $0.trimmed.lowercased() }
+        let attributes = value.utf8.split(separator: 0x3B).dropFirst().map {
+            Substring($0).trimmed.lowercased()
+        }
         func has(_ name: String) -> Bool { attributes.contains { $0 == name || $0.hasPrefix(name + "=") } }
         var missing = [("samesite", "SameSite"), ("secure", "Secure"), ("max-age", "Max-Age")].filter {
             !has($0.0)
         }
         if has("expires") { missing.removeAll { $0.0 == "max-age" } }
-        let cookie = value.prefix { $0 != "=" }
+        let cookie = Substring(value.utf8.prefix { $0 != 0x3D })
         if !missing.isEmpty {
             let names = missing.map(\.1).joined(separator: ", ")
             note(

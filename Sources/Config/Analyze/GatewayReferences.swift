@@ -16,8 +16,9 @@ extension Analysis {
             served[name] =
                 served[name] ?? [ServerHosts(gateway.listeners.map(\.domain), gateway.meta.namespace)]
         }
+        let checksTokens = documents.others.contains { $0.hasPrefix("RequestAuthentication ") }
         for document in virtualServices {
-            checkClaims(document)
+            if !checksTokens { checkClaims(document) }
             for reference in document.gateways where reference.value != "mesh" {
                 check(reference, of: document, served)
             }
@@ -69,8 +70,7 @@ extension Analysis {
 
     /// Conditions on a token's claims hold where a RequestAuthentication has checked it; nothing here does.
     private mutating func checkClaims(_ document: VirtualServiceDocument) {
-        let isAuthenticated = documents.others.contains { $0.hasPrefix("RequestAuthentication ") }
-        guard !isAuthenticated, document.gateways.contains(where: { $0.value != "mesh" }) else { return }
+        guard document.gateways.contains(where: { $0.value != "mesh" }) else { return }
         for match in document.http.lazy.flatMap(\.matches) {
             guard let line = match.claimLine else { continue }
             note(

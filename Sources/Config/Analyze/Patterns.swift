@@ -84,11 +84,12 @@ private func holds(_ text: [UInt8], _ part: [UInt8]) -> Bool {
 
 /// The text of `.*(text).*` or `.*text.*`; nil for other patterns.
 func searchedLiteral(_ pattern: String) -> String? {
-    guard pattern.hasPrefix(".*"), pattern.hasSuffix(".*"), pattern.utf8.count > 4 else { return nil }
-    var inner = pattern.dropFirst(2).dropLast(2)
-    if inner.hasPrefix("("), inner.hasSuffix(")") { inner = inner.dropFirst().dropLast() }
-    guard !inner.isEmpty, !inner.utf8.contains(where: { "\\.+*?()|[]{}^$".utf8.contains($0) }) else {
+    let bytes = pattern.utf8
+    guard bytes.count > 4, bytes.starts(with: ".*".utf8), bytes.suffix(2).elementsEqual(".*".utf8) else {
         return nil
     }
-    return String(inner)
+    var inner = bytes.dropFirst(2).dropLast(2)
+    if inner.first == 0x28, inner.last == 0x29 { inner = inner.dropFirst().dropLast() }
+    guard !inner.isEmpty, !inner.contains(where: { "\\.+*?()|[]{}^$".utf8.contains($0) }) else { return nil }
+    return String(Substring(inner))
 }

@@ -30,10 +30,7 @@ extension Analysis {
     ) {
         guard let index = registry.service(destination.host, from: document.meta.namespace) else { return }
         let service = registry.services[index]
-        let rules = destinationRules.filter {
-            Names.resolve($0.host, namespace: $0.meta.namespace) == destination.host
-        }
-        let all = rules.flatMap(\.subsets)
+        let all = (rulesByHost[destination.host] ?? []).flatMap { destinationRules[$0].subsets }
         // Of a subset the labels; of the service as a whole none, which every endpoint has.
         let stable = all.first { $0.name == destination.subset }?.labels ?? [:]
         for subset in all where features.contains(subset.name) && !subset.labels.isEmpty {

@@ -177,6 +177,9 @@ extension Compiler {
         }
         for index in table.virtualHosts.indices {
             let routes = table.virtualHosts[index].routes
+            guard let first = routes.firstIndex(where: \.match.endsList),
+                !routes[first...].allSatisfy(\.match.endsList)
+            else { continue }
             table.virtualHosts[index].routes =
                 routes.filter { !$0.match.endsList } + routes.filter(\.match.endsList)
         }

@@ -24,11 +24,10 @@ struct DocumentReader: Sendable {
         }
     }
 
-    /// Takes over what was read behind this. False: some object is in both, and nothing holds of either.
+    /// Takes over what was read behind this. False: some object is in both, and nothing was taken over.
     mutating func append(_ later: DocumentReader) -> Bool {
-        for (identity, ref) in later.identities {
-            if identities.updateValue(ref, forKey: identity) != nil { return false }
-        }
+        if later.identities.keys.contains(where: { identities[$0] != nil }) { return false }
+        identities.merge(later.identities) { first, _ in first }
         documents.append(later.documents)
         findings.append(later.findings)
         return true

@@ -221,17 +221,19 @@ struct LaneDocument: Document {
 }
 
 extension StringProtocol {
-    /// The first place of a text within this one.
+    /// The first place of a text within this one, byte by byte.
     func range(of text: String) -> Range<String.Index>? {
         guard !text.isEmpty else { return nil }
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(text) {
-                return start..<index(start, offsetBy: text.count)
-            }
-            start = index(after: start)
+        func find(_ own: UnsafeBufferPointer<UInt8>) -> Int? {
+            guard let start = own.baseAddress else { return nil }
+            return text.withView { ByteView(start, own.count).firstIndex(of: $0) }
         }
-        return nil
+        let found =
+            utf8.withContiguousStorageIfAvailable(find) ?? Array(utf8).withUnsafeBufferPointer(find)
+        return found.map { offset in
+            let start = utf8.index(startIndex, offsetBy: offset)
+            return start..<utf8.index(start, offsetBy: text.utf8.count)
+        }
     }
 
     /// How many pieces `separator` cuts this text into.

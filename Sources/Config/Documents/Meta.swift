@@ -98,7 +98,7 @@ package struct DocumentSet: Sendable {
         configMaps += later.configMaps
         backendPolicies += later.backendPolicies
         listenerSets += later.listenerSets
-        nodes.merge(later.nodes) { first, _ in first }
+        nodes.merge(later.nodes) { _, last in last }
         peerAuthentications += later.peerAuthentications
         others.formUnion(later.others)
     }

@@ -8,20 +8,21 @@ enum Names {
     /// A name as an object in `namespace` means it: only a name without a dot is completed.
     static func resolve(_ host: String, namespace: String) -> String {
         let lower = host.lowercased()
-        if lower == "*" || lower.contains(".") || IPAddress(lower) != nil { return lower }
+        if lower == "*" || lower.utf8.contains(0x2E) || IPAddress(lower) != nil { return lower }
         return "\(lower).\(namespace).svc.\(clusterDomain)"
     }
 
     /// A gateway reference as `namespace/name`; `mesh` stays.
     static func gateway(_ reference: String, namespace: String) -> String {
         if reference == "mesh" { return reference }
-        if let slash = reference.firstIndex(of: "/") {
+        if let slash = reference.utf8.firstIndex(of: 0x2F) {
             let given = reference[..<slash]
-            let name = reference[reference.index(after: slash)...]
+            let name = reference[reference.utf8.index(after: slash)...]
             return given == "." ? "\(namespace)/\(name)" : "\(given)/\(name)"
         }
+        guard reference.utf8.contains(0x2E) else { return "\(namespace)/\(reference)" }
         let parts = reference.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count > 1 ? "\(parts[1])/\(parts[0])" : "\(namespace)/\(reference)"
+        return "\(parts[1])/\(parts[0])"
     }
 
     /// Whether an object in `own` with this `exportTo` is seen from `namespace`. Empty: by all.
@@ -32,7 +33,7 @@ enum Names {
         }
     }
 
-    static func isWildcard(_ host: String) -> Bool { host.hasPrefix("*") }
+    static func isWildcard(_ host: String) -> Bool { host.utf8.first == 0x2A }
 
     /// Whether the wildcard `pattern` (or plain name) covers all that `host` stands for.
     static func covers(_ pattern: String, _ host: String) -> Bool {

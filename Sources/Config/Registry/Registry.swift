@@ -347,9 +347,14 @@ struct Registry {
 extension Substring {
     /// Without blanks at both ends.
     var trimmed: String {
-        var rest = self
-        while let first = rest.first, first.isWhitespace { rest.removeFirst() }
-        while let last = rest.last, last.isWhitespace { rest.removeLast() }
+        func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (byte >= 0x09 && byte <= 0x0D) }
+        var bytes = utf8
+        while let first = bytes.first, isBlank(first) { bytes.removeFirst() }
+        while let last = bytes.last, isBlank(last) { bytes.removeLast() }
+        var rest = Substring(bytes)
+        // Characters are looked at only where the blanks may be others.
+        while rest.utf8.first ?? 0 >= 0x80, rest.first?.isWhitespace == true { rest.removeFirst() }
+        while rest.utf8.last ?? 0 >= 0x80, rest.last?.isWhitespace == true { rest.removeLast() }
         return String(rest)
     }
 }
