@@ -93,10 +93,14 @@ extension Worker {
         let x = exchange(number)
         if !x.pointee.decision.pointee.isLaneSilent {
             noteReading(number)
-        } else if x.pointee.role == .outbound, laneRequestsInFlight > 0, table?.pointee.policy != nil {
+        } else if x.pointee.role == .outbound, table?.pointee.policy != nil, areLanesInside {
             noteLoss(number, .suspect)
         }
     }
+
+    /// Whether requests of lanes are in this pod, whichever worker has them: the application answers one by
+    /// asking another.
+    private var areLanesInside: Bool { fleet.total(.laneRequestsActive) > 0 }
 
     private mutating func noteReading(_ number: UInt32) {
         guard let table, table.pointee.policy != nil else { return }
@@ -110,11 +114,11 @@ extension Worker {
             noteLoss(number, .unknown)
         }
         if !isInLane {
-            if x.pointee.role == .outbound, laneRequestsInFlight > 0 { noteLoss(number, .suspect) }
+            if x.pointee.role == .outbound, areLanesInside { noteLoss(number, .suspect) }
             return
         }
         if x.pointee.role != .outbound {
-            laneRequestsInFlight += 1
+            meter.add(.laneRequestsActive)
             x.pointee.flags.insert(.inLane)
         }
         let labels = serviceLabels(decision)
@@ -149,7 +153,7 @@ extension Worker {
     /// The exchange is over.
     mutating func laneEnded(_ number: UInt32) {
         let x = exchange(number)
-        if x.pointee.flags.contains(.inLane) { laneRequestsInFlight -= 1 }
+        if x.pointee.flags.contains(.inLane) { meter.sub(.laneRequestsActive) }
     }
 
     mutating func noteLoss(_ number: UInt32, _ loss: LaneLoss) {
@@ -177,7 +181,7 @@ extension Worker {
 
     /// Only a pod that takes part in a lane loses anything by bytes that hide it.
     private func takesPartInLanes(_ table: UnsafePointer<Table>) -> Bool {
-        laneRequestsInFlight > 0 || !table.pointee.proxy.memberLane.isEmpty
+        !table.pointee.proxy.memberLane.isEmpty || areLanesInside
     }
 
     /// The first bytes of an application's connection were refused: were they a request at all? A request

@@ -160,8 +160,6 @@ struct Worker: ~Copyable {
     var drainDeadlineMs: UInt64 = 0
     var isDraining: Bool { drainDeadlineMs != 0 }
     var downstreamCount = 0
-    /// Lane requests in flight here: `suspect` is judged by it (lanes.md 8).
-    var laneRequestsInFlight = 0
     var lossLog = LossLog()
     /// The time that was read for the last bytes of a response, while these are being accounted for; else 0.
     var sentNs: UInt64 = 0

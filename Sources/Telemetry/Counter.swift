@@ -10,6 +10,8 @@ public enum Counter: Int, CaseIterable, Sendable {
     case requestsEdge, requestsOutbound, requestsInbound
     /// Gauge: requests between head and end of response.
     case requestsActive
+    /// Gauge: those of a lane, but for what a pod's applications send.
+    case laneRequestsActive
 
     // Requests refused before routing, by the status they got.
     case badRequest400, badRequest408, badRequest413, badRequest414, badRequest417, badRequest426

@@ -71,6 +71,10 @@ struct CounterFamily: Sendable {
         gauge(
             "fairlead_downstream_requests_active", "Requests between head and end of response.",
             .requestsActive),
+        gauge(
+            "fairlead_lane_requests_active",
+            "Requests of lanes between head and end of response; a pod's own egress is not counted.",
+            .laneRequestsActive),
         counter(
             "fairlead_bytes_total", "Bytes read and written on sockets.", by: "direction",
             [

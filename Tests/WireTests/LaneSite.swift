@@ -12,7 +12,8 @@ final class LaneSite: Sendable {
 
     /// `ports`: what the documents listen on. `files`: beside the documents, by name.
     init(
-        _ yaml: String, ports: [UInt16] = [80], files: [String: String] = [:], arguments: [String] = []
+        _ yaml: String, ports: [UInt16] = [80], files: [String: String] = [:], workers: Int = 1,
+        arguments: [String] = []
     ) throws {
         let folder = try TemporaryDirectory()
         self.folder = folder
@@ -24,8 +25,10 @@ final class LaneSite: Sendable {
             let admin = try freeLoopbackPort()
             let bound = try Dictionary(uniqueKeysWithValues: ports.map { ($0, try freeLoopbackPort()) })
             let process = try Programs.startFairlead(
-                ["run", folder.file("site.yaml"), "--workers", "1", "--admin", "127.0.0.1:\(admin)"]
-                    + bound.flatMap { ["--port", "\($0.key)=\($0.value)"] } + arguments)
+                [
+                    "run", folder.file("site.yaml"), "--workers", "\(workers)", "--admin",
+                    "127.0.0.1:\(admin)",
+                ] + bound.flatMap { ["--port", "\($0.key)=\($0.value)"] } + arguments)
             do {
                 try process.waitForLine("ready")
             } catch  where process.exitCode == 3 && attempt < 4 {

@@ -30,7 +30,7 @@ struct Sidecar: Sendable {
     /// Of a stable pod, telling its clients of lost lanes.
     static let telling = Result { try Sidecar("outboundTrafficPolicy: REGISTRY_ONLY", "onLoss: header") }
 
-    init(_ spec: String, _ policy: String = "") throws {
+    init(_ spec: String, _ policy: String = "", workers: Int = 1) throws {
         stable = try puppet("stable")
         foo = try puppet("foo")
         abroad = try puppet("abroad")
@@ -43,7 +43,7 @@ struct Sidecar: Sendable {
         site = try LaneSite(
             Documents.join(
                 Self.documents("\(spec)\n\(inbound)", policy, stable: stable.port, foo: foo.port)),
-            ports: [15_001, 15_006])
+            ports: [15_001, 15_006], workers: workers)
     }
 
     private static func documents(

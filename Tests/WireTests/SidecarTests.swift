@@ -203,6 +203,26 @@ import Testing
         #expect(line.contains("baggage"), "the remedy is told: \(line)")
     }
 
+    /// The kernel gives connections to workers as it likes: what is in the pod is in all of them.
+    @Test func everyWorkerKnowsThatALaneIsInside() throws {
+        let sidecar = try Sidecar("outboundTrafficPolicy: REGISTRY_ONLY", workers: 3)
+        #expect(try sidecar.out("app.test").upstream == "stable")
+        #expect(try sidecar.lost("suspect") == 0)
+        let asked = 24
+        try whileInside(sidecar) {
+            let inside = try sidecar.site.metric("fairlead_lane_requests_active")
+            #expect(inside == 1)
+            for _ in 0..<asked {
+                let answer = try sidecar.out("app.test")
+                #expect(answer.upstream == "stable")
+            }
+        }
+        try waitUntil("as many suspects") { try sidecar.lost("suspect") == asked }
+        try waitUntil("the lane's end") { try sidecar.site.metric("fairlead_lane_requests_active") == 0 }
+        #expect(try sidecar.out("app.test").upstream == "stable")
+        #expect(try sidecar.lost("suspect") == asked)
+    }
+
     @Test func lossIsToldToTheClientWhereAskedFor() throws {
         let telling = try Sidecar.telling.get()
         #expect(try telling.out("app.test").reason == nil, "nothing is lost")
