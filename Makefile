@@ -12,9 +12,12 @@ SECONDS_EACH ?= 60
 # Linking the Swift standard library in keeps resident memory and start time small and needs no Swift where
 # the program runs.
 RELEASE = -c release --static-swift-stdlib --product fairlead
+# Not empty: `make test` takes the build that `make check` makes, as CI does.
+STRICT ?=
 # A warning, or an import that Package.swift does not declare, is an error. In a folder of its own: other flags
 # would build everything anew for `make test` and back.
-STRICT = --scratch-path .build/strict -Xswiftc -warnings-as-errors -Xcc -Wall -Xcc -Werror=all --explicit-target-dependency-import-check error
+STRICT_PLACE = --scratch-path .build/strict --disable-index-store
+STRICT_BUILD = $(STRICT_PLACE) -Xswiftc -warnings-as-errors -Xcc -Wall -Xcc -Werror=all --explicit-target-dependency-import-check error
 SOURCES = Sources Tests Package.swift
 SCRIPTS = .ci/run .ci/packages .ci/image
 
@@ -39,17 +42,17 @@ release: swift ## optimised build, Swift's libraries linked in: .build/release/f
 	@.ci/packages build
 	$(SWIFT) build $(RELEASE)
 
-test: swift ## all tests; ARGS="--filter HTTPTests" for some
+test: swift ## all tests; ARGS="--filter HTTPTests" for some; STRICT=1 with the build of make check
 	@.ci/packages build test
-	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build $(ARGS)
+	$(SWIFT) build --build-tests $(if $(STRICT),$(STRICT_BUILD))
+	$(SWIFT) test --skip-build $(if $(STRICT),$(STRICT_PLACE)) $(ARGS)
 
 check: swift ## format, scripts, warnings as errors, imports, tidy tests, release build
 	@.ci/packages build test check
 	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
 	shellcheck $(SCRIPTS)
-	$(SWIFT) build --build-tests $(STRICT)
-	$(SWIFT) test --skip-build --scratch-path .build/strict --filter TidyTests
+	$(SWIFT) build --build-tests $(STRICT_BUILD)
+	$(SWIFT) test --skip-build $(STRICT_PLACE) --filter TidyTests
 	$(SWIFT) build $(RELEASE)
 
 format: swift ## rewrites Swift files as `make check` wants them
