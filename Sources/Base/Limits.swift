@@ -177,7 +177,8 @@ public enum Limits {
     /// Connections with TLS or HTTP/2 of one worker that must have gone before the heap's free pages go back
     /// to the system: they had a megabyte, and no more than that stays.
     public static let trimConnections = 64
-    /// How often a worker logs that upstream connections fail, milliseconds.
+    /// How often a worker logs that TLS to upstreams fails, and that TLS comes to its plain ports: clients
+    /// and scanners come by the hundred. Milliseconds.
     public static let failureLogMs: UInt64 = 10_000
     /// How long a key makes session tickets, and how long they are taken afterwards, seconds.
     public static let ticketKeySeconds: UInt64 = 3_600

@@ -249,6 +249,10 @@ extension Worker {
             return 0
         case .complete(let length):
             own.pointee.flags.remove(.partialHead)
+            if own.pointee.flags.intersection([.secure, .served]) == .secure, agreedOnHTTP2(own) {
+                refuse(slot, .notAsAgreed, startNs)
+                return 0
+            }
             if head.pointee.connection.isOdd, !chargeHead(slot, head.pointee.connection) {
                 refuse(slot, .tooManyGlitches, startNs)
                 return 0
@@ -295,6 +299,11 @@ extension Worker {
             becomeSession(slot, at, count)
         }
         return true
+    }
+
+    /// Who was given HTTP/2 by ALPN speaks it (RFC 7301 3.2).
+    private func agreedOnHTTP2(_ own: UnsafeMutablePointer<Connection>) -> Bool {
+        own.pointee.tls?.pointee.agreed == .http2
     }
 
     /// The client sent all it will.

@@ -79,7 +79,7 @@ extension Worker {
         meter.add(.refusedTLS)
         let own = connection(slot)
         if nowMs >= wrongPortLogMs {
-            wrongPortLogMs = nowMs + Self.wrongPortLogEveryMs
+            wrongPortLogMs = nowMs + Limits.failureLogMs
             let listener = listeners[Int(own.pointee.listener)]
             let remedy =
                 listener.role == ListenerRole.outbound.rawValue
@@ -92,9 +92,6 @@ extension Worker {
         refusal.text = "Client sent a TLS handshake to a plain HTTP port: use http://\n"
         refuse(slot, refusal, startNs)
     }
-
-    /// One such line of a worker in this time: scanners come by the hundred.
-    private static var wrongPortLogEveryMs: UInt64 { 10_000 }
 
     /// The head did not come in time.
     mutating func refuseLate(_ slot: UInt32) {
@@ -299,6 +296,15 @@ extension Worker {
             let encoded = GRPC.percentEncode(told, to: space.baseAddress!)
             responseHeaders.pointee.append(HeaderName("grpc-message"), ByteView(space.baseAddress!, encoded))
         }
+    }
+}
+
+extension Refusal {
+    /// The client asked for HTTP/2 by ALPN, was given it, and sent a request of HTTP/1.
+    static var notAsAgreed: Refusal {
+        var refusal = Refusal(status: 400, reason: .badRequest, details: "http1_agreed_on_h2", flags: .DPE)
+        refusal.text = "Client agreed on h2 by ALPN and sent a request of HTTP/1\n"
+        return refusal
     }
 }
 

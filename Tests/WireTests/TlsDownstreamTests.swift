@@ -1,5 +1,6 @@
 // TLS with clients, with curl and openssl as clients: versions, server names, client certificates, what is
 // refused and how.
+import TLS
 import TestSupport
 import Testing
 
@@ -172,6 +173,31 @@ struct TlsDownstreamTests {
             client.halfClose()
             do { _ = try client.receiveToEnd() } catch is ConnectionReset {}
         }
+        #expect(try site.curl("a.test", "/direct") == "direct")
+    }
+
+    /// Two readings of what is spoken are an attacker's: whoever trusts ALPN has the other one.
+    @Test func whoAgreedOnHTTP2SpeaksIt() throws {
+        let upstream = try EchoUpstream("app")
+        let certificates = try TestCertificates()
+        try certificates.make("a", ["DNS:a.test"])
+        let site = try TlsSite(
+            upstream: upstream.port, servers: [Self.simple("'*'", "a")], certificates: certificates)
+        var settings = TLSClientContext.Settings()
+        settings.skipsVerification = true
+        settings.tls.protocols = [.http2, .http1]
+        let context = try TLSClientContext(settings)
+        let head = "GET / HTTP/1.1\r\nhost: a.test\r\n\r\n"
+        for cut in [0, 1, 10] {
+            let peer = try TLSPeer.client(RawConnection(port: site.port), "a.test", context)
+            #expect(peer.stream.agreedProtocol == .http2)
+            try peer.send(String(head.prefix(cut)))
+            try peer.send(String(head.dropFirst(cut)))
+            let answer = String(decoding: try peer.receiveToEnd().bytes, as: UTF8.self)
+            #expect(answer.hasPrefix("HTTP/1.1 400 Bad Request\r\n"), "\(answer)")
+            #expect(answer.hasSuffix("Client agreed on h2 by ALPN and sent a request of HTTP/1\n"))
+        }
+        #expect(upstream.connections == 0)
         #expect(try site.curl("a.test", "/direct") == "direct")
     }
 
