@@ -117,9 +117,10 @@ extension Compiler {
         for (index, endpoint) in cluster.endpoints.enumerated() { indexByAddress[endpoint.place] = index }
         var inLane: [Int: Int] = [:]
         var positionOfLane: [Int: Int] = [:]
+        let labels = memberIndex(service, port)
         for member in members {
             var indexes: [Int] = []
-            for endpoint in endpoints(of: member, service, port) {
+            for endpoint in endpoints(of: member, service, port, labels) {
                 if let known = indexByAddress[endpoint.place] {
                     indexes.append(known)
                 } else {

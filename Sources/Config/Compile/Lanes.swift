@@ -85,7 +85,10 @@ extension Compiler {
 
     /// The endpoints of a member on one port: those of the service with the selector's labels, then pods that
     /// the service's own selector leaves out, then addresses given.
-    func endpoints(of member: LaneMember, _ service: Service, _ port: ServicePort) -> [EndpointModel] {
+    /// `index`: of the service's endpoints there.
+    func endpoints(
+        of member: LaneMember, _ service: Service, _ port: ServicePort, _ index: LabelIndex
+    ) -> [EndpointModel] {
         var result: [EndpointModel] = []
         var seen: Set<SocketAddress> = []
         func add(_ endpoint: EndpointModel) {
@@ -93,8 +96,11 @@ extension Compiler {
         }
         if !member.selector.isEmpty {
             let all = service.endpoints[port.number] ?? []
-            for index in memberIndex(service, port).select(scope: "", member.selector) { add(all[index]) }
-            for namespace in Set([member.namespace, service.namespace]).sorted() {
+            for position in index.select(scope: "", member.selector) { add(all[position]) }
+            let isOwn = member.namespace == service.namespace
+            let namespaces =
+                isOwn ? [service.namespace] : [member.namespace, service.namespace].sorted()
+            for namespace in namespaces {
                 for pod in registry.podLabels.select(scope: namespace, member.selector) {
                     for endpoint in registry.endpoints(ofPod: pod, port, publishesNotReady: false)
                     where !belongsElsewhere(endpoint, member, service) {

@@ -120,6 +120,11 @@ func readBounded(_ path: String, limit: Int) -> Result<[UInt8], FileProblem> {
 
 private func readAll(_ descriptor: Int32, limit: Int) -> Result<[UInt8], FileProblem> {
     var bytes: [UInt8] = []
+    var status = stat()
+    // Growing to many megabytes would copy them several times.
+    if fstat(descriptor, &status) == 0, status.st_size > 0 {
+        bytes.reserveCapacity(min(limit, Int(status.st_size)) + 1)
+    }
     var chunk = [UInt8](repeating: 0, count: 65_536)
     while true {
         let count = read(descriptor, &chunk, chunk.count)
