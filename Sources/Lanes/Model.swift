@@ -244,6 +244,8 @@ public struct RouteModel: Sendable {
     public var action: ActionModel
     public var requestHeaders = HeaderOperations()
     public var responseHeaders = HeaderOperations()
+    /// Several destinations were written, though one may be left: its operations are a level of their own.
+    public var isSplit = false
     public var rewrite: RewriteModel?
     /// Acts on forwarding routes only.
     public var cors: CORSModel?

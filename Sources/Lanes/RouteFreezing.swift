@@ -101,7 +101,8 @@ extension TableBuilder {
             frozen.redirect = UnsafePointer(arena.store(freeze(redirect)))
         case .forward(let targets):
             var made: [Target] = []
-            for target in targets { made.append(try freeze(target, route, single: targets.count == 1)) }
+            let single = targets.count == 1 && !route.isSplit
+            for target in targets { made.append(try freeze(target, route, single: single)) }
             frozen.targets = arena.store(made)
             frozen.totalWeight = made.reduce(0) { $0 &+ $1.weight }
             if let cors = route.cors {

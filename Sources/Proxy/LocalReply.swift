@@ -122,8 +122,10 @@ extension Worker {
             writeStatusLine(&at, 200, "OK", minorVersion: 1)
             put(&at, "content-type: application/grpc\r\ngrpc-status: ")
             put(&at, GRPC.code(ofHTTP: refusal.status))
-            put(&at, "\r\ngrpc-message: ")
-            put(&at, body)
+            if !body.isEmpty, !refusal.toHead {
+                put(&at, "\r\ngrpc-message: ")
+                put(&at, body)
+            }
             body = .empty
         } else {
             writeStatusLine(&at, refusal.status, phrase, minorVersion: 1)
@@ -171,7 +173,7 @@ extension Worker {
         if x.pointee.step == .scripting || x.pointee.step == .calling { recallRequest(number) }
         if x.pointee.step == .held { dropSuspendedResponse(number) }
         let isUpstreams = !answer.flags.isDisjoint(with: [.UF, .UC, .UR, .UH, .UPE])
-        let isGRPC = x.pointee.flags.contains(.isGRPC) && answer.status >= 400
+        let isGRPC = x.pointee.flags.contains(.isGRPC) && (answer.status >= 400 || isRoutes(number, answer))
         var status = isGRPC ? 200 : answer.status
         x.pointee.status = UInt16(truncatingIfNeeded: status)
         x.pointee.details = answer.details
@@ -193,7 +195,7 @@ extension Worker {
         }
         x.pointee.decision.pointee.response.reason = x.pointee.reason
         if isGRPC {
-            appendGRPC(answer.status, text)
+            appendGRPC(answer.status, x.pointee.flags.contains(.toHead) ? .empty : text)
             text = .empty
         }
         if status != 204, !isGRPC || !isStream(x.pointee.downstream) { appendLength(text.count) }
@@ -228,6 +230,14 @@ extension Worker {
             meter.overhead(ns: Syscalls.monotonicNs() &- max(nowNs, x.pointee.startNs))
         }
         if alive { finishExchange(number) } else { closeDownstream(x.pointee.downstream) }
+    }
+
+    /// Whether a route of ours says it all: a direct answer or a redirect.
+    private func isRoutes(_ number: UInt32, _ answer: LocalReply) -> Bool {
+        switch exchange(number).pointee.decision.pointee.outcome {
+        case .direct, .redirect, .httpsRedirect: !answer.isScripts
+        default: false
+        }
     }
 
     /// The body.
@@ -285,7 +295,7 @@ extension Worker {
         return text
     }
 
-    /// A failure in gRPC's own terms: HTTP 200, the status mapped (istio-semantics.md 23).
+    /// An answer in gRPC's own terms: HTTP 200, the status mapped (istio-semantics.md 23).
     private mutating func appendGRPC(_ status: Int, _ text: ByteView) {
         responseHeaders.pointee.append(HeaderNames.name(.contentType), "application/grpc")
         responseHeaders.pointee.append(HeaderNames.name(.grpcStatus), GRPC.code(ofHTTP: status))

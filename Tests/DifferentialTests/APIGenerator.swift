@@ -32,6 +32,30 @@ extension Generator {
         return Site(documents: documents)
     }
 
+    /// Of the services `k`, whose routes are all of one namespace and for one port or all: others Istio does
+    /// not rank together (README.md).
+    mutating func meshRoutes() -> [Json] {
+        let kind = random.chance(15) ? "GRPCRoute" : "HTTPRoute"
+        return ["shop", "team"].flatMap { target -> [Json] in
+            let namespace = random.pick(["shop", "team", "elsewhere"])
+            let port: Json? = random.chance(30) ? .number(random.pick([80, 80, 81])) : nil
+            let parent = Json.members([
+                ("group", ""), ("kind", "Service"), ("name", "k-$ID"), ("namespace", .text(target)),
+                ("port", port),
+            ])
+            return (0..<random.int(0...2)).map { index in
+                var rules = APIRuleGenerator(
+                    random: random, kind: kind,
+                    services: [("k-$ID", nil), ("k-$ID", "team"), ("k-$ID", "shop"), ("m-$ID", "team")])
+                let entries = (0..<rules.random.int(1...3)).map { _ in rules.rule() }
+                random = rules.random
+                return apiDocument(
+                    kind, "r\(index)-\(target)-$ID", namespace,
+                    ["parentRefs": [parent], "rules": .list(entries)], created: created())
+            }
+        }
+    }
+
     private func apiDocument(
         _ kind: String, _ name: String, _ namespace: String, _ spec: Json, created: String? = nil
     ) -> Json {
@@ -143,12 +167,16 @@ struct APIRuleGenerator {
             let isServed = backends?.items.contains { $0["weight"] != 0 } ?? false
             if isHTTP, isServed, random.chance(20) { filters.append(["type": "CORS", "cors": cors()]) }
         }
-        let timeout = isHTTP && random.chance(12) ? random.pick(["10s", "30s", "0s"]) : nil
+        let timeouts: [Json] = [
+            ["request": "10s"], ["request": "0s"], ["backendRequest": "5s"],
+            ["request": "30s", "backendRequest": "10s"], ["request": "0s", "backendRequest": "7s"],
+        ]
+        let timeout = isHTTP && random.chance(12) ? random.pick(timeouts) : nil
         return .members([
             ("name", random.chance(15) ? .text("n\(random.int(0...1_000_000))") : nil),
             ("matches", matches.isEmpty ? nil : .list(matches)),
             ("filters", filters.isEmpty ? nil : .list(filters)), ("backendRefs", backends),
-            ("timeouts", timeout.map { ["request": .text($0)] }),
+            ("timeouts", timeout),
         ])
     }
 

@@ -9,12 +9,15 @@ struct Case {
     var asks: [Ask]
     /// Envoy does otherwise: README.md says why Fairlead does as the semantics say.
     var difference: String?
+    /// What is true of Envoy's outcomes alone; none: any difference will do.
+    var ofEnvoy: [String] = []
 }
 
 extension Case {
-    func differing(_ how: String) -> Case {
+    func differing(_ how: String, envoy: String...) -> Case {
         var copy = self
         copy.difference = how
+        copy.ofEnvoy = envoy
         return copy
     }
 }

@@ -109,7 +109,10 @@ extension RouteScope {
         let host = destination.string("host")
         let service = world.registry.service(host)
         var number = destination["port"]?["number"]?.int
-        if number == nil, let ports = service?.ports, ports.count == 1 { number = ports[0].number }
+        // In the mesh services have their listener's port alone.
+        if number == nil, gateway != "mesh", let ports = service?.ports, ports.count == 1 {
+            number = ports[0].number
+        }
         return world.cluster(host: host, subset: destination.string("subset"), port: number ?? port)
     }
 }

@@ -98,12 +98,18 @@ struct Generator {
         if random.chance(50) { documents += kubernetesService("k-$ID", "team", "$V2") }
         if random.chance(30) { documents += kubernetesService("m-$ID", "team", "$V3", isHeadless: true) }
         if random.chance(40) { documents += destinationRules(["s.$HOST", "*.$HOST", "k-$ID", "t.$HOST"]) }
+        var names = [
+            "s.$HOST", "s.$HOST", "t.$HOST", "o.$HOST", "u.$HOST", "*.u.$HOST", "*.$HOST", "*.w.$HOST",
+            "q.w.$HOST", "$HOST",
+        ]
+        // Which kind a service follows that has both is nobody's word.
+        if random.chance(30) {
+            documents += meshRoutes()
+        } else {
+            names += ["k-$ID", "k-$ID.team.svc.cluster.local", "k-$ID.team"]
+        }
         for index in 0..<random.int(0...4) {
-            let hosts = some([
-                "s.$HOST", "s.$HOST", "t.$HOST", "o.$HOST", "k-$ID", "k-$ID.team.svc.cluster.local",
-                "k-$ID.team",
-                "u.$HOST", "*.u.$HOST", "*.$HOST", "*.w.$HOST", "q.w.$HOST", "$HOST",
-            ])
+            let hosts = some(names)
             let gateways = random.pick([[], [], ["mesh"], ["mesh", "public"], ["public"]])
             documents += virtualService(
                 "vs\(index)-$ID", random.pick(["shop", "shop", "team"]), hosts: hosts, gateways: gateways)

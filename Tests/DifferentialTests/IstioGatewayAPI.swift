@@ -8,6 +8,8 @@ struct IstioGateway {
         /// Whose VirtualServices may be there, `*` for all, and the host.
         var hosts: [(namespace: String, host: String)]
         var redirects = false
+        /// Whom it redirects without any route, as they are written.
+        var redirectHosts: [String] = []
     }
 
     /// Its name and age.
@@ -29,7 +31,8 @@ struct IstioGateway {
                     let parts = text.split(separator: "/", maxSplits: 1).map(String.init)
                     if parts.count < 2 { return ("*", text.lowercased()) }
                     return (parts[0] == "." ? object.namespace : parts[0], parts[1].lowercased())
-                }, redirects: server["tls"]?["httpsRedirect"]?.isTrue ?? false)
+                }, redirects: server["tls"]?["httpsRedirect"]?.isTrue ?? false,
+                redirectHosts: server.strings("hosts").map { $0.lowercased() })
         }
     }
 }

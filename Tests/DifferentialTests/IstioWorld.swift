@@ -12,8 +12,10 @@ final class IstioWorld {
     /// Ports of endpoints by the name of the cluster; what routes name beyond these does not exist.
     private(set) var clusters: [String: [Int]] = [:]
     private var asked: Set<String> = []
+    private let namesByPort: Bool
 
-    init(_ documents: [Json]) {
+    init(_ documents: [Json], namesByPort: Bool = false) {
+        self.namesByPort = namesByPort
         objects = documents.map(IstioObject.init)
         let proxy = objects.first { $0.kind == "Proxy" } ?? IstioObject([:])
         self.proxy = proxy
@@ -87,7 +89,7 @@ final class IstioWorld {
                     }
                 }
                 if server.redirects {
-                    for entry in server.hosts { found[entry.host, default: Host()].redirects = true }
+                    for host in server.redirectHosts { found[host, default: Host()].redirects = true }
                 }
                 hosts[server.port] = found
             }
@@ -148,7 +150,9 @@ final class IstioWorld {
         for service in egress.virtualServices where service.gateways.contains("mesh") {
             let routes = RouteScope(gateway: "mesh", port: port, world: self).routes(service)
             if routes.isEmpty { continue }
-            var (hosts, services) = egress.split(service, left: egress.services.filter { $0.has(port) })
+            let here = egress.services.filter { $0.has(port) }
+            var (hosts, services) = egress.split(
+                service, left: here, known: namesByPort ? here : egress.services)
             if service.hasGatewaySemantics {
                 // From the client's namespace or the service's.
                 let own = service.object.namespace
@@ -251,20 +255,22 @@ struct EgressScope {
         mostSpecific = index
     }
 
-    /// The hosts of a VirtualService that are no service's, and the services it is for.
-    func split(_ service: IstioVirtualService, left: [IstioService]) -> ([String], [IstioService]) {
+    /// The hosts of a VirtualService that are none of the known services', and the services it is for.
+    func split(_ service: IstioVirtualService, left: [IstioService], known: [IstioService])
+        -> ([String], [IstioService])
+    {
         var hosts: [String] = []
         var services: [IstioService] = []
         for host in service.hosts where !HostName.isWildcard(host) {
             if let found = left.first(where: { $0.host == host }) {
                 services.append(found)
-            } else if !self.services.contains(where: { $0.host == host }) {
+            } else if !known.contains(where: { $0.host == host }) {
                 hosts.append(host)
             }
         }
         for host in service.hosts where HostName.isWildcard(host) {
             // Known on any port is known: README.md has Istio's own view.
-            if !self.services.contains(where: { HostName.overlap($0.host, host) }) { hosts.append(host) }
+            if !known.contains(where: { HostName.overlap($0.host, host) }) { hosts.append(host) }
             let covered = left.filter { HostName.overlap($0.host, host) }
             services += covered.filter { candidate in
                 let owner = mostSpecific[candidate.host]

@@ -109,6 +109,9 @@ indirect enum Json: Equatable, Sendable, ExpressibleByStringLiteral, Expressible
             + parts.indices.flatMap { index in parts[index].places.map { [index] + $0 } }
     }
 
+    /// Whether it, or anything in it however deep, is so.
+    func hasMember(_ isSo: (Json) -> Bool) -> Bool { isSo(self) || parts.contains { $0.hasMember(isSo) } }
+
     /// Without what is at a place.
     func removing(_ place: some Collection<Int>) -> Json {
         guard let first = place.first, parts.indices.contains(first) else { return self }

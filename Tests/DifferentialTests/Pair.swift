@@ -53,7 +53,7 @@ final class Pair {
         for (name, upstream) in zip(["SHY", "RUDE"], broken) { ports[name] = upstream.port }
         self.ports = ports
         let files = documents(setup, sites, ports: ports)
-        let world = IstioWorld(files.flatMap { $0 })
+        let world = IstioWorld(files.flatMap { $0 }, namesByPort: setup.namesByPort)
         let folder = try TemporaryDirectory()
         self.folder = folder
         for (index, documents) in files.enumerated() {
@@ -126,7 +126,7 @@ final class Pair {
         // A name that no document knows, and everything is let out: Envoy goes where the connection went to,
         // which is here to one place for all; Fairlead would ask the DNS.
         let isAbroad = envoy.lines.contains("< x-upstream: \(Upstreams.abroad)")
-        if isAbroad, !(probe.host ?? "").contains("$" + Upstreams.abroad) { return (envoy, envoy) }
+        if isAbroad, !(probe.host ?? "").hasPrefix("127.") { return (envoy, envoy) }
         return (try outcome(own, probe, name), envoy)
     }
 

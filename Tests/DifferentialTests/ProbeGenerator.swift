@@ -6,7 +6,16 @@ extension Generator {
         var probe = Probe()
         if random.chance(30) { probe.method = random.pick(RuleGenerator.methods) }
         probe.target = target()
-        if site.documents.contains(where: { $0["kind"] == "GRPCRoute" }) { makeCall(&probe) }
+        // Slashes alone Envoy does not merge.
+        let isSlashes = !probe.target.hasPrefix("//a") || probe.target.contains { ".%".contains($0) }
+        if setup.normalization.hasSuffix("MERGE_SLASHES"), probe.target.hasPrefix("//"), isSlashes {
+            probe.target = "/x" + probe.target
+        }
+        if site.documents.contains(where: { $0["kind"] == "GRPCRoute" }) {
+            makeCall(&probe)
+        } else if random.chance(5) {
+            probe.fields.append(.init("content-type", "application/grpc"))
+        }
         probe.host = setup.role == .edge ? edgeHost(setup) : sidecarHost(setup)
         if setup.role == .edge || setup.opensListeners, random.chance(15) { probe.port = 8_080 }
         addFields(&probe)
@@ -94,7 +103,7 @@ extension Generator {
         switch random.int(0...9) {
         case 0, 1: probe.target = "http://\(probe.host ?? "")\(probe.target)"
         case 2: probe.target = random.pick(["/%zz", "/a%2", "/%00", "/a%", "/%c0%af", "/a/%2e", "/\\..\\b"])
-        case 3: probe.target = "/" + String(repeating: "a/../", count: 300) + "b"
+        case 3: probe.target = "/" + String(repeating: "a/../", count: 300) + "c"
         case 4: probe.target = "/a?" + String(repeating: "q=1&", count: 900)
         case 5: probe.method = random.pick(["TRACE", "PROPFIND", "MKCOL"])
         case 6:

@@ -36,7 +36,7 @@ struct RandomTests {
             }
         }
         for disagreement in disagreements.prefix(3) {
-            Issue.record("\(disagreement.shrunk())")
+            Issue.record("\(disagreement.shrunk())\n\nas it was found:\n\(disagreement)")
         }
     }
 }

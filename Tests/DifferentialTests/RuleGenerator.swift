@@ -29,16 +29,20 @@ struct RuleGenerator {
         if random.chance(20) { pairs.append(("name", .text(random.pick(["one", "two"])))) }
         let matches = random.chance(12) ? [] : (0..<random.int(1...2)).map { _ in match() }
         pairs.append(("match", matches.isEmpty ? nil : .list(matches)))
+        var hasHost = false
         switch random.int(0...9) {
         case 0: pairs.append(("redirect", redirect(matches)))
         case 1: pairs.append(("directResponse", direct()))
         default:
-            pairs.append(("route", .list(destinations())))
-            if random.chance(35) { pairs.append(("rewrite", rewrite())) }
+            let destinations = destinations()
+            // Of two hosts Envoy tells the destination's as the old one.
+            hasHost = destinations.count > 1 && destinations[0].hasMember { $0.setsHost }
+            pairs.append(("route", .list(destinations)))
+            if random.chance(35) { pairs.append(("rewrite", rewrite(authority: !hasHost))) }
             if random.chance(15) { pairs.append(("timeout", .text(random.pick(["10s", "30s"])))) }
             if random.chance(20) { pairs.append(("corsPolicy", cors())) }
         }
-        if random.chance(50) { pairs.append(("headers", operations(authority: true))) }
+        if random.chance(50) { pairs.append(("headers", operations(authority: !hasHost))) }
         return .members(pairs)
     }
 
@@ -127,7 +131,8 @@ struct RuleGenerator {
                 ("destination", target), ("weight", .number(random.int(1...100))), ("headers", headers),
             ])
         }
-        return twins + (random.chance(30) ? [["destination": destination(), "weight": 0]] : [])
+        let unused: [Json] = random.chance(40) ? [["destination": destination(), "weight": 0]] : []
+        return (unused.isEmpty || random.chance(50) ? twins : [twins[0]]) + unused
     }
 
     private mutating func destination() -> Json {
@@ -195,7 +200,7 @@ struct RuleGenerator {
         return .members([("status", .number(status)), ("body", body)])
     }
 
-    private mutating func rewrite() -> Json {
+    private mutating func rewrite(authority: Bool) -> Json {
         var pairs: [(String, Json?)] = []
         switch random.int(0...3) {
         case 0, 1: pairs.append(("uri", .text(random.pick(["/", "/new", "/new/", "/v2/x"]))))
@@ -207,7 +212,7 @@ struct RuleGenerator {
             pairs.append(("uriRegexRewrite", ["match": .text(regex.0), "rewrite": .text(regex.1)]))
         default: break
         }
-        if random.chance(30) {
+        if authority, random.chance(30) {
             pairs.append(("authority", .text(random.pick(["other.test", "other.test:81"]))))
         }
         return .members(pairs)
@@ -273,5 +278,12 @@ struct RuleGenerator {
         if random.chance(40) { pairs.append(("allowCredentials", .flag(random.chance(70)))) }
         if random.chance(30) { pairs.append(("unmatchedPreflights", "FORWARD")) }
         return .members(pairs)
+    }
+}
+
+extension Json {
+    /// Header operations that set the authority.
+    fileprivate var setsHost: Bool {
+        (self["set"]?.members ?? []).contains { ["host", ":authority"].contains($0.name.lowercased()) }
     }
 }

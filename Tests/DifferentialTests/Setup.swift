@@ -17,6 +17,9 @@ struct Setup: Hashable {
     var egressPorts: [Int] = []
     /// The elements for ports have listeners of their own.
     var opensListeners = false
+    /// Sidecar: what is nobody's name on a port is told from the services of that port alone, as by Istio
+    /// (README.md).
+    var namesByPort = false
 
     static let edge = Setup()
     static let api = Setup(isOfGatewayAPI: true)

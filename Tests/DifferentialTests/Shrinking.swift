@@ -9,6 +9,8 @@ struct Disagreement: CustomStringConvertible {
     var probe: Probe
     var fairlead: Outcome
     var envoy: Outcome
+    /// What makes it one.
+    var differ: @Sendable (_ fairlead: Outcome, _ envoy: Outcome) -> Bool = { $0 != $1 }
 
     var description: String {
         """
@@ -116,11 +118,12 @@ extension Disagreement {
         return left.compactMap { name, candidate in
             // Where chance decides who answers, to differ says nothing.
             guard !leavesToChance(candidate.site),
-                let outcomes = try? pair?.ask(candidate.probe, of: name), outcomes.fairlead != outcomes.envoy
+                let outcomes = try? pair?.ask(candidate.probe, of: name),
+                differ(outcomes.fairlead, outcomes.envoy)
             else { return nil }
-            let found = Disagreement(
-                setup: setup, site: candidate.site, probe: candidate.probe, fairlead: outcomes.fairlead,
-                envoy: outcomes.envoy)
+            var found = self
+            (found.site, found.probe) = (candidate.site, candidate.probe)
+            (found.fairlead, found.envoy) = outcomes
             return (candidate.cuts, found)
         }
     }
@@ -129,8 +132,11 @@ extension Disagreement {
         let ports = Dictionary(uniqueKeysWithValues: Upstreams.echoes.map { ($0, UInt16(1)) })
         let world = IstioWorld(documents(setup, [("case.test", site)], ports: ports).flatMap { $0 })
         _ = world.isEdge ? world.gatewayHosts() : world.sidecarHosts()
+        // A sidecar knows all of `app.test` by itself, without a document that sends anything there.
         return world.clusters.contains { $0.value.count > 1 && $0.key != "outbound|8080||app.test" }
-            || site.documents.contains { $0.encoded.contains("app.test\"}") }
+            || site.documents.contains { document in
+                document.hasMember { $0["host"] == "app.test" && $0.string("subset").isEmpty }
+            }
     }
 
     // MARK: cuts
@@ -188,7 +194,7 @@ extension Disagreement {
 
 /// Ways to make a request plainer.
 private enum Plainer: CaseIterable {
-    case path, query, halfTheTarget, method, host, port, version
+    case path, query, halfTheTarget, method, host, portOfHost, port, version
 }
 
 extension Probe {
@@ -199,6 +205,7 @@ extension Probe {
         case .halfTheTarget: target = String(target.prefix(max(1, target.count / 2)))
         case .method: method = "GET"
         case .host: host = "$HOST"
+        case .portOfHost: host = host.map { String($0.prefix { $0 != ":" }) }
         case .port: port = 80
         case .version: version = "HTTP/1.1"
         }

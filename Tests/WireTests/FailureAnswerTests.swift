@@ -105,7 +105,8 @@ struct FailureRow: Sendable, CustomStringConvertible {
             host: "own.test", path: "/direct", status: 503, flag: "-", details: "direct_response",
             body: "two\nlines: 100%", grpc: "14"),
         FailureRow(
-            host: "own.test", path: "/moved", status: 301, flag: "-", details: "direct_response", body: ""),
+            host: "own.test", path: "/moved", status: 301, flag: "-", details: "direct_response", body: "",
+            grpc: "2"),
     ]
 }
 

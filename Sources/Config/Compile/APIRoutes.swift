@@ -71,8 +71,9 @@ extension Compiler {
         route.requestHeaders = rule.filters.requestHeaders
         route.responseHeaders = rule.filters.responseHeaders
         route.timeoutMs = rule.timeoutMs
-        route.cors = rule.filters.cors
         let backends = rule.backends.filter { $0.weight > 0 }
+        // Where nothing is behind, all of it is 500, preflights too.
+        if !backends.isEmpty { route.cors = rule.filters.cors }
         // A filter of the only backend there is acts on all requests of the rule.
         let lone = backends.count == 1 ? backends[0].filters : nil
         if let redirect = rule.filters.redirect ?? lone?.redirect, rule.filters.failing == nil {

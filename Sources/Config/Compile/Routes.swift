@@ -73,6 +73,7 @@ extension Compiler {
         var authority = entry.rewrite?.authority ?? entry.authority
         var targets: [TargetModel] = []
         let isSingle = entry.destinations.count == 1
+        route.isSplit = entry.destinations.count > 1
         for destination in entry.destinations where isSingle || (destination.weight ?? 0) > 0 {
             var target = target(
                 host: destination.host, subset: destination.subset, port: destination.port, arrivalPort: port,

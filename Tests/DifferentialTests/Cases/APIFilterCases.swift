@@ -1,7 +1,8 @@
 // Sections 21.4 to 21.6: filters, backends and timeouts of the Gateway API's routes.
 
 func apiFilterCases() throws -> [Case] {
-    try headers() + redirects() + rewrites() + cors() + unknownFilters() + backends() + referenceGrants()
+    try headers() + redirects() + rewrites() + cors() + unknownFilters() + backends() + withoutBackend()
+        + referenceGrants()
         + timeouts()
 }
 
@@ -259,6 +260,49 @@ private func backends() throws -> [Case] {
             "21.5 DestinationRules of the service apply", .api,
             kubernetesService("a") + destinationRule("a-$ID.shop.svc.cluster.local", "v1")
                 + apiRoute(rule("/", "[{name: a-$ID, port: 80}]")), Ask("/", "200 V1")),
+    ]
+}
+
+private func withoutBackend() throws -> [Case] {
+    [
+        try one(
+            "21.5 header filters of the rule and of the backend on the 500 of an invalid backend",
+            """
+              - filters:
+                - type: RequestHeaderModifier
+                  requestHeaderModifier: {set: [{name: x-a, value: changed}]}
+                - type: ResponseHeaderModifier
+                  responseHeaderModifier:
+                    set: [{name: x-rule, value: "%REQ(x-a)%"}, {name: content-type, value: a/b}]
+                    add: [{name: set-cookie, value: a=1}, {name: set-cookie2, value: b=2}]
+                backendRefs:
+                - name: nobody-$ID
+                  port: 80
+                  filters:
+                  - type: ResponseHeaderModifier
+                    responseHeaderModifier: {set: [{name: x-backend, value: b}], remove: [set-cookie2]}
+
+            """,
+            Ask(
+                "/", ["x-a: sent"], "500", "!body", "< x-rule: sent", "< x-backend: b", "< set-cookie: a=1"),
+            Ask(
+                "POST /", ["content-type: application/grpc"], "status 200", "< grpc-status: 2",
+                "< content-type: application/grpc", "< x-backend: b")),
+        try one(
+            "21.5 header filters of the rule on the 500 of several invalid backends",
+            apiRule("said", to: "backendRefs: [{name: n-$ID, port: 80}, {name: m-$ID, port: 80}]"),
+            Ask("/", "500", "!body", "< x-rule: said")),
+        try one(
+            "21.5 no backend: no CORS, no rewrite of its rule",
+            """
+              - filters:
+                - type: CORS
+                  cors: {allowOrigins: ["*"], allowMethods: [GET], exposeHeaders: [x-up]}
+                - {type: URLRewrite, urlRewrite: {hostname: other.test}}
+
+            """,
+            Ask("OPTIONS /", ["origin: http://o.test", "access-control-request-method: GET"], "500"),
+            Ask("/", ["origin: http://o.test"], "500", "!< access-control")),
     ]
 }
 

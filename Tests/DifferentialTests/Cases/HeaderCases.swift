@@ -1,7 +1,7 @@
 // Section 6: header operations on entries and destinations.
 
 func headerCases() throws -> [Case] {
-    try operations() + levels() + appending() + authorities() + formatters() + localAnswers()
+    try operations() + levels() + split() + appending() + authorities() + formatters() + localAnswers()
 }
 
 /// One entry to the first echo with header operations.
@@ -68,6 +68,33 @@ private func levels() throws -> [Case] {
                 weight: 1
                 headers: {request: {set: {x-a: destination}, add: {x-d: d}}, response: {set: {x-e: d}}}
             """, Ask("/", "> x-a: entry", "!> x-d", "< x-e: entry")),
+    ]
+}
+
+private func split() throws -> [Case] {
+    [
+        try .edge(
+            "6 several destinations of which one is left: still two levels",
+            """
+            - headers: {request: {set: {x-a: entry}, remove: [x-d]}, response: {set: {x-e: entry}}}
+              route:
+              - destination: {host: one.test}
+                weight: 1
+                headers: {request: {set: {x-a: destination, host: own.test}, add: {x-d: d}}}
+              - destination: {host: two.test}
+                weight: 0
+            """,
+            Ask("/", "> x-a: entry", "!> x-d", "< x-e: entry", "> host: own.test", "!> x-envoy-original-host")
+        ),
+        try .edge(
+            "differs: a host that the entry and one of several destinations set",
+            """
+            - rewrite: {authority: entry.test}
+              route:
+              - {destination: {host: one.test}, weight: 1, headers: {request: {set: {host: own.test}}}}
+              - {destination: {host: one.test}, weight: 1, headers: {request: {set: {host: own.test}}}}
+            """, Ask("/", "> host: entry.test", "> x-envoy-original-host: $HOST")
+        ).differing("tells the destination's", envoy: "> x-envoy-original-host: own.test"),
     ]
 }
 

@@ -1,7 +1,8 @@
 // Sections 22.3, 22.4, 23 and 29: how paths, authorities and targets are read, and the answers of failure.
 
 func wireCases() throws -> [Case] {
-    try normalization() + kinds() + targets() + requests() + failures() + connectionFields()
+    try normalization() + kinds() + targets() + requests() + failures() + calls()
+        + connectionFields()
 }
 
 private let echo = "- route: [{destination: {host: one.test}}]"
@@ -83,11 +84,13 @@ private func requests() throws -> [Case] {
     ]
 }
 
+/// Everything to one host, asked once.
+private func to(_ host: String) -> String {
+    "- {retries: {attempts: 0}, route: [{destination: {host: \(host)}}]}"
+}
+
 private func failures() throws -> [Case] {
-    func to(_ host: String) -> String {
-        "- {retries: {attempts: 0}, route: [{destination: {host: \(host)}}]}"
-    }
-    return [
+    [
         try .edge(
             "23 connect refused: 503", to("dead.test"),
             Ask(
@@ -124,6 +127,51 @@ private func failures() throws -> [Case] {
             grpc("/empty", "200", "< grpc-status: 14", "< grpc-message: no healthy upstream")),
         try .edge(
             "23 HEAD: no body", to("app.test, subset: empty"), Ask("HEAD /", "503", "!body")),
+    ]
+}
+
+private func calls() throws -> [Case] {
+    [
+        try .edge(
+            "23 gRPC: a head alone, whatever a route makes of its type",
+            """
+            - match: [{uri: {prefix: /typed}}]
+              headers: {response: {set: {content-type: text/html, content-length: "7", x-new: "1"}}}
+              route: [{destination: {host: app.test, subset: empty}}]
+            - match: [{uri: {prefix: /a}}]
+              route: [{destination: {host: app.test, subset: empty}}]
+            """,
+            grpc(
+                "/typed", "status 200", "< content-type: application/grpc", "< grpc-status: 14",
+                "< grpc-message: no healthy upstream", "< x-new: 1", "!body"),
+            grpc(
+                "/a", "status 200", "< content-type: application/grpc", "< grpc-status: 14", "!body"),
+            grpc(
+                "/b", "status 200", "< content-type: application/grpc", "< grpc-status: 12", "!< grpc-message"
+            ),
+            Ask(
+                "POST /a", ["content-type: application/grpc+proto"], "< content-type: application/grpc",
+                "< grpc-status: 14"),
+            Ask("POST /a", ["content-type: application/grpc-web"], "503", "!< grpc-status"),
+            Ask("POST /a", ["content-type: application/grpcx"], "503", "!< grpc-status")),
+        try .edge(
+            "23 gRPC: to HEAD without a message", to("app.test, subset: empty"),
+            Ask(
+                "HEAD /", ["content-type: application/grpc"], "200", "< grpc-status: 14", "!< grpc-message")),
+        try .edge(
+            "23 gRPC: direct answers and redirects",
+            """
+            - match: [{uri: {prefix: /ok}}]
+              directResponse: {status: 200, body: {string: "f\\u00fcr 100%\\n"}}
+            - match: [{uri: {prefix: /gone}}]
+              directResponse: {status: 204}
+            - match: [{uri: {prefix: /busy}}]
+              directResponse: {status: 429, body: {string: later}}
+            - redirect: {authority: other.test}
+            """, grpc("/ok", "status 200", "< grpc-status: 2", "< grpc-message: f%C3%BCr 100%25%0A", "!body"),
+            grpc("/gone", "status 200", "< grpc-status: 2", "!< grpc-message"),
+            grpc("/busy", "status 200", "< grpc-status: 14", "< grpc-message: later"),
+            grpc("/x", "status 200", "< grpc-status: 2", "< location: http://other.test/x")),
     ]
 }
 
