@@ -1,7 +1,6 @@
 // The configuration in force as JSON: /config, /listeners, /clusters. Routes and lanes have files of their
 // own.
 internal import Base
-internal import HTTP
 internal import Lanes
 internal import Loop
 

@@ -8,7 +8,6 @@
 //
 // Nothing here is on the request path. Nothing here stops at the first mistake: everything wrong is a
 // `Finding`, and the model is withheld only when an object is one that an API server would refuse.
-internal import Base
 internal import CLinux
 package import Lanes
 

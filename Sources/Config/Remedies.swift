@@ -1,6 +1,5 @@
 // What to do about a finding whose maker did not say: by the wording of the mistake, else by its code. No
 // finding leaves without advice.
-internal import Base
 
 func remedy(_ code: String, _ message: String) -> String {
     for (words, advice) in remediesByWording where message.range(of: words) != nil { return advice }

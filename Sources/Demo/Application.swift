@@ -1,6 +1,5 @@
 // The services of the demo: small programs that know nothing of lanes. Each answers a GET with who it is and
 // what the services behind it said, and asks those through its own sidecar, by Host alone.
-internal import Base
 internal import Loop
 internal import Synchronization
 

@@ -1,6 +1,5 @@
 // Ctrl-C and its kin, taken in turn instead of by a handler: the demo looks whether one came where it can end
 // in order.
-internal import CLinux
 internal import Glibc
 
 /// From its making on INT, TERM and HUP are blocked in this thread and in those it starts.

@@ -1,6 +1,4 @@
 // The run's own folder: a copy of the documents that the proxies watch and people may edit, and the logs.
-internal import Base
-internal import CLinux
 internal import Glibc
 
 /// Removed with its content when the last reference goes.

@@ -1,6 +1,5 @@
 // Field names that Fairlead itself acts on get a small number when a head is read, so that the rest of the
 // program compares bytes, not names. Others are `other` and are compared by name where configuration asks.
-internal import Base
 
 /// A known field name.
 @frozen

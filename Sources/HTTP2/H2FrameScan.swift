@@ -1,7 +1,6 @@
 // Where frames begin in what a client sends. nghttp2 tells nothing of DATA and WINDOW_UPDATE for streams it
 // has forgotten; to see the former, input is cut in front of each DATA frame, when everything before it has
 // been dealt with, and of the latter those that open nothing are found.
-internal import Base
 
 struct H2FrameScan: BitwiseCopyable {
     /// Bytes of the frame under way, or of the client's preface, that are still to come.

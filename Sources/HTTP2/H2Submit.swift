@@ -2,7 +2,6 @@
 // becomes fields: the start line turns into pseudo-header fields, and what concerns an HTTP/1 connection only
 // is left out (RFC 9113 8.2.2).
 public import Base
-internal import CLinux
 internal import CNghttp2
 
 /// What a request's head text does not say.

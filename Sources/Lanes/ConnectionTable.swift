@@ -3,7 +3,6 @@
 // and frozen form; a server that relays has routes by which the connection's target is chosen. Where TLS ends
 // and no requests follow, the TLS server has such routes (TLSModel).
 public import Base
-internal import HTTP
 
 /// The servers of one listener.
 public struct ConnectionsModel: Sendable {

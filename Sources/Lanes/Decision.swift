@@ -1,7 +1,6 @@
 // What `decide` hands the worker: where the request goes, and what is left to do with the response. All
 // trivial; pointers lead into the table.
 public import Base
-internal import HTTP
 
 /// The lane of a request and how it was found.
 public struct LaneReading: BitwiseCopyable {

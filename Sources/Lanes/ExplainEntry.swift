@@ -1,6 +1,5 @@
 // Where a request that `explain` is asked about comes in: the listener by scheme and port, and on a TLS port
 // the server by the name that the client sends, found as live connections find theirs.
-internal import Base
 
 struct ExplainEntry {
     enum Next {

@@ -1,6 +1,5 @@
 // Cuts header values with `%OPERATORS%` into pieces when a table is built, and tells Config what is wrong
 // with one (istio-semantics.md 6).
-internal import Base
 internal import HTTP
 
 public enum HeaderValue {

@@ -2,7 +2,6 @@
 // comes or goes a new one takes its place, and nothing else of the configuration changes; it lives as long as
 // a worker routes by it or has an exchange that does.
 public import Base
-internal import TLS
 
 public final class ResolvedCluster: Sendable {
     /// What is frozen here.

@@ -2,7 +2,6 @@
 // `RouteFreezing`. Runs once per configuration, off the request path.
 internal import Base
 internal import CRE2
-internal import HTTP
 internal import Lua
 internal import TLS
 

@@ -1,7 +1,6 @@
 // Tells that configuration files may have changed: inotify on the folders that hold them, because editors and
 // Kubernetes replace files by renaming (a ConfigMap's `..data` link), which a watch on the file would miss.
 internal import Base
-internal import CLinux
 internal import Glibc
 
 public struct FileWatcher: ~Copyable {

@@ -2,7 +2,6 @@
 // there.
 internal import Base
 internal import CLuaJIT
-internal import HTTP
 
 private typealias Context = UnsafeMutableRawPointer
 private typealias Message = UnsafeMutablePointer<ScriptMessage>

@@ -2,7 +2,6 @@
 // at its line.
 internal import Base
 internal import CLuaJIT
-internal import HTTP
 
 public struct ScriptCall {
     /// Name of the cluster, `outbound|80||host`.

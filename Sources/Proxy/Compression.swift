@@ -1,9 +1,6 @@
 // Compressing responses on their way to the client (`Proxy.spec.compression`). Off, it costs a request two
 // tests of a pointer.
-internal import Base
 internal import HTTP
-internal import Lanes
-internal import Telemetry
 
 extension Worker {
     /// Keeps what the client accepts: its head is gone when the response comes.

@@ -1,10 +1,6 @@
 // The deadlines of an exchange, and what passes when one does: of connecting, of the client's body, of the
 // route or the call, of silence.
-internal import Base
 internal import Glibc
-internal import HTTP
-internal import Lanes
-internal import Loop
 internal import TLS
 internal import Telemetry
 

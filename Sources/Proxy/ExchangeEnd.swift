@@ -1,9 +1,5 @@
 // How exchanges end: with a whole response, or because the client is gone. What they held is given back, and
 // their connections are kept or closed.
-internal import Base
-internal import HTTP
-internal import Lanes
-internal import Loop
 internal import Telemetry
 
 extension Worker {

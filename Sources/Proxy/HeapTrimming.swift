@@ -2,7 +2,6 @@
 // of them has gone, glibc keeps the pages for the next crowd; here they go back to the system.
 internal import Base
 internal import CLinux
-internal import HTTP2
 
 extension Worker {
     /// Called once a second. Each time takes milliseconds, and half of the connections must have gone since

@@ -1,6 +1,4 @@
 // Clusters with names as a worker has them: the ones to route by, and older ones that exchanges began under.
-internal import Base
-internal import CLinux
 internal import Lanes
 
 /// Kept until a newer one took its place and the last exchange that was decided by it is over.

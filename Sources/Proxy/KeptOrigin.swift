@@ -1,7 +1,6 @@
 // What an exchange keeps aside of its request until the response: the explanation that was asked for, and the
 // Origin that a CORS policy judged, which header operations may have taken away by then.
 internal import Base
-internal import HTTP
 
 extension Worker {
     /// Notes the Origin, while the request's fields are as they came: before its header operations, and not

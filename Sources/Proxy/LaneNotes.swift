@@ -1,12 +1,8 @@
 // Loss is loud (lanes.md 8): each event is a counter with lane and service, and one rate-limited log line
 // with the remedy.
 internal import Base
-internal import CLinux
 internal import HTTP
 internal import Lanes
-internal import Loop
-internal import TLS
-internal import Telemetry
 
 /// Events of lanes.md 8. Raw values are what the meter stores; `LossNames` in Telemetry's rendering has the
 /// same order.

@@ -1,6 +1,5 @@
 // Accepting connections, taking a new configuration, draining.
 internal import Base
-internal import CLinux
 internal import Glibc
 internal import Lanes
 internal import Loop

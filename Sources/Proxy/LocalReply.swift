@@ -1,7 +1,6 @@
 // Answers that Fairlead makes itself (istio-semantics.md 23): before a request could be read, instead of an
 // upstream's, or because a route says so.
 internal import Base
-internal import CLinux
 internal import Glibc
 internal import HTTP
 internal import Lanes

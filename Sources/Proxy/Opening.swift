@@ -2,9 +2,7 @@
 // ClientHello whose server name chooses the server (istio-semantics.md 17). Nothing is answered here: what
 // does not fit is closed and counted, within the deadline of a request's head.
 internal import Base
-internal import CLinux
 internal import Lanes
-internal import Loop
 internal import Sniff
 internal import Telemetry
 

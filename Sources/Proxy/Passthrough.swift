@@ -4,9 +4,7 @@
 // resolver, off the loop.
 internal import Base
 internal import CLinux
-internal import HTTP
 internal import Lanes
-internal import Loop
 internal import Telemetry
 
 extension Worker {

@@ -2,8 +2,6 @@
 // passes through, or from inside TLS that ends here. It takes the way of a CONNECT tunnel (UpstreamPhase,
 // Tunnel) without its request and answer, and is counted as Istio counts TCP.
 internal import Base
-internal import CLinux
-internal import HTTP
 internal import Lanes
 internal import Loop
 internal import Sniff

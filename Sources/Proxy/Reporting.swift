@@ -1,11 +1,9 @@
 // What an exchange leaves behind when it is over: metrics and an access log record, read off its plain
 // fields.
 internal import Base
-internal import CLinux
 internal import HTTP
 internal import Lanes
 internal import Loop
-internal import TLS
 internal import Telemetry
 
 extension Worker {

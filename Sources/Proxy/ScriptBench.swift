@@ -1,12 +1,10 @@
 // What the scripts of one worker work on: the message under the running script, and the requests that wait
 // for their script. Touched by exchanges whose listener has scripts, by no other.
 internal import Base
-internal import CLinux
 internal import HTTP
 internal import Lanes
 internal import Loop
 internal import Lua
-internal import TLS
 
 /// What `streamInfo` is answered from.
 struct ScriptFacts: BitwiseCopyable {

@@ -2,10 +2,6 @@
 // pass.
 internal import Base
 internal import HTTP
-internal import Lanes
-internal import Loop
-internal import Lua
-internal import Telemetry
 
 extension Worker {
     // MARK: a response that waits

@@ -6,7 +6,6 @@ internal import Base
 internal import HTTP
 internal import Lanes
 internal import Lua
-internal import Telemetry
 
 /// A call under way, by the slot of its exchange's downstream side.
 struct ScriptCallState {

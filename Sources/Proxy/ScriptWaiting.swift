@@ -1,11 +1,8 @@
 // Requests whose script waits, for the body or for the answer to a call: head and body are kept in memory of
 // their own until the script goes on, then the request takes the ordinary way with the body that is at hand.
 internal import Base
-internal import CLinux
 internal import HTTP
 internal import Lanes
-internal import Lua
-internal import Telemetry
 
 extension Worker {
     /// Keeps a request until its script goes on; returns the body bytes used.

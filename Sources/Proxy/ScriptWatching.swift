@@ -1,7 +1,6 @@
 // Scripts that look at a body as it passes (`bodyChunks`): pieces are shown to them, and go on without
 // waiting for them. While one waits for the answer to a call, the pieces that it has yet to see are kept.
 internal import Base
-internal import Lanes
 internal import Lua
 
 extension Worker {

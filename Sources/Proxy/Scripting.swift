@@ -2,11 +2,9 @@
 // routed, on the response, an upstream's or our own, after the route's edits. A script that fails is logged
 // and counted, and the message goes on.
 internal import Base
-internal import CLinux
 internal import HTTP
 internal import Lanes
 internal import Lua
-internal import Telemetry
 
 /// What came of a request's scripts.
 enum RequestScripts {

@@ -1,7 +1,6 @@
 // Getting bytes out: at once if the socket takes them, else kept, and then nothing more is read from the
 // other side until they are out. So no direction ever holds more than one read's worth.
 internal import Base
-internal import CLinux
 internal import Loop
 
 extension Worker {

@@ -2,9 +2,7 @@
 // its events to the slots of its streams (Streams.swift); frames are gathered once a turn and sent. What a
 // stream does is no different from what a connection of HTTP/1 does; see ARCHITECTURE.md.
 internal import Base
-internal import CLinux
 internal import Glibc
-internal import HTTP
 internal import HTTP2
 internal import Loop
 internal import TLS

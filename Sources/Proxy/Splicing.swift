@@ -4,9 +4,7 @@
 // empty between steps: what the second socket did not take becomes its pending output, and back-pressure,
 // half-close and the end are those of copying.
 internal import Base
-internal import HTTP
 internal import Loop
-internal import Telemetry
 
 /// What a step came to for the loop that reads.
 enum PassStep {

@@ -1,7 +1,6 @@
 // Handshakes, driven by the events of their sockets: a client's while its first bytes are read, ours with an
 // upstream between connecting and sending the request. Both under the deadlines that run anyway.
 internal import Base
-internal import CLinux
 internal import Glibc
 internal import HTTP2
 internal import Lanes

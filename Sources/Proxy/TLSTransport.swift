@@ -2,7 +2,6 @@
 // many records as fit leave in one send(2). Ciphertext that a socket would not take waits in the connection's
 // output, ciphertext that was read and not decrypted in its state here; an idle connection has neither.
 internal import Base
-internal import CLinux
 internal import Glibc
 internal import Lanes
 internal import Loop

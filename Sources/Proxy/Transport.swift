@@ -1,6 +1,5 @@
 // What carries a connection's bytes. Everything above deals in plain bytes, would-block and end; here is the
 // one place that knows whether they pass through something on their way to the socket.
-internal import Base
 internal import Loop
 
 enum Transport: UInt8, BitwiseCopyable {

@@ -1,12 +1,7 @@
 // What becomes of a request whose upstream cannot be reached, or ends before its response is whole: another
 // endpoint, stable in place of a lane, the same again, or an answer of ours.
 internal import Base
-internal import CLinux
 internal import Glibc
-internal import HTTP
-internal import Lanes
-internal import Loop
-internal import TLS
 internal import Telemetry
 
 extension Worker {

@@ -1,12 +1,9 @@
 // The middle of an exchange's life: an endpoint is chosen, a connection found or made, the request sent; and
 // what becomes of connections to upstreams.
 internal import Base
-internal import CLinux
 internal import Glibc
-internal import HTTP
 internal import Lanes
 internal import Loop
-internal import TLS
 internal import Telemetry
 
 extension Worker {

@@ -2,8 +2,6 @@
 // are with it now. Keyed by the endpoint's id, which survives reloads; an id that was given to another
 // address meanwhile is told by its generation. Last in, first out: the warmest connection serves next, and
 // the coldest are the first to be closed for idleness.
-internal import Base
-internal import CLinux
 internal import TLS
 
 struct EndpointState: BitwiseCopyable {

@@ -2,7 +2,6 @@
 // says that was asked for nothing; and the end of what can be read.
 internal import Base
 internal import HTTP
-internal import Loop
 internal import Telemetry
 
 extension Worker {

@@ -4,7 +4,6 @@ internal import Base
 internal import Glibc
 internal import HTTP
 internal import HTTP2
-internal import Lanes
 internal import Loop
 internal import Telemetry
 

@@ -1,7 +1,6 @@
 // What HTTP/1 asks of a WebSocket's beginning and HTTP/2 does not: a key, and the answer that proves somebody
 // read it (RFC 6455 4.1, 4.2.2; RFC 8441 5).
 internal import Base
-internal import CLinux
 internal import COpenSSL
 
 enum WebSocketKey {

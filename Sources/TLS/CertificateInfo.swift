@@ -1,7 +1,6 @@
 // What people want to know of a certificate: shown by admin, judged by `check`, written into forwarded
 // fields. Read once when a certificate is loaded, never per request.
 internal import Base
-internal import CLinux
 internal import COpenSSL
 
 public struct CertificateInfo: Sendable, Equatable {

@@ -1,6 +1,5 @@
 // `x-forwarded-client-cert` in Envoy's format, for the client certificate of a gateway connection: By, Hash,
 // Cert, Subject, URI, DNS, the set that Istio configures (istio-semantics.md 22.2).
-internal import Base
 internal import COpenSSL
 
 enum ForwardedCertificate {

@@ -1,6 +1,5 @@
 // An OCSP response that a server sends along with its certificate, so that clients need not ask the authority
 // (RFC 6066 8). Whoever runs the server renews the file; an outdated response is left out.
-internal import Base
 internal import CLinux
 internal import COpenSSL
 

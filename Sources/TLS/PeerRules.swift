@@ -1,6 +1,5 @@
 // Whose certificates are accepted beyond the chain of trust: names that one of the certificate's alternative
 // names must match, and pinned hashes. Looked at inside the handshake, so that a refused peer gets an alert.
-internal import Base
 internal import COpenSSL
 
 public struct PeerRules: Sendable, Hashable {

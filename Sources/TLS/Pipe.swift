@@ -1,7 +1,5 @@
 // Between OpenSSL and our buffers: a BIO that reads ciphertext where a recv(2) left it and writes ciphertext
 // where a send(2) will take it. One for each worker: OpenSSL works on one connection at a time.
-internal import Base
-internal import CLinux
 internal import COpenSSL
 
 /// The memory that a call into OpenSSL works with.

@@ -1,6 +1,5 @@
 // Which server of a TLS port a client's server name (SNI) leads to: an exact name, else the longest wildcard,
 // else the server for any name (istio-semantics.md 17).
-internal import Base
 
 public struct ServerNames: Sendable {
     private var exact: [String: Int] = [:]

@@ -1,6 +1,5 @@
 // How we shake hands with upstreams of one kind: what we trust, what we show, which names must be in their
 // certificates. Immutable; shared by all workers.
-internal import Base
 internal import COpenSSL
 
 public final class TLSClientContext: Sendable {

@@ -1,5 +1,4 @@
 // Why a handshake or a connection failed, as a short list that can be counted, read off OpenSSL's errors.
-internal import Base
 internal import COpenSSL
 
 public enum TLSFailure: UInt8, Sendable, BitwiseCopyable, CaseIterable {

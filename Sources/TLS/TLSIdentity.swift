@@ -1,7 +1,6 @@
 // A certificate with its chain and key, read from PEM: what a server shows to clients, or a client to servers
 // that ask. Read and checked when configuration is loaded.
 internal import Base
-internal import CLinux
 internal import COpenSSL
 
 public final class TLSIdentity: Sendable {

@@ -1,5 +1,4 @@
 // What OpenSSL says when it refuses something: its error queue as one sentence.
-internal import Base
 internal import COpenSSL
 
 /// Why certificates, keys or settings cannot be used, for people.

@@ -1,7 +1,6 @@
 // One TLS connection without its socket: ciphertext comes and goes through the worker's pipe, plain bytes
 // through calls that never wait. The caller moves ciphertext between pipe and socket.
 public import Base
-internal import CLinux
 internal import COpenSSL
 
 /// The memory through which all connections of a worker pass their ciphertext. Owned by the worker.

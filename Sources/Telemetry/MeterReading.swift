@@ -1,7 +1,6 @@
 // The control side's view of all workers' meters at one moment, summed. A worker may be counting meanwhile:
 // each number is whole, numbers of one series may be one request apart, and a histogram's count is made of
 // its own buckets, so that it always agrees with them.
-internal import Base
 internal import CLinux
 
 /// Sums over workers.

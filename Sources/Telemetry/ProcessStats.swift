@@ -1,5 +1,4 @@
 // The process_* family that every Prometheus client offers, from /proc/self and getrusage(2).
-internal import CLinux
 internal import Glibc
 
 /// What the kernel says about this process; a value it does not tell is nil and left out.

@@ -1,5 +1,4 @@
 // From paths to a snapshot: loading, the --port mapping, freezing. One door for start, reload and explain.
-internal import Base
 internal import Config
 internal import Lanes
 internal import Loop

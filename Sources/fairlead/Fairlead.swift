@@ -1,7 +1,6 @@
 // The command line: interface.md 1. Each command is a file of its own; this one joins them and maps every
 // failure to the exit codes that the interface promises.
 internal import ArgumentParser
-internal import Base
 internal import Glibc
 
 @main

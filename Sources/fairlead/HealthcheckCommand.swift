@@ -1,6 +1,5 @@
 // `fairlead healthcheck`: whether the proxy in this container is ready. Images hold no curl.
 internal import ArgumentParser
-internal import Base
 
 struct HealthcheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,5 +1,4 @@
 // All analyzers in turn. Each looks at the documents alone, for every client at once, and never stops a load.
-internal import Base
 internal import Lanes
 
 /// What analyzers read, and the list they add to.

@@ -1,6 +1,5 @@
 // BackendTLSPolicies that do nothing or let nobody in, and authorities of Gateway API objects that are not
 // there (istio-semantics.md 21.7).
-internal import Base
 internal import Lanes
 
 extension Analysis {

@@ -1,5 +1,4 @@
 // Two objects that claim one thing: VirtualServices on a mesh host (trap 3), Gateways on a host and port.
-internal import Base
 internal import Lanes
 
 extension Analysis {

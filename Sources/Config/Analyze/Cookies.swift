@@ -1,6 +1,5 @@
 // Pins that VirtualServices and LanePolicies write: from where, with which attributes, for which hosts
 // (traps 6 and 8).
-internal import Base
 internal import Lanes
 
 extension Analysis {

@@ -1,5 +1,4 @@
 // Whether one match takes every request that another one matches.
-internal import Base
 internal import Lanes
 
 extension VirtualServiceDocument.Match {

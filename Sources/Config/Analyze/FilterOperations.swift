@@ -1,7 +1,5 @@
 // EnvoyFilters whose outcome depends on what else there is, or whose operation their target does not know
 // (Istio's IST0151 to IST0155).
-internal import Base
-internal import Lanes
 
 extension Analysis {
     mutating func checkFilterOperations() {

@@ -1,6 +1,5 @@
 // Gateway API objects that are legal and will not do what their author meant: references that lead nowhere or
 // are not permitted, rules without a backend (istio-semantics.md 21).
-internal import Base
 internal import Lanes
 
 extension Analysis {

@@ -1,7 +1,5 @@
 // VirtualServices and the Gateways they name: whether those exist and serve one of their hosts (Istio's
 // IST0101, IST0132, IST0149, IST0165).
-internal import Base
-internal import Lanes
 
 extension Analysis {
     mutating func checkGatewayReferences() {

@@ -1,7 +1,5 @@
 // Istio's Gateways and what they run on: which proxies they select, whether their ports are reachable, and
 // whether their certificates are there (Istio's IST0101, IST0138, IST0161, IST0162).
-internal import Base
-internal import Lanes
 internal import TLS
 
 extension Analysis {

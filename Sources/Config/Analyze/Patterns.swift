@@ -1,5 +1,4 @@
 // Regular expressions that match more than the lane they were written for (trap 5).
-internal import Base
 internal import Lanes
 
 /// A match on a header by a pattern that looks for a text anywhere in the value.

@@ -1,7 +1,5 @@
 // Ports whose protocol nobody declares, or that nobody can tell apart (Istio's IST0118, IST0134, IST0150),
 // and ports that no container has.
-internal import Base
-internal import Lanes
 
 extension Analysis {
     mutating func checkPorts() {

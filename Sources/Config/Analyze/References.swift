@@ -1,6 +1,5 @@
 // Names that nothing answers to: destination hosts, ports and subsets (Istio's IST0101, IST0112, IST0173,
 // IST0174).
-internal import Base
 internal import Lanes
 
 extension Analysis {

@@ -1,5 +1,4 @@
 // Lua of the published pattern that does not do what it is there for (traps 1, 7, 9, 10).
-internal import Base
 internal import Lanes
 
 extension Analysis {

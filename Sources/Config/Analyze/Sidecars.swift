@@ -1,7 +1,5 @@
 // Sidecar objects that do not do what they say: hosts that nothing answers to, workloads that are not there,
 // two for one workload.
-internal import Base
-internal import Lanes
 
 extension Analysis {
     mutating func checkSidecars() {

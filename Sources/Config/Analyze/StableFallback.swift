@@ -1,5 +1,4 @@
 // A fallback to a service or subset whose endpoints include the feature's (trap 12).
-internal import Base
 internal import Lanes
 
 extension Analysis {

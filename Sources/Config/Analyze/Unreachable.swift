@@ -1,6 +1,5 @@
 // Rules and matches that no request reaches (IST0130, IST0131), and hosts where requests find no rule
 // (trap 2).
-internal import Base
 internal import Lanes
 
 extension Analysis {

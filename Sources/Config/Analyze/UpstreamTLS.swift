@@ -1,7 +1,5 @@
 // TLS to upstreams that will not be what its author thinks: certificates judged by nobody in particular
 // (Istio's IST0128, IST0129), and modes that the other side's PeerAuthentication contradicts.
-internal import Base
-internal import Lanes
 
 extension Analysis {
     mutating func checkUpstreamTLS() {

@@ -1,5 +1,4 @@
 // Weights that do not share requests as their author counted, and subsets that are no subsets.
-internal import Base
 internal import Lanes
 
 extension Analysis {

@@ -2,7 +2,6 @@
 // one listener, each hostname a virtual host (or a server name) of its own, and no route of a broader
 // listener answers for it.
 internal import Base
-internal import HTTP
 internal import Lanes
 
 /// A listener with the numbers it goes by in `RouteAttachments`.

@@ -1,6 +1,5 @@
 // Routes of the Gateway API attached to a Service: what a client in the mesh follows (GAMMA,
 // istio-semantics.md 21.1).
-internal import Base
 internal import Lanes
 
 extension Compiler {

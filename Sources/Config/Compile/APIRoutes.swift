@@ -1,6 +1,5 @@
 // One rule of an HTTPRoute or GRPCRoute to the routes of the model (istio-semantics.md 21.3 to 21.6), and the
 // order in which the rules of all routes of a host are tried.
-internal import Base
 internal import Lanes
 
 /// A route with what orders it among others.

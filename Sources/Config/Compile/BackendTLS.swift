@@ -1,6 +1,5 @@
 // TLS that the Gateway API asks for: BackendTLSPolicy on an edge's connections to Services, and the
 // authorities that listeners and policies judge certificates by (istio-semantics.md 21.7).
-internal import Base
 internal import Lanes
 internal import TLS
 

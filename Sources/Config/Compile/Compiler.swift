@@ -1,8 +1,6 @@
 // One proxy's view of all documents, step by step: policy, lanes, clusters as they are asked for, listeners.
 internal import Base
-internal import HTTP
 internal import Lanes
-internal import TLS
 
 /// Everything of one compilation. Lives for one call of `compile`.
 final class Compiler {

@@ -1,5 +1,4 @@
 // `delegate`: the entries of another VirtualService merged into this one's (istio-semantics.md 5.6).
-internal import Base
 internal import Lanes
 
 extension Compiler {

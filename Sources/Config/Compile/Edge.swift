@@ -1,7 +1,6 @@
 // An edge: the servers of the Gateways that select it, merged by port, and the VirtualServices bound to them
 // (istio-semantics.md 3, 17).
 internal import Base
-internal import HTTP
 internal import Lanes
 
 /// A server with its Gateway.

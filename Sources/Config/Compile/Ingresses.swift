@@ -1,7 +1,5 @@
 // What an edge serves of Ingresses, in ingress-nginx's order: the hosts on port 80 and, with certificates, on
 // port 443; in a host exact paths, then the longest; in a path the canary's header, its cookie, its weight.
-internal import Base
-internal import HTTP
 internal import Lanes
 
 /// One path of one host, and the canary for it.

@@ -1,7 +1,5 @@
 // Which proxy this is. Without a `Proxy` document an edge is made up that serves every Gateway and Ingress
 // there is, or, where there is none, a sidecar's outbound listener.
-internal import Base
-internal import Lanes
 
 struct ProxyChoice {
     private(set) var proxies: [ProxyDocument] = []

@@ -1,5 +1,4 @@
 // One VirtualService to the routes that exist for one proxy, gateway and port (istio-semantics.md 4 to 6).
-internal import Base
 internal import Lanes
 
 extension Compiler {

@@ -1,7 +1,5 @@
 // A sidecar: one route table for each service port on the way out, one listener to the app for each inbound
 // port (istio-semantics.md 3, 19).
-internal import Base
-internal import HTTP
 internal import Lanes
 
 extension Compiler {

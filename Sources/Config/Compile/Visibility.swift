@@ -1,6 +1,5 @@
 // Which hosts a workload sees: the `Sidecar` that applies to it (istio-semantics.md 19), and which
 // VirtualServices are exported to it.
-internal import Base
 internal import Lanes
 
 struct Visibility {

@@ -1,5 +1,4 @@
 // `filters` of a route's rule or backend (istio-semantics.md 21.4): which there may be, and what they say.
-internal import Base
 internal import Lanes
 
 /// A RequestRedirect as written; what is left out depends on the listener.

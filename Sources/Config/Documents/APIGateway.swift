@@ -1,6 +1,5 @@
 // Gateway, GatewayClass and ReferenceGrant of the Gateway API (istio-semantics.md 21.1, 21.5, 21.7), and the
 // labels of namespaces, by which listeners admit routes.
-internal import Base
 internal import Lanes
 
 /// A Gateway of `gateway.networking.k8s.io`; `GatewayDocument` is Istio's.

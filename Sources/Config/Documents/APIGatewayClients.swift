@@ -1,7 +1,5 @@
 // `spec.tls` of a Gateway: whose certificates clients must show, and which one backends are shown
 // (istio-semantics.md 21.7).
-internal import Base
-internal import Lanes
 
 extension APIGateway {
     /// `spec.tls`: what clients and backends are asked for and shown.

@@ -1,7 +1,6 @@
 // The routes of the Gateway API as one typed value: what they attach to, and rules of matches, filters and
 // backends (istio-semantics.md 21). HTTPRouteFields and GRPCRouteFields read their own parts; rules of a
 // TLSRoute and a TCPRoute have backends alone.
-internal import Base
 internal import Lanes
 
 struct APIRoute: Document {

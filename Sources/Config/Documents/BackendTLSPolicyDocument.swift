@@ -1,6 +1,5 @@
 // BackendTLSPolicy of the Gateway API (istio-semantics.md 21.7): that connections to a Service are TLS, for
 // which name, and by whose authorities its certificate is judged.
-internal import Base
 internal import Lanes
 
 struct BackendTLSPolicyDocument: Document {

@@ -1,5 +1,4 @@
 // `corsPolicy` of a VirtualService (istio-semantics.md 11).
-internal import Base
 internal import Lanes
 
 extension VirtualServiceDocument {

@@ -1,6 +1,5 @@
 // The CORS filter of an HTTPRoute (istio-semantics.md 21.4), which differs from `corsPolicy` in its
 // origins, its default age and what becomes of preflights from elsewhere.
-internal import Base
 internal import Lanes
 
 extension APIFilters {

@@ -1,7 +1,5 @@
 // `ConfigMap`: of interest for the certificate authorities that Gateway API objects name (`ca.crt`); and how
 // those objects name them.
-internal import Base
-internal import Lanes
 
 struct ConfigMapDocument: Document {
     var meta: Meta

@@ -1,5 +1,4 @@
 // The matches of a GRPCRoute (istio-semantics.md 21.7): service and method are the request's path.
-internal import Base
 internal import Lanes
 
 extension APIRoute {

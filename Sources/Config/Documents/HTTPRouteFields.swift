@@ -1,6 +1,4 @@
 // The matches of an HTTPRoute (istio-semantics.md 21.2) and what ranks them.
-internal import Base
-internal import Lanes
 
 extension APIRoute {
     private static let methods = [

@@ -1,5 +1,4 @@
 // `{set, add, remove}` of header operations, as VirtualServices and Proxy write them (istio-semantics.md 6).
-internal import Base
 internal import Lanes
 
 /// The Host that header operations of one level ask for: `set` beats `add`.

@@ -1,6 +1,5 @@
 // `Ingress` as ingress-nginx reads it: rules, TLS, and the annotations that choose and rewrite. Its other
 // annotations are findings that name them, but for those that tune nginx and change no answer.
-internal import Base
 internal import Lanes
 
 struct IngressDocument: Document {

@@ -1,6 +1,5 @@
 // Kubernetes' Service, Endpoints, EndpointSlice and Pod: the fields that routing needs. Their schema is the
 // API server's business, so fields that are not asked for are no finding.
-internal import Base
 internal import Lanes
 
 struct ServiceDocument: Document {

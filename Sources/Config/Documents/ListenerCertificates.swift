@@ -1,7 +1,5 @@
 // `certificateRefs` of a Gateway API listener as the settings that Istio's `tls` blocks come to.
-internal import Base
 internal import Lanes
-internal import TLS
 
 extension ServerTLSFields {
     /// SIMPLE with the certificates of Secrets, each `namespace/name`; with `clients` MUTUAL: certificates

@@ -1,6 +1,5 @@
 // ListenerSet of the Gateway API: listeners that others than a Gateway's owner add to it, where its
 // `allowedListeners` lets them.
-internal import Base
 internal import Lanes
 
 struct ListenerSetDocument: Document {

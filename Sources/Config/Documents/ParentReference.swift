@@ -1,6 +1,5 @@
 // What routes of the Gateway API refer to: the parents they attach to and the backends they send to
 // (istio-semantics.md 21.1 and 21.5).
-internal import Base
 internal import Lanes
 
 let gatewayAPIGroup = "gateway.networking.k8s.io"

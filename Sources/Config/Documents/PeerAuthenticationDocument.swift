@@ -1,7 +1,5 @@
 // `PeerAuthentication`: nothing here obeys it; what it asks of servers is compared with what clients are
 // told.
-internal import Base
-internal import Lanes
 
 struct PeerAuthenticationDocument: Document {
     var meta: Meta

@@ -1,7 +1,5 @@
 // `Secret`: certificates and keys under the names that Istio knows. Values are base64 in `data`, plain in
 // `stringData`; other kinds of Secrets are read for their existence alone.
-internal import Base
-internal import Lanes
 
 struct SecretDocument: Document {
     var meta: Meta

@@ -1,5 +1,4 @@
 // `ServiceEntry` and `WorkloadEntry`: services and endpoints that Kubernetes does not know.
-internal import Base
 internal import Lanes
 
 /// How a port's bytes are to be understood: by appProtocol, the port's name, or not declared.

@@ -1,7 +1,6 @@
 // `Sidecar`: which hosts a workload sees, where it listens for its own application's requests beside the
 // outbound listener, and what it accepts for it (istio-semantics.md 19).
 internal import Base
-internal import Lanes
 
 struct SidecarDocument: Document {
     struct Egress: Sendable {

@@ -1,6 +1,5 @@
 // The `tls` blocks: of a Gateway's server (ServerTLSSettings) and of a DestinationRule's policy
 // (ClientTLSSettings), as written. Certificates are looked for when a proxy's view is compiled.
-internal import Base
 internal import Lanes
 internal import TLS
 

@@ -1,5 +1,4 @@
 // `DestinationRule` and `Gateway`: subsets with their policies, and servers with their hosts.
-internal import Base
 internal import Lanes
 
 /// The part of a trafficPolicy that is acted on, for one level and one port.

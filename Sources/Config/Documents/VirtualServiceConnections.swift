@@ -1,5 +1,4 @@
 // `tls` and `tcp` of a VirtualService: routes for connections that nobody reads as HTTP.
-internal import Base
 internal import Lanes
 
 extension VirtualServiceDocument {

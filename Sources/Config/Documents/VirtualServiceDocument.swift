@@ -1,6 +1,5 @@
 // `VirtualService`: fields and validation (istio-semantics.md 4 to 6). What the routes mean for one proxy is
 // decided in Compile/.
-internal import Base
 internal import Lanes
 
 struct VirtualServiceDocument: Document {

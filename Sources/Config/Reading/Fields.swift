@@ -1,6 +1,5 @@
 // Typed reading of a mapping that never fails: what is wrong becomes a finding with its line, what nobody
 // asked for becomes an "unknown field" with the nearest name that exists.
-internal import Base
 internal import Lanes
 
 /// Where findings of one object go, and how the object calls itself.

@@ -1,7 +1,6 @@
 // Paths to texts: files, folders (read recursively, `*.yaml` and `*.yml`) and standard input. Everything is
 // bounded; what cannot be read is told apart from what is wrong.
 internal import Base
-internal import CLinux
 internal import Glibc
 internal import Synchronization
 

@@ -1,6 +1,5 @@
 // Which DestinationRule a client sees for a service, and what its subsets and policies come to
 // (istio-semantics.md 2.4 and 12).
-internal import Base
 internal import Lanes
 
 /// The rules of one namespace for one host, merged.

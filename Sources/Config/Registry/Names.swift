@@ -1,5 +1,4 @@
 // Short names, gateway references, exportTo, wildcard hosts (istio-semantics.md 2 and 3).
-internal import Base
 
 enum Names {
     static let clusterDomain = "cluster.local"

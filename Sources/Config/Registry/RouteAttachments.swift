@@ -1,7 +1,6 @@
 // Which routes of the Gateway API attach to which listeners and services, for every proxy alike
 // (istio-semantics.md 21.1): parents, allowedRoutes, hostnames in common. What keeps one from attaching is a
 // finding, made here because it is here that it is known.
-internal import Base
 internal import Lanes
 
 struct RouteAttachments {
