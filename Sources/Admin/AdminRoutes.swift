@@ -134,7 +134,7 @@ struct AdminRoutes: Sendable {
         case .reload: return answer(actions.reload())
         case .drain:
             actions.drain()
-            return .json(202) { $0.member("draining", true) }
+            return .json(200) { $0.member("draining", true) }
         default: return logging(request)
         }
     }

@@ -2,7 +2,7 @@
 // [...]}}`.
 internal import Base
 
-enum ExplainBody {
+package enum ExplainBody {
     /// The question, or what is wrong with it.
     static func read(_ body: [UInt8]) -> Result<ExplainQuery, JSONProblem> {
         do throws(JSONProblem) {
@@ -30,14 +30,28 @@ enum ExplainBody {
                     message: "unknown member \"\(member.name)\"; known: method, url, headers")
             }
         }
-        guard !query.method.isEmpty, query.method.utf8.allSatisfy(isToken) else {
-            throw JSONProblem(message: "method must be a token")
-        }
         guard !query.url.isEmpty else { throw JSONProblem(message: "url missing") }
+        if let problem = problem(query) { throw JSONProblem(message: problem) }
+        return query
+    }
+
+    /// What no request can be made of; nil: nothing is wrong.
+    package static func problem(_ query: ExplainQuery) -> String? {
+        if query.method.isEmpty || !query.method.utf8.allSatisfy(isToken) { return "method must be a token" }
+        if query.url.isEmpty { return "url missing" }
         guard query.url.utf8.count <= Limits.targetBytes,
             query.url.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F })
-        else { throw JSONProblem(message: "url is too long or has blanks or control characters") }
-        return query
+        else { return "url is too long or has blanks or control characters" }
+        for header in query.headers {
+            guard !header.name.isEmpty, header.name.utf8.allSatisfy(isToken) else {
+                return "header name \"\(header.name)\" is not a token"
+            }
+            guard header.value.utf8.allSatisfy({ ($0 >= 0x20 || $0 == 0x09) && $0 != 0x7F }) else {
+                return "header \(header.name) has control characters"
+            }
+        }
+        if query.headers.count > Limits.headFields { return "more than \(Limits.headFields) header lines" }
+        return nil
     }
 
     private static func string(_ member: JSONValue.Member) throws(JSONProblem) -> String {
@@ -54,22 +68,13 @@ enum ExplainBody {
         }
         var headers: [ExplainQuery.Header] = []
         for member in members {
-            guard !member.name.isEmpty, member.name.utf8.allSatisfy(isToken) else {
-                throw JSONProblem(message: "header name \"\(member.name)\" is not a token")
-            }
             let values: [JSONValue] = if case .array(let list) = member.value { list } else { [member.value] }
             for value in values {
                 guard case .string(let text) = value else {
                     throw JSONProblem(message: "header \(member.name) must be a string or a list of strings")
                 }
-                guard text.utf8.allSatisfy({ ($0 >= 0x20 || $0 == 0x09) && $0 != 0x7F }) else {
-                    throw JSONProblem(message: "header \(member.name) has control characters")
-                }
                 headers.append(ExplainQuery.Header(name: member.name, value: text))
             }
-        }
-        guard headers.count <= Limits.headFields else {
-            throw JSONProblem(message: "more than \(Limits.headFields) header lines")
         }
         return headers
     }

@@ -46,6 +46,13 @@ enum RouteJSON {
         headers("responseHeaders", route.responseHeaders, &json)
         if let cors = route.cors { json.object("cors") { self.cors(cors, &$0) } }
         if route.timeoutMs != 0 { json.member("timeoutMs", route.timeoutMs) }
+        // Only where it is not Istio's default.
+        if case .forward = route.action, route.connectRetries != 2 || route.refusedRetries != 2 {
+            json.object("retries") {
+                $0.member("connectFailure", route.connectRetries)
+                $0.member("refusedStream", route.refusedRetries)
+            }
+        }
     }
 
     /// A route of connections.

@@ -238,6 +238,8 @@ public enum Limits {
     public static let directBodyBytes = 1 << 20
     /// Bytes of one configuration file.
     public static let fileBytes = 64 << 20
+    /// Bytes of one document. An API server takes 3 MiB; a List of all that a cluster has may be more.
+    public static let documentBytes = 32 << 20
     /// Threads that read one configuration, and bytes of text that one takes at a time: small configurations
     /// are read before a thread would have started.
     public static let readingThreads = 4
@@ -254,6 +256,11 @@ public enum Limits {
     public static let yamlDepth = 128
     /// Files of one configuration, so that a path given by mistake (`/`) ends.
     public static let configurationFiles = 100_000
+    /// Tries of one request after its first: x-envoy-attempt-count stays one digit, and one try follows the
+    /// other at once.
+    public static let retries = 8
+    /// How long the writer of a pipe that is read as configuration (`<(command)`) may be silent.
+    public static let pipePatienceMs: Int32 = 60_000
     /// Folders within folders that are read and watched.
     public static let folderDepth = 32
     /// Findings kept of one load, of each severity: nobody reads more, and a hostile file can make one per

@@ -27,6 +27,9 @@ public struct SocketAddress: Sendable, Hashable, BitwiseCopyable {
         SocketAddress(high: high, low: low, port: port, isIPv4: isIPv4)
     }
 
+    /// 0.0.0.0 or `::`: every address of the machine.
+    public var isAny: Bool { isIPv4 ? low & 0xFFFF_FFFF == 0 : high == 0 && low == 0 }
+
     /// 127.0.0.0/8 or ::1.
     public var isLoopback: Bool {
         isIPv4 ? (low >> 24) & 0xFF == 127 : high == 0 && low == 1

@@ -44,7 +44,7 @@ private let remediesByCode: [String: String] = [
     Code.limit: "split what is larger into several objects or files",
     Code.duplicateObject: "take one of them out",
     Code.fieldNotSupported: "take it out where its effect is not needed",
-    Code.kindNotSupported: "it is ignored; take it out where its effect is not needed",
+    Code.kindNotSupported: "take it out where its effect is not needed",
     Code.protocolNotSupported: "HTTP, HTTPS, TCP, and TLS that passes through are opened",
     Code.resolutionNotSupported: "resolution STATIC with endpoints is known without looking up names",
     Code.severalPolicies: "keep one LanePolicy in the namespace",
@@ -59,7 +59,7 @@ private let remediesByCode: [String: String] = [
     Code.listenerConflict: "one address and port serves one protocol and each host once: move one of them",
     Code.nothingToServe:
         "an edge needs a Gateway, a Gateway API Gateway or an Ingress; a sidecar inbound or outbound",
-    Code.cannotListen: "another process may hold the port, or it needs privileges: --port FROM=TO moves it",
+    Code.cannotListen: "--port FROM=TO takes another port",
     Code.cannotCompile: "take the objects out that came last, and add them again one by one",
     Code.certificate: "PEM text: BEGIN CERTIFICATE, its chain behind it, and the key without a password",
     Code.certificateExpired: "renew the certificate",

@@ -251,6 +251,10 @@ public struct RouteModel: Sendable {
     public var cors: CORSModel?
     /// Whole exchange, milliseconds; 0: none.
     public var timeoutMs: UInt64 = 0
+    /// How often a request is tried again where no connection could be made, and where its stream was
+    /// refused: Istio's default policy (istio-semantics.md 8), at most `Limits.retries`.
+    public var connectRetries = 2
+    public var refusedRetries = 2
 
     public init(name: String, source: SourceRef, action: ActionModel) {
         self.name = name

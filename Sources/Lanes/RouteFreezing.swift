@@ -82,7 +82,9 @@ extension TableBuilder {
         let response = try freezeLevels([route.responseHeaders], isRequest: false)
         var frozen = Route(
             name: arena.store(route.name), document: arena.store(route.source.document), action: .forward,
-            timeoutMs: route.timeoutMs, targets: .empty, status: 0, body: .empty,
+            timeoutMs: route.timeoutMs, targets: .empty, status: 0,
+            connectRetries: UInt8(clamping: route.connectRetries),
+            refusedRetries: UInt8(clamping: route.refusedRetries), body: .empty,
             requiresLane: requiresLane(route.match), totalWeight: 0,
             conditions: UnsafePointer(arena.store(conditions)), redirect: nil,
             rewrite: try freezeRewrite(route.rewrite), cors: nil, requestLevels: request,

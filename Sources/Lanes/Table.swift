@@ -118,6 +118,9 @@ public struct Route: BitwiseCopyable {
     public var targets: Frozen<Target>
     /// `directResponse`, or the code of a redirect.
     public var status: UInt16
+    /// Tries after the first: where no connection could be made, and where the stream was refused.
+    public var connectRetries: UInt8
+    public var refusedRetries: UInt8
     public var body: ByteView
     /// It matches only where the policy's key is in a header, cookie or query parameter.
     public var requiresLane: Bool

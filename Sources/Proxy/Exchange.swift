@@ -147,8 +147,10 @@ struct Exchange: BitwiseCopyable {
     var requestBodyBytes: UInt64 = 0
     var responseBodyBytes: UInt64 = 0
     var serviceMs: Int64 = -1
-    /// `Worker.transportFailure` says why it has no response.
-    var transportFailed = false
+    /// Why no connection could be made for what it was answered: errno, or `Worker.tlsFailed`; 0: one was.
+    var connectCode: Int32 = 0
+    /// Our end of the upstream connection, where the access log is on.
+    var upstreamLocal = SocketAddress.unspecified
     /// 255: none.
     var grpcStatus: UInt8 = 255
     /// How much of `explanation`, at its end, is the Origin.

@@ -18,10 +18,17 @@ package struct ListenError: Error, Sendable {
     package var code: Int32
 
     package var message: String {
-        var text = "cannot listen on \(address.text) for \(name): \(String(cString: strerror(code)))"
-        if code == EACCES { text += "; ports below 1024 need CAP_NET_BIND_SERVICE, or use --port FROM=TO" }
-        if code == EADDRINUSE { text += "; another process has it, or use --port FROM=TO" }
-        return text
+        "cannot listen on \(address.text) for \(name): \(String(cString: strerror(code)))"
+    }
+
+    /// What to do about it.
+    package var remedy: String {
+        switch code {
+        case EACCES: "ports below 1024 need CAP_NET_BIND_SERVICE, or --port FROM=TO for another one"
+        case EADDRINUSE: "another process has it: end that one, or take another port with --port FROM=TO"
+        case EADDRNOTAVAIL: "no interface of this machine has that address"
+        default: "--port FROM=TO takes another port"
+        }
     }
 }
 

@@ -189,6 +189,7 @@ extension Worker {
         let headers = responseHeaders
         headers.pointee.reset()
         var text = text(of: answer)
+        if x.pointee.attempts > 1 { text = transportFailure.retried(text) }
         if !answer.location.isEmpty {
             headers.pointee.append(HeaderNames.name(.location), answer.location)
         }
@@ -213,7 +214,7 @@ extension Worker {
             headers.pointee.append(HeaderNames.name(.contentType), "text/plain")
         }
         var phrase = ReasonPhrase.of(status)
-        x.pointee.transportFailed = answer.connectCode == Self.tlsFailed
+        x.pointee.connectCode = answer.connectCode
         if x.pointee.isScripted, runReplyScripts(number, &status, &phrase, &text) { return }
         var at = writeSpace
         writeStatusLine(&at, status, phrase, minorVersion: x.pointee.minorVersion)

@@ -123,10 +123,11 @@ extension Worker {
         record.serverName = serverName(number)
         if x.pointee.endpointIndex >= 0 || x.pointee.flags.contains(.byHost) {
             record.upstream = x.pointee.address
+            record.upstreamLocal = x.pointee.upstreamLocal
         }
         let own = connection(x.pointee.downstream)
         record.downstreamRemote = own.pointee.peer
-        record.downstreamLocal = listeners[Int(own.pointee.listener)].address
+        record.downstreamLocal = localAddress(own)
         record.startNs = x.pointee.startNs &+ realtimeOffsetNs
         record.durationNs = Syscalls.monotonicNs() &- x.pointee.startNs
         record.bytesReceived = x.pointee.requestBodyBytes

@@ -115,7 +115,11 @@ extension Worker {
         } else {
             fill(&record, ByteView(x.pointee.head.base!, Int(x.pointee.headBytes)))
         }
-        if let cluster = x.pointee.decision.pointee.cluster { record.cluster = cluster.pointee.name }
+        if let cluster = x.pointee.decision.pointee.cluster {
+            record.cluster = cluster.pointee.name
+        } else if x.pointee.decision.pointee.outcome == .passthrough {
+            record.cluster = "PassthroughCluster"
+        }
         if let route = x.pointee.decision.pointee.route { record.route = route.pointee.name }
         record.details = x.pointee.details
         record.reason = view(x.pointee.reason.text)
@@ -127,12 +131,13 @@ extension Worker {
         let lane = x.pointee.decision.pointee.response.lane
         if x.pointee.endpointIndex >= 0 || x.pointee.flags.contains(.byHost) {
             record.upstream = x.pointee.address
+            record.upstreamLocal = x.pointee.upstreamLocal
         }
         let own = connection(x.pointee.downstream)
         record.downstreamRemote = own.pointee.peer
         noteTLS(own, &record)
-        if x.pointee.transportFailed { record.transportFailure = transportFailure.reason }
-        record.downstreamLocal = listeners[Int(own.pointee.listener)].address
+        record.transportFailure = connectReason(x.pointee.connectCode)
+        record.downstreamLocal = localAddress(own)
         record.startNs = x.pointee.startNs &+ realtimeOffsetNs
         record.durationNs = endNs &- x.pointee.startNs
         record.upstreamServiceMs = x.pointee.serviceMs
@@ -187,13 +192,32 @@ extension Worker {
     /// From the request that is being answered before anything was written for an upstream.
     private func fill(_ record: inout AccessRecord, _ request: Request) {
         record.method = request.method
-        record.path = request.target
+        record.path = pathOf(request)
         record.authority = request.authority
         if let field = requestHeaders.pointee.find(.userAgent) { record.userAgent = field.pointee.value }
         if let field = requestHeaders.pointee.find(.xForwardedFor) {
             record.forwardedFor = field.pointee.value
         }
         if let field = requestHeaders.pointee.find(.xRequestID) { record.requestID = field.pointee.value }
+    }
+
+    /// As it would have gone upstream: of a target in absolute form its path alone; CONNECT has none.
+    private func pathOf(_ request: Request) -> ByteView {
+        let target = request.target
+        if request.isConnect { return .empty }
+        guard !target.isEmpty, target[0] != 0x2F, let colon = target.firstIndex(of: 0x3A),
+            target.slice(colon, target.count).hasPrefix("://")
+        else { return target }
+        guard let slash = target.firstIndex(of: 0x2F, from: colon + 3) else { return "/" }
+        return target.slice(slash, target.count)
+    }
+
+    /// Where a client's connection came in: on a listener of every address only the connection knows.
+    func localAddress(_ own: UnsafeMutablePointer<Connection>) -> SocketAddress {
+        let bound = listeners[Int(own.pointee.listener)].address
+        guard bound.isAny else { return bound }
+        let local = Sockets.localAddress(socket(of: own))
+        return local.port == 0 ? bound : local
     }
 
     /// A head that did not become an exchange.
@@ -216,7 +240,7 @@ extension Worker {
         record.reason = view(refusal.reason.text)
         record.downstreamRemote = own.pointee.peer
         noteTLS(own, &record)
-        record.downstreamLocal = listeners[Int(own.pointee.listener)].address
+        record.downstreamLocal = localAddress(own)
         record.startNs = startNs &+ realtimeOffsetNs
         record.durationNs = endNs &- startNs
         record.flags = sample.flags

@@ -14,16 +14,19 @@ struct TransportFailure: BitwiseCopyable {
     private static var detailsPrefix: ByteView {
         "upstream_reset_before_response_started{remote_connection_failure|"
     }
+    private static var before: ByteView { "upstream connect error or disconnect/reset before headers. " }
     private static var capacity: Int { 768 }
     private let space: UnsafeMutablePointer<UInt8>
     private var count = 0
     /// Of `details`, behind the sentence.
     private let detailsSpace: UnsafeMutablePointer<UInt8>
     private var detailsCount = 0
+    private let retriedSpace: UnsafeMutablePointer<UInt8>
 
     init() {
-        space = .allocate(capacity: 2 * Self.capacity)
+        space = .allocate(capacity: 3 * Self.capacity)
         detailsSpace = space + Self.capacity
+        retriedSpace = detailsSpace + Self.capacity
         memcpy(detailsSpace, Self.detailsPrefix.start, Self.detailsPrefix.count)
         memcpy(space, Self.prefix.start, Self.prefix.count)
         count = Self.prefix.count
@@ -53,4 +56,21 @@ struct TransportFailure: BitwiseCopyable {
     var details: ByteView { ByteView(detailsSpace, detailsCount) }
     /// The reason alone.
     var reason: ByteView { ByteView(space, count).slice(Self.prefix.count, count) }
+    /// UPSTREAM_TRANSPORT_FAILURE_REASON: the reason with `_` for its blanks.
+    var logged: ByteView {
+        let start = Self.detailsPrefix.count
+        return details.slice(start, max(start, detailsCount - 1))
+    }
+
+    /// What Envoy says instead of `text` where this was not the first try; until the next such text.
+    func retried(_ text: ByteView) -> ByteView {
+        let words: ByteView = "retried and the latest "
+        let split = Self.before.count
+        guard text.hasPrefix(Self.before), text.count + words.count <= Self.capacity
+        else { return text }
+        memcpy(retriedSpace, text.start, split)
+        memcpy(retriedSpace + split, words.start, words.count)
+        memcpy(retriedSpace + split + words.count, text.start + split, text.count - split)
+        return ByteView(retriedSpace, text.count + words.count)
+    }
 }

@@ -2,6 +2,7 @@
 // endpoint, stable in place of a lane, the same again, or an answer of ours.
 internal import Base
 internal import Glibc
+internal import Lanes
 internal import Telemetry
 
 extension Worker {
@@ -23,7 +24,7 @@ extension Worker {
         let isLane = decision.laneDecision == .lane
         // A script's call has no policy of retries.
         let isCall = own.pointee.flags.contains(.call)
-        let tries = isCall ? 1 : isLane ? decision.endpoints.count : 1 + Self.connectRetries
+        let tries = isCall ? 1 : isLane ? decision.endpoints.count : 1 + connectRetries(decision.route)
         if own.pointee.attempts < tries, decision.endpoints.count > 1 || !isLane,
             decision.outcome == .forward
         {
@@ -40,7 +41,14 @@ extension Worker {
             sendAgain(number)
             return
         }
-        reply(number, connectFailure(number, code))
+        var answer = connectFailure(number, code)
+        if tries > 1, own.pointee.attempts > 1 { answer.flags.insert(.URX) }
+        reply(number, answer)
+    }
+
+    /// What its route allows; Istio's default policy where none decided (a sidecar's way out).
+    private func connectRetries(_ route: UnsafePointer<Route>?) -> Int {
+        route.map { Int($0.pointee.connectRetries) } ?? Self.defaultRetries
     }
 
     func connectFailure(_ number: UInt32, _ code: Int32) -> LocalReply {
@@ -62,12 +70,28 @@ extension Worker {
             upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_\
             Connection_refused}
             """
+        case EHOSTUNREACH, ENETUNREACH:
+            """
+            upstream_reset_before_response_started{remote_connection_failure|immediate_connect_error:_\
+            No_route_to_host}
+            """
         default: "upstream_reset_before_response_started{remote_connection_failure}"
         }
     }
 
-    /// Istio's default policy: two more tries where no connection could be made (istio-semantics.md 8).
-    private static let connectRetries = 2
+    /// UPSTREAM_TRANSPORT_FAILURE_REASON of an exchange's `connectCode`.
+    func connectReason(_ code: Int32) -> ByteView {
+        switch code {
+        case Self.tlsFailed: transportFailure.logged
+        case ECONNREFUSED: "delayed_connect_error:_Connection_refused"
+        case EHOSTUNREACH, ENETUNREACH: "immediate_connect_error:_No_route_to_host"
+        default: .empty
+        }
+    }
+
+    /// Istio's default policy: two more tries where no connection could be made or the stream was refused
+    /// (istio-semantics.md 8).
+    static var defaultRetries: Int { 2 }
 
     mutating func sendAgain(_ number: UInt32) {
         let own = exchange(number)

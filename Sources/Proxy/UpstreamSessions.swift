@@ -404,7 +404,7 @@ extension Worker {
         }
         // RFC 9113 8.7: nothing of a refused stream was looked at.
         if code == H2Error.refusedStream, !own.pointee.flags.contains(.responseStarted),
-            own.pointee.flags.contains(.replayable), own.pointee.attempts <= Self.refusedRetries
+            own.pointee.flags.contains(.replayable), own.pointee.attempts <= refusedRetries(own)
         {
             abandonUpstream(number)
             meter.add(.staleRetries)
@@ -419,6 +419,7 @@ extension Worker {
         upstreamFailed(number, lost, refused: code == H2Error.refusedStream)
     }
 
-    /// Istio's default policy retries a refused stream twice (istio-semantics.md 8).
-    private static let refusedRetries = 2
+    private func refusedRetries(_ x: UnsafeMutablePointer<Exchange>) -> Int {
+        x.pointee.decision.pointee.route.map { Int($0.pointee.refusedRetries) } ?? Self.defaultRetries
+    }
 }

@@ -22,11 +22,13 @@ enum Actions {
                 return page.render()
             },
             reload: {
+                // The workers that would route by it are about to end.
+                if control.isDraining { return .invalid("draining: nothing is loaded any more") }
                 let result = control.reload()
                 let body = Array(renderCheck(result.findings, json: true).utf8)
                 return result.ok ? .done(body) : .refused(body)
             },
-            drain: { control.drain() },
+            drain: { control.drain(ends: false) },
             explain: { query in
                 guard let (snapshot, resolved) = fleet.discovery.inForce else {
                     return .invalid("no configuration yet")

@@ -36,6 +36,8 @@ final class Control: Sendable {
     private let state = Mutex(State())
     private let loading = Mutex(())
     private let draining = Atomic<Bool>(false)
+    /// When a drained process ends though nobody sent it a signal, milliseconds of the monotonic clock.
+    private let lingerMs = Atomic<UInt64>(0)
     private let wakeDescriptor: Int32
 
     init(options: RunOptions, paths: [String], fleet: Fleet, wakeDescriptor: Int32) {
@@ -71,7 +73,7 @@ final class Control: Sendable {
             }
             // Whoever asked for it: what is watched may be other files now.
             defer { wake() }
-            for note in loaded.notes where generation == 1 { Log.info(note) }
+            if !loaded.unreadable { for note in loaded.notes where generation == 1 { Log.info(note) } }
             var listen: ListenError?
             if let snapshot = loaded.snapshot {
                 do throws(ListenError) {
@@ -87,10 +89,13 @@ final class Control: Sendable {
                     return (true, loaded.findings, nil, false)
                 } catch {
                     listen = error
+                    let source = snapshot.model.listeners.first { $0.name == error.name }?.source
                     loaded.findings.append(
                         Finding(
-                            .error, Code.cannotListen, error.message, file: paths.first ?? "-", line: 0,
-                            refused: true)
+                            .error, Code.cannotListen, error.message,
+                            file: source?.file ?? paths.first ?? "-", line: source?.line ?? 0,
+                            resource: source?.document ?? "",
+                            suggestion: error.remedy, refused: true)
                     )
                 }
             }
@@ -132,12 +137,26 @@ final class Control: Sendable {
         }
     }
 
-    /// Starts draining; the control loop ends when the workers have.
-    func drain() {
-        guard !draining.exchange(true, ordering: .relaxed) else { return }
+    /// Starts draining. `ends`: the process ends with the workers, as a signal wants it. Without, as the
+    /// admin port wants it, it answers probes 503 until the drain time is over: balancers have to see that.
+    func drain(ends: Bool) {
         let configured = snapshot?.model.proxy.drainTimeoutMs ?? 30_000
-        fleet.drain(milliseconds: options.drainSeconds.map { $0 * 1_000 } ?? configured)
+        let timeMs = options.drainSeconds.map { $0 * 1_000 } ?? configured
+        let isFirst = !draining.load(ordering: .relaxed)
+        if ends {
+            lingerMs.store(0, ordering: .relaxed)
+        } else if isFirst {
+            lingerMs.store(Syscalls.monotonicNs() / 1_000_000 + timeMs, ordering: .relaxed)
+        }
+        guard !draining.exchange(true, ordering: .relaxed) else { return }
+        fleet.drain(milliseconds: timeMs)
         wake()
+    }
+
+    /// Draining is over, and nobody has to be told of it any longer.
+    var isOver: Bool {
+        isDraining && fleet.isFinished
+            && Syscalls.monotonicNs() / 1_000_000 >= lingerMs.load(ordering: .relaxed)
     }
 
     /// Makes the control loop look at what has changed.
@@ -217,7 +236,7 @@ struct ControlLoop {
     private func start(_ control: Control) throws(ExitStatus) {
         let result = control.reload()
         tell(control.news(result.findings))
-        if let listen = result.listen { throw fail(listen.message, .cannotBind) }
+        if result.listen != nil { throw fail("a listener could not be opened", .cannotBind) }
         if !result.ok { throw fail("the configuration was refused", .refused) }
     }
 
@@ -253,7 +272,7 @@ struct ControlLoop {
             let timeoutMs =
                 control.isDraining ? Self.drainPollMs : (changedMs == nil ? idleMs : Self.settleMs)
             let count = poll(&descriptors, 3, timeoutMs)
-            if control.isDraining, control.fleet.isFinished { return }
+            if control.isOver { return }
             if let since = changedMs, count == 0 || Self.nowMs > since + Self.settleMostMs {
                 changedMs = nil
                 seen.add(control.filesBeside)
@@ -282,7 +301,7 @@ struct ControlLoop {
         switch signal {
         case SIGTERM, SIGINT:
             Log.info("draining")
-            control.drain()
+            control.drain(ends: true)
         case SIGHUP:
             // What is read now is no news when the watches tell of it.
             _ = seen.changed(control.watched)

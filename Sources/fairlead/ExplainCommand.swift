@@ -1,5 +1,6 @@
 // `fairlead explain`: the decision for one request, by the code that routes live traffic, or asked of a
 // running proxy.
+internal import Admin
 internal import ArgumentParser
 internal import Base
 internal import Config
@@ -40,6 +41,9 @@ struct ExplainCommand: ParsableCommand {
         }
         guard let url = arguments.last else { throw ValidationError("name the URL of the request") }
         let fields = try headers.map(field)
+        let query = ExplainQuery(
+            method: method, url: url, headers: fields.map { ExplainQuery.Header(name: $0.0, value: $0.1) })
+        if let problem = ExplainBody.problem(query) { throw ValidationError(problem) }
         if let admin {
             guard arguments.count == 1 else {
                 throw ValidationError("with --admin a running proxy decides: give the URL only, no PATHs")
@@ -90,7 +94,8 @@ struct ExplainCommand: ParsableCommand {
         let answer = AdminClient(address).post(
             format == "json" ? "/explain" : "/explain?format=text", body: body.finish())
         guard let answer, answer.status == 200 else {
-            writeText("fairlead: \(admin): \(answer.map { "answered \($0.status)" } ?? "no answer")\n", to: 2)
+            let said = answer.map { "answered \($0.status) \(String(decoding: $0.body, as: UTF8.self))" }
+            writeText("fairlead: \(admin): \(said ?? "no answer")\n", to: 2)
             throw ExitStatus.refused
         }
         writeBytes(answer.body, to: 1)

@@ -8,6 +8,7 @@ struct Fairlead: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fairlead",
         abstract: "An L7 proxy for feature lanes: edge and egress sidecar.",
+        version: Version.text,
         subcommands: [
             RunCommand.self, CheckCommand.self, ExplainCommand.self, DemoCommand.self,
             HealthcheckCommand.self,

@@ -22,20 +22,21 @@ enum Version {
         guard let information = nghttp2_version(0) else { return "unknown" }
         return String(cString: information.pointee.version_str)
     }
+
+    /// One line each.
+    static var text: String {
+        """
+        fairlead \(fairlead)
+        swift \(swift)
+        openssl \(openSSL)
+        nghttp2 \(nghttp2)
+        """
+    }
 }
 
 struct VersionCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "version", abstract: "Versions of Fairlead, Swift, OpenSSL and nghttp2.")
 
-    func run() {
-        writeText(
-            """
-            fairlead \(Version.fairlead)
-            swift \(Version.swift)
-            openssl \(Version.openSSL)
-            nghttp2 \(Version.nghttp2)
-
-            """, to: 1)
-    }
+    func run() { writeText("\(Version.text)\n", to: 1) }
 }

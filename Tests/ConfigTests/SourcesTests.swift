@@ -2,6 +2,8 @@
 import Base
 import CLinux
 import Glibc
+import Synchronization
+import TestSupport
 import Testing
 
 @testable import Config
@@ -82,6 +84,38 @@ private struct Folder: ~Copyable {
     symlink("..2", "\(folder.path)/..tmp")
     rename("\(folder.path)/..tmp", "\(folder.path)/..data")
     #expect(Sources(paths: [folder.path]).texts.map { String(decoding: $0.bytes, as: UTF8.self) } == ["two"])
+}
+
+private final class ReadTexts: Sendable {
+    let texts = Mutex<[String]>([])
+}
+
+/// A shell's `<(command)`: its writer may take its time, and a reload finds the same text again.
+@Test func pipesAreReadOnceAndToTheirEnd() throws {
+    let folder = Folder()
+    let path = "\(folder.path)/pipe"
+    #expect(mkfifo(path, 0o600) == 0)
+    // Another reader: opening for writing waits for one, and what nobody has read yet stays.
+    let other = open(path, O_RDONLY | O_NONBLOCK)
+    let writer = open(path, O_WRONLY)
+    defer { close(other) }
+    let read = ReadTexts()
+    try startThread {
+        let texts = Sources(paths: [path]).texts.map { String(decoding: $0.bytes, as: UTF8.self) }
+        read.texts.withLock { $0 = texts }
+    }
+    _ = "one ".withView { Glibc.write(writer, $0.start, $0.count) }
+    // Until it was read, so that the reading goes on to wait for the rest.
+    try waitUntil("the first part to be read") {
+        var left: Int32 = 1
+        return ioctl(other, UInt(FIONREAD), &left) == 0 && left == 0
+    }
+    _ = "two".withView { Glibc.write(writer, $0.start, $0.count) }
+    close(writer)
+    try waitUntil("the whole of it") { read.texts.withLock { !$0.isEmpty } }
+    #expect(read.texts.withLock { $0 } == ["one two"])
+    let again = Sources(paths: [path]).texts.map { String(decoding: $0.bytes, as: UTF8.self) }
+    #expect(again == ["one two"])
 }
 
 /// A link to a folder above it, or beside it, leads to files that were read already.

@@ -201,6 +201,20 @@ private let toAuth = "route: [{destination: {host: auth}}]"
     #expect(found[4].rewrite?.uriRegex?.rewrite == "/v2/\\1")
 }
 
+/// Istio's default policy is two more tries of what no upstream has seen; `retryOn` says which of it.
+@Test(
+    arguments: [
+        ("", 2, 2), ("{attempts: 0}", 0, 0), ("{attempts: 1}", 1, 1), ("{attempts: 1000}", 8, 8),
+        ("{attempts: 3, retryOn: connect-failure}", 3, 0),
+        ("{attempts: 3, retryOn: 'refused-stream, 503'}", 0, 3),
+        ("{attempts: 3, retryOn: 5xx}", 3, 3), ("{attempts: 3, retryOn: 'retriable-4xx,reset'}", 3, 3),
+        ("{attempts: 3, retryOn: '503'}", 0, 0),
+    ] as [(String, Int, Int)])
+func retriesOfWhatNoUpstreamHasSeen(_ policy: String, _ connect: Int, _ refused: Int) throws {
+    let found = try routes("  - {\(policy.isEmpty ? "" : "retries: \(policy), ")\(toAuth)}")
+    #expect(found[0].connectRetries == connect && found[0].refusedRetries == refused)
+}
+
 @Test func refusedEntries() {
     let cases: [(String, String)] = [
         ("{redirect: {uri: /x}, \(toAuth)}", "redirect and route exclude each other"),

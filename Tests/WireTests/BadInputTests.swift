@@ -150,7 +150,12 @@ struct BadInputTests {
         let head = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: big}\ndata:\n"
         let size = 50 << 20
         let large = head + "  a: \"" + String(repeating: "x", count: size) + "\"\n"
-        #expect(try check(large).exit == 0)
+        let whole = try check(large)
+        #expect(whole.exit == 1 && whole.output.contains("bad.yaml:1: error [FL0007]"), "\(whole.output)")
+        // As much in several documents is a file like any other.
+        let third = String(repeating: "x", count: size / 3)
+        let parts = (1...3).map { head.replacing("big", with: "big\($0)") + "  a: \"\(third)\"\n" }
+        #expect(try check(parts.joined(separator: "---\n")).exit == 0)
         let nested = String(repeating: "{\"a\":", count: size / 5)
         let told = try check(nested)
         #expect(told.exit == 1 && told.output.contains("[FL0007]"), "\(told.output.prefix(500))")

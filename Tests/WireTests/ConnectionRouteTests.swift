@@ -212,7 +212,7 @@ func clientHello(_ name: String, recordBytes: Int = 16_384) -> [UInt8] {
         do { #expect(try client.receiveToEnd() == []) } catch is ConnectionReset {}
         try waitUntil("its flags") {
             try relay.stream(
-                "connections_closed", "destination_service=\"dead.test\"", "response_flags=\"UF\"") > 0
+                "connections_closed", "destination_service=\"dead.test\"", "response_flags=\"UF,URX\"") > 0
         }
         let nowhere = try relay.connect(3_307)
         do { #expect(try nowhere.receiveToEnd() == []) } catch is ConnectionReset {}

@@ -5,6 +5,8 @@ import Testing
 
 private let before = "upstream connect error or disconnect/reset before headers. reset reason: "
 private let early = "upstream_reset_before_response_started"
+private let refused =
+    "remote connection failure, transport failure reason: delayed connect error: Connection refused"
 
 /// One edge whose routes fail in every way.
 private struct FailureSite: Sendable {
@@ -12,6 +14,9 @@ private struct FailureSite: Sendable {
     let upstreams: [ScriptedUpstream]
     let echo: EchoUpstream
     static let shared = Result { try FailureSite() }
+    private static let retries = [
+        "once.test": "{attempts: 0}", "reset.test": "{attempts: 1, retryOn: 'refused-stream,503'}",
+    ]
 
     private init() throws {
         func answering(_ text: String) throws -> ScriptedUpstream {
@@ -29,7 +34,11 @@ private struct FailureSite: Sendable {
         echo = try puppet("up")
         var documents = [Documents.edge("http10: false")]
         let ports =
-            scripted.map { ($0.0, $0.1.port) } + [("up.test", echo.port), ("dead.test", try refusedPort())]
+            scripted.map { ($0.0, $0.1.port) }
+            + [
+                ("up.test", echo.port), ("dead.test", try refusedPort()), ("once.test", try refusedPort()),
+                ("reset.test", try refusedPort()),
+            ]
         for (host, port) in ports { documents.append(Documents.service(host, [(port, "{version: v1}")])) }
         documents.append(Documents.service("empty.test", []).replacing("endpoints:", with: "endpoints: []"))
         for host in ports.map(\.0) + ["empty.test", "unknown.test"] {
@@ -39,6 +48,7 @@ private struct FailureSite: Sendable {
                     """
                     - timeout: \(host == "slow.test" ? "50ms" : "0s")
                       route: [{destination: {host: \(host)}}]
+                    \(Self.retries[host].map { "  retries: \($0)" } ?? "")
                     """))
         }
         documents.append(
@@ -88,10 +98,18 @@ struct FailureRow: Sendable, CustomStringConvertible {
             host: "empty.test", status: 503, flag: "UH", details: "no_healthy_upstream",
             body: "no healthy upstream", grpc: "14"),
         FailureRow(
-            host: "dead.test", status: 503, flag: "UF",
+            host: "dead.test", status: 503, flag: "UF,URX",
             details: "\(early){remote_connection_failure|delayed_connect_error:_Connection_refused}",
-            body: before + "remote connection failure, transport failure reason: delayed connect error: "
-                + "Connection refused", grpc: "14"),
+            body: before.replacing("reset reason", with: "retried and the latest reset reason") + refused,
+            grpc: "14"),
+        FailureRow(
+            host: "once.test", status: 503, flag: "UF",
+            details: "\(early){remote_connection_failure|delayed_connect_error:_Connection_refused}",
+            body: before + refused, grpc: "14"),
+        FailureRow(
+            host: "reset.test", status: 503, flag: "UF",
+            details: "\(early){remote_connection_failure|delayed_connect_error:_Connection_refused}",
+            body: before + refused, grpc: "14"),
         FailureRow(
             host: "gone.test", status: 503, flag: "UC", details: "\(early){connection_termination}",
             body: before + "connection termination", grpc: "14"),
@@ -124,7 +142,35 @@ struct FailureRow: Sendable, CustomStringConvertible {
         #expect(answer.response.values("server") == ["istio-envoy"] && answer.response.value("date") != nil)
         #expect(answer.response.value("x-envoy-upstream-service-time") == nil)
         let logged = try failing.logged(target)
-        #expect(logged.hasPrefix("\(row.status) \(row.flag) \(row.details) "), "\(logged)")
+        let reason = row.flag.hasPrefix("UF") ? "delayed_connect_error:_Connection_refused" : "-"
+        let start = "\(row.status) \(row.flag) \(row.details) - \"\(reason)\" "
+        #expect(logged.hasPrefix(start), "\(logged)")
+    }
+
+    /// Nothing was written for an upstream: the log has the path all the same, not the whole target.
+    @Test func theLogHasThePathOfATargetInAbsoluteForm() throws {
+        let connection = try RawConnection(port: failing.site.port())
+        try connection.send("GET http://nobody.test/absolute?x=1 HTTP/1.1\r\nHost: nobody.test\r\n\r\n")
+        #expect(try connection.response().status == 404)
+        _ = try failing.logged("/absolute?x=1")
+        #expect(failing.site.process.stdout.contains("\"GET /absolute?x=1 HTTP/1.1\" 404 NR "))
+    }
+
+    /// A server may listen on every address; a connection came in on one of them.
+    @Test func theLogHasTheAddressThatWasConnectedTo() throws {
+        let site = try LaneSite(
+            Documents.join([
+                edgeGateway("front", servers: [plainServer(bind: "0.0.0.0")]),
+                Documents.service("up.test", [(failing.echo.port, "{version: v1}")]),
+                Documents.published("up.test"),
+            ]), arguments: ["--access-log", "-"])
+        #expect(site.process.stdout.contains(" on 0.0.0.0:\(site.port())"))
+        #expect(try site.get("/local", host: "up.test").status == 200)
+        try waitUntil("the line") { site.process.stdout.contains("\"GET /local ") }
+        // Cluster, our ends of both connections, the client's.
+        let ends = try Regex(
+            " outbound\\S+ 127\\.0\\.0\\.1:[1-9][0-9]* 127\\.0\\.0\\.1:\(site.port()) 127\\.0\\.0\\.1:")
+        #expect(site.process.stdout.contains(ends), "\(site.process.stdout)")
     }
 
     @Test(arguments: FailureRow.all) func anAnswerToHEADHasNoBody(_ row: FailureRow) throws {

@@ -255,9 +255,24 @@ struct HttpOperations {
         let client = try proxy.connect()
         try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         try waitUntil("the request") { !upstream.received().isEmpty }
-        #expect(try proxy.admin("POST", "/drain").status == 202)
+        #expect(try proxy.admin("POST", "/drain").status == 200)
         #expect(try proxy.process.waitForExit() == 0)
         #expect((try? client.receiveToEnd())?.isEmpty ?? true)
+    }
+
+    /// Asked by the admin port it stays until a signal or the end of the drain time: probes hear of it.
+    @Test func probesSeeADrainOfNothing() throws {
+        let upstream = try EchoUpstream("a")
+        let proxy = try HttpProxy(to: [upstream.port], arguments: ["--drain-seconds", "3600"])
+        #expect(try proxy.connect().get("/").status == 200)
+        #expect(try proxy.admin("POST", "/drain").status == 200)
+        try waitUntil("new connections to be refused") { (try? proxy.connect()) == nil }
+        for _ in 0..<3 { #expect(try proxy.admin("GET", "/ready").status == 503) }
+        #expect(try proxy.admin("GET", "/healthz").status == 200)
+        #expect(try proxy.admin("POST", "/reload").status == 400)
+        #expect((try? proxy.connect()) == nil)
+        proxy.process.signal(SIGTERM)
+        #expect(try proxy.process.waitForExit() == 0)
     }
 
     // MARK: starting
@@ -279,10 +294,19 @@ struct HttpOperations {
         #expect(try exit(["run", "--port", "80", folder.file("good.yaml")]).0 == 2)
         #expect(try exit(["nonsense"]).0 == 2)
         #expect(try exit(["version"]).0 == 0)
+        #expect(try exit(["--version"]).0 == 0)
+        for wrong in [["-H", "a b: c"], ["-X", "G T"]] {
+            let (status, message) = try exit(["explain", folder.file("good.yaml")] + wrong + ["http://a/"])
+            #expect(status == 2 && message.contains("token"), "\(message)")
+        }
         let taken = try RawUpstream { _, _ in }
         let (bind, message) = try exit(
             ["run", folder.file("good.yaml"), "--admin", "127.0.0.1:0", "--port", "80=\(taken.port)"])
         #expect(bind == 3 && message.contains("127.0.0.1:\(taken.port)"))
+        // The server that asked for it, and what to do.
+        #expect(
+            message.contains(#/good\.yaml:[1-9][0-9]*: error \[FL0032\] Gateway /#)
+                && message.contains("(another process has it"), "\(message)")
         let free = try freeLoopbackPort()
         let (admin, _) = try exit(
             ["run", folder.file("good.yaml"), "--admin", "127.0.0.1:\(taken.port)", "--port", "80=\(free)"])

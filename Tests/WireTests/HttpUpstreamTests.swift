@@ -200,7 +200,7 @@ struct HttpUpstream {
             #expect(answer.text.contains("Connection refused"))
             try proxy.expectMetric(3 * round, "fairlead_upstream_failures_total", "kind=\"connect\"")
         }
-        try proxy.expectMetric(3, "istio_requests_total", "response_flags=\"UF\"")
+        try proxy.expectMetric(3, "istio_requests_total", "response_flags=\"UF,URX\"")
         try client.send(post)
         #expect(try client.response().status == 503)
     }

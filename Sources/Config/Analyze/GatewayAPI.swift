@@ -166,7 +166,9 @@ extension Analysis {
             note(
                 .error, Code.referenceNotFound, "\(backend.host) has no port \(port): \(route.kind.failure)",
                 ref,
-                line: backend.line, suggestion: "it has \(ports); the service's port, not the pod's")
+                line: backend.line,
+                suggestion: ports.isEmpty
+                    ? "it has no ports" : "it has \(ports); the service's port, not the pod's")
         }
     }
 }

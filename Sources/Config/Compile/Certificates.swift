@@ -436,7 +436,8 @@ extension Compiler {
             let isCheck = options.purpose == .check
             note(
                 isCheck ? .warning : .error, Code.certificate, "cannot read \(path): \(problem.text)", ref,
-                line: file.line, refused: !isCheck)
+                line: file.line, suggestion: "the file must be readable by the user that fairlead runs as",
+                refused: !isCheck)
             return nil
         }
     }

@@ -60,6 +60,7 @@ extension Compiler {
         merged.direct = delegate.direct ?? root.direct
         merged.cors = delegate.cors ?? root.cors
         merged.timeoutMs = delegate.timeoutMs ?? root.timeoutMs
+        merged.retries = delegate.retries ?? root.retries
         if !delegate.hasHeaders {
             merged.requestHeaders = root.requestHeaders
             merged.responseHeaders = root.responseHeaders

@@ -68,6 +68,10 @@ extension Compiler {
         _ route: inout RouteModel, _ entry: VirtualServiceDocument.HTTPRoute, port: UInt16
     ) {
         route.timeoutMs = entry.timeoutMs ?? 0
+        if let retries = entry.retries {
+            route.connectRetries = retries.onConnectFailure
+            route.refusedRetries = retries.onRefusedStream
+        }
         route.cors = entry.cors
         var authority = entry.rewrite?.authority ?? entry.authority
         var targets: [TargetModel] = []

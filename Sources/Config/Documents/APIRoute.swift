@@ -129,7 +129,7 @@ struct APIRoute: Document {
             BackendReference.read($0, namespace: meta.namespace, filters: kind)
         }
         if kind == .http { rule.timeoutMs = readTimeouts(fields) }
-        fields.unsupported("retry", effect: "a request is tried once")
+        fields.unsupported("retry", effect: "only a request that no upstream has seen is tried again")
         fields.unsupported("sessionPersistence", effect: "requests of a session may go to any endpoint")
         if rule.filters.redirect != nil, !rule.backends.isEmpty {
             fields.context.invalid(

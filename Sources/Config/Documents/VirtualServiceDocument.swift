@@ -47,6 +47,7 @@ struct VirtualServiceDocument: Document {
         var responseHeaders = HeaderOperations()
         var authority: String?
         var timeoutMs: UInt64?
+        var retries: RetryPolicy?
         /// Hosts that copies would go to, as far as they are looked at: whether they exist.
         var mirrors: [Destination] = []
         var line: Int
@@ -136,7 +137,7 @@ struct VirtualServiceDocument: Document {
             (route.requestHeaders, route.responseHeaders, route.authority) = readHeaders(headers)
         }
         route.timeoutMs = fields.duration("timeout")
-        readRetries(fields)
+        route.retries = readRetries(fields)
         route.cors = fields.object("corsPolicy").map(readCORS)
         route.mirrors = readMirrors(fields, namespace: meta.namespace)
         fields.unsupported("fault", effect: "ignored")
@@ -189,17 +190,19 @@ struct VirtualServiceDocument: Document {
         }
     }
 
-    private static func readRetries(_ fields: Fields) {
-        guard let retries = fields.object("retries") else { return }
+    private static func readRetries(_ fields: Fields) -> RetryPolicy? {
+        guard let retries = fields.object("retries") else { return nil }
         let attempts = retries.integer("attempts", in: 0...Int(Int32.max))
-        retries.accept(
-            "perTryTimeout", "retryOn", "retryRemoteLocalities", "retryIgnorePreviousHosts", "backoff")
+        let conditions = retries.string("retryOn")
+        retries.accept("perTryTimeout", "retryRemoteLocalities", "retryIgnorePreviousHosts", "backoff")
         if attempts != 0 {
             fields.context.warn(
                 fields.line(of: "retries"), Code.fieldNotSupported,
-                "not supported yet: \(fields.path).retries, a request is tried once")
+                "not supported yet: \(fields.path).retries, only a request that no upstream has seen "
+                    + "is tried again")
         }
         retries.finish()
+        return RetryPolicy(attempts: attempts ?? 0, conditions: conditions ?? "")
     }
 
     static func readHeaders(_ fields: Fields) -> (HeaderOperations, HeaderOperations, String?) {

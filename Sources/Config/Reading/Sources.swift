@@ -31,8 +31,10 @@ package struct Sources: Sendable {
         var readInput = false
         for path in paths {
             if path == "-" {
-                if !readInput { add(readStandardInput(), name: "<stdin>") }
+                if !readInput { add(readOnce(path), name: "<stdin>") }
                 readInput = true
+            } else if isPipe(path) {
+                add(readOnce(path), name: path)
             } else if isFolder(path) {
                 readFolder(path, depth: 0)
             } else {
@@ -96,28 +98,37 @@ struct FileProblem: Error {
 
 private func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
 
-/// Standard input can be read once; a reload must find the same text again.
-private let standardInput = Mutex<Result<[UInt8], FileProblem>?>(nil)
+/// What can be read once, standard input and pipes (a shell's `<(command)`), by path: a reload must find the
+/// same text again.
+private let readBefore = Mutex<[String: Result<[UInt8], FileProblem>]>([:])
 
-private func readStandardInput() -> Result<[UInt8], FileProblem> {
-    standardInput.withLock { kept in
-        if let kept { return kept }
-        let content = readAll(0, limit: Limits.fileBytes)
-        kept = content
+private func readOnce(_ path: String) -> Result<[UInt8], FileProblem> {
+    readBefore.withLock { kept in
+        if let content = kept[path] { return content }
+        let content =
+            path == "-"
+            ? readAll(0, limit: Limits.fileBytes, patienceMs: -1)
+            : readBounded(path, limit: Limits.fileBytes, patienceMs: Limits.pipePatienceMs)
+        kept[path] = content
         return content
     }
 }
 
-/// A whole file of at most `limit` bytes.
-func readBounded(_ path: String, limit: Int) -> Result<[UInt8], FileProblem> {
+private func isPipe(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
+}
+
+/// A whole file of at most `limit` bytes. `patienceMs`: how long the writer of a pipe may be silent.
+func readBounded(_ path: String, limit: Int, patienceMs: Int32 = 0) -> Result<[UInt8], FileProblem> {
     // Non-blocking, so that a FIFO without a writer cannot hang the load.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { return .failure(FileProblem(text: reason(errno))) }
     defer { close(descriptor) }
-    return readAll(descriptor, limit: limit)
+    return readAll(descriptor, limit: limit, patienceMs: patienceMs)
 }
 
-private func readAll(_ descriptor: Int32, limit: Int) -> Result<[UInt8], FileProblem> {
+private func readAll(_ descriptor: Int32, limit: Int, patienceMs: Int32) -> Result<[UInt8], FileProblem> {
     var bytes: [UInt8] = []
     var status = stat()
     // Growing to many megabytes would copy them several times.
@@ -129,12 +140,21 @@ private func readAll(_ descriptor: Int32, limit: Int) -> Result<[UInt8], FilePro
         let count = read(descriptor, &chunk, chunk.count)
         if count < 0 {
             if errno == EINTR { continue }
+            if errno == EAGAIN, isReadable(descriptor, within: patienceMs) { continue }
             return .failure(FileProblem(text: reason(errno)))
         }
         if count == 0 { return .success(bytes) }
         bytes.append(contentsOf: chunk[..<count])
         if bytes.count > limit { return .failure(FileProblem(text: "larger than \(limit) bytes")) }
     }
+}
+
+/// False with ETIMEDOUT: nothing came in time. Below 0 is for ever.
+private func isReadable(_ descriptor: Int32, within patienceMs: Int32) -> Bool {
+    var wanted = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    let count = poll(&wanted, 1, patienceMs)
+    if count == 0 { errno = patienceMs == 0 ? EAGAIN : ETIMEDOUT }
+    return count > 0 || count < 0 && errno == EINTR
 }
 
 private func isFolder(_ path: String) -> Bool { FolderIdentity(path) != nil }

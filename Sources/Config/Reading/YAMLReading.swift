@@ -13,7 +13,12 @@ struct YAMLError: Error {
 
 /// Parses one document; nil for an empty one.
 func parseYAML(_ chunk: YAMLChunk) throws(YAMLError) -> YAML? {
-    try chunk.bytes.withUnsafeBufferPointer { (buffer) throws(YAMLError) -> YAML? in
+    guard chunk.bytes.count <= Limits.documentBytes else {
+        throw YAMLError(
+            line: chunk.firstLine, message: "a document larger than \(Limits.documentBytes) bytes",
+            isLimit: true)
+    }
+    return try chunk.bytes.withUnsafeBufferPointer { (buffer) throws(YAMLError) -> YAML? in
         var tree = TreeBuilder(buffer, linesBefore: chunk.firstLine - 1)
         return try tree.document()
     }
