@@ -141,8 +141,8 @@ import Testing
         ("/subset-unknown", 503, "no-cluster", "NC", ""), ("/host-unknown", 503, "no-cluster", "NC", ""),
         ("/port-unknown", 503, "no-cluster", "NC", ""), ("/nothing", 404, "no-route", "NR", ""),
         (
-            "/refused", 503, "upstream-connect", "UF",
-            "upstream connect error or disconnect/reset before headers"
+            "/refused", 503, "upstream-connect", "UF,URX",
+            "upstream connect error or disconnect/reset before headers. retried and the latest reset reason"
         ),
         ("/slow", 504, "upstream-timeout", "UT", "upstream request timeout"),
     ])
