@@ -16,7 +16,7 @@ RELEASE = -c release --static-swift-stdlib --product fairlead
 STRICT ?=
 # A warning, or an import that Package.swift does not declare, is an error. In a folder of its own: other flags
 # would build everything anew for `make test` and back.
-STRICT_PLACE = --scratch-path .build/strict --disable-index-store
+STRICT_PLACE = --scratch-path .build/strict
 STRICT_BUILD = $(STRICT_PLACE) -Xswiftc -warnings-as-errors -Xcc -Wall -Xcc -Werror=all --explicit-target-dependency-import-check error
 SOURCES = Sources Tests Package.swift
 SCRIPTS = .ci/run .ci/packages .ci/image
