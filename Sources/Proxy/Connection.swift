@@ -93,8 +93,6 @@ struct Connection: BitwiseCopyable {
     /// Bytes the socket would not take yet.
     var output = Buffer()
     var peer: SocketAddress
-    /// Our end, once the access log has asked the kernel for it; its port is 0 before.
-    var local = SocketAddress.unspecified
     /// Downstream: `peer` without port in text, as forwarded fields have it.
     var peerText: (UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0)
     var peerTextLength: UInt8 = 0

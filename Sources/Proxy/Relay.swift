@@ -127,7 +127,7 @@ extension Worker {
         }
         let own = connection(x.pointee.downstream)
         record.downstreamRemote = own.pointee.peer
-        record.downstreamLocal = clientsLocalAddress(own)
+        record.downstreamLocal = localAddress(own)
         record.startNs = x.pointee.startNs &+ realtimeOffsetNs
         record.durationNs = Syscalls.monotonicNs() &- x.pointee.startNs
         record.bytesReceived = x.pointee.requestBodyBytes

@@ -137,7 +137,7 @@ extension Worker {
         record.downstreamRemote = own.pointee.peer
         noteTLS(own, &record)
         record.transportFailure = connectReason(x.pointee.connectCode)
-        record.downstreamLocal = clientsLocalAddress(own)
+        record.downstreamLocal = localAddress(own)
         record.startNs = x.pointee.startNs &+ realtimeOffsetNs
         record.durationNs = endNs &- x.pointee.startNs
         record.upstreamServiceMs = x.pointee.serviceMs
@@ -213,20 +213,11 @@ extension Worker {
     }
 
     /// Where a client's connection came in: on a listener of every address only the connection knows.
-    func clientsLocalAddress(_ own: UnsafeMutablePointer<Connection>) -> SocketAddress {
+    func localAddress(_ own: UnsafeMutablePointer<Connection>) -> SocketAddress {
         let bound = listeners[Int(own.pointee.listener)].address
         guard bound.isAny else { return bound }
-        let local = localAddress(own)
+        let local = Sockets.localAddress(socket(of: own))
         return local.port == 0 ? bound : local
-    }
-
-    /// Our end of a connection, or of the one that carries a stream. The kernel is asked once for each.
-    func localAddress(_ own: UnsafeMutablePointer<Connection>) -> SocketAddress {
-        let carrier = own.pointee.stream.map { connection($0.pointee.parent) } ?? own
-        if carrier.pointee.local.port == 0 {
-            carrier.pointee.local = Sockets.localAddress(carrier.pointee.fd)
-        }
-        return carrier.pointee.local
     }
 
     /// A head that did not become an exchange.
@@ -249,7 +240,7 @@ extension Worker {
         record.reason = view(refusal.reason.text)
         record.downstreamRemote = own.pointee.peer
         noteTLS(own, &record)
-        record.downstreamLocal = clientsLocalAddress(own)
+        record.downstreamLocal = localAddress(own)
         record.startNs = startNs &+ realtimeOffsetNs
         record.durationNs = endNs &- startNs
         record.flags = sample.flags

@@ -126,7 +126,7 @@ extension Worker {
         let slot = own.pointee.upstream
         own.pointee.step = .awaitingResponse
         // By the time of its line the connection may be another request's, or gone.
-        if logs { own.pointee.upstreamLocal = localAddress(connection(slot)) }
+        if logs { own.pointee.upstreamLocal = Sockets.localAddress(socket(of: connection(slot))) }
         if own.pointee.flags.contains(.connect) {
             establishTunnel(number)
             return
