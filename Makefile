@@ -47,13 +47,14 @@ test: swift ## all tests; ARGS="--filter HTTPTests" for some; STRICT=1 with the 
 	$(SWIFT) build --build-tests $(if $(STRICT),$(STRICT_BUILD))
 	$(SWIFT) test --skip-build $(if $(STRICT),$(STRICT_PLACE)) $(ARGS)
 
-check: swift ## format, scripts, warnings as errors, imports, tidy tests, release build
-	@.ci/packages build test check
+check: swift ## format, scripts, warnings as errors, imports, tidy tests, release build, counts of a request
+	@.ci/packages build test check bench
 	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
 	shellcheck $(SCRIPTS)
 	$(SWIFT) build --build-tests $(STRICT_BUILD)
 	$(SWIFT) test --skip-build $(STRICT_PLACE) --filter TidyTests
 	$(SWIFT) build $(RELEASE)
+	benchmarks/counts.py
 
 format: swift ## rewrites Swift files as `make check` wants them
 	$(SWIFT) format format --in-place --parallel --recursive $(SOURCES)
