@@ -10,8 +10,16 @@ struct LiteralEntry: BitwiseCopyable {
     var length: UInt16
     var left: Boundary
     var right: Boundary
-    /// The occurrence proves the rule's condition for values that are not plain, too.
-    var isProofForAnyBytes: Bool
+    var proof: Proof
+
+    /// For which values an occurrence with the right neighbours proves the rule's condition.
+    enum Proof: UInt8 {
+        case always
+        /// For plain ones (`isPlain`); of others RE2 judges.
+        case plain
+        /// For none: RE2 judges, but only where the literal occurs.
+        case never
+    }
 
     /// Whether an occurrence that ends at `end` has the neighbours it needs.
     func fits(_ value: ByteView, end: Int) -> Bool {

@@ -13,6 +13,8 @@ enum Boundary: UInt8 {
     case separator
     /// The same with blanks in between: `(.*;)?\s*`.
     case separatorAndBlanks
+    /// The same with blanks at a `;` only, not at the end of the value: `(.*;\s*)?`.
+    case blanksAtSeparator
 }
 
 struct Matcher: BitwiseCopyable {
@@ -31,6 +33,7 @@ struct Matcher: BitwiseCopyable {
     var kind = Kind.none
     var left = Boundary.end
     var right = Boundary.end
+    /// Of `regex`: what every value that it matches holds (`requiredLiteral`); empty: nothing is known.
     var text = ByteView.empty
     /// Of `shape` and `regex`.
     var regex: OpaquePointer?
@@ -91,6 +94,10 @@ func fits(_ value: ByteView, _ at: Int, _ length: Int, _ left: Boundary, _ right
         var start = at
         while start > 0, isRegexBlank(value[start &- 1]) { start &-= 1 }
         if start != 0, value[start &- 1] != 0x3B { return false }
+    case .blanksAtSeparator:
+        var start = at
+        while start > 0, isRegexBlank(value[start &- 1]) { start &-= 1 }
+        if at != 0, start == 0 || value[start &- 1] != 0x3B { return false }
     }
     let end = at &+ length
     switch right {
@@ -101,6 +108,10 @@ func fits(_ value: ByteView, _ at: Int, _ length: Int, _ left: Boundary, _ right
         var stop = end
         while stop < value.count, isRegexBlank(value[stop]) { stop &+= 1 }
         return stop == value.count || value[stop] == 0x3B
+    case .blanksAtSeparator:
+        var stop = end
+        while stop < value.count, isRegexBlank(value[stop]) { stop &+= 1 }
+        return end == value.count || (stop < value.count && value[stop] == 0x3B)
     }
 }
 

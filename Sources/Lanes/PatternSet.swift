@@ -1,8 +1,11 @@
-// Whether any of many patterns accepts a plain value: those around a literal in one pass, the rest by RE2.
+// Whether any of many patterns accepts a plain value: those with a literal in one pass, which is the verdict
+// for most and says of the others which to ask RE2 about; the rest by RE2, one by one.
 internal import Base
 
 struct PatternSet: BitwiseCopyable {
+    /// Its entries' rules are positions in `patterns`.
     var automaton: UnsafePointer<LiteralAutomaton>?
+    var patterns: Frozen<Matcher>
     /// Patterns without a literal to look for.
     var others: Frozen<Matcher>
 
@@ -25,7 +28,14 @@ struct PatternSet: BitwiseCopyable {
                 let output = automaton.pointee.output(row)
                 var index = 0
                 while index < output.pointee.entries.count {
-                    if output.pointee.entries[index].pointee.fits(value, end: cursor.at) { return true }
+                    let entry = output.pointee.entries[index]
+                    let isProven = entry.pointee.proof != .never
+                    if isProven
+                        ? entry.pointee.fits(value, end: cursor.at)
+                        : patterns[Int(entry.pointee.rule)].pointee.matches(value)
+                    {
+                        return true
+                    }
                     index &+= 1
                 }
                 row = output.pointee.next

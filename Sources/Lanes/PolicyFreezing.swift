@@ -103,17 +103,20 @@ extension TableBuilder {
         var matchers: [Matcher] = []
         for match in matches { matchers.append(try freeze(match)) }
         var builder = LiteralAutomatonBuilder(matchers.filter(\.isIndexable).map(\.text.bytes))
+        var found: [Matcher] = []
         var others: [Matcher] = []
-        var count = 0
         for matcher in matchers {
-            if matcher.isIndexable, builder.add(matcher.text.bytes, matcher.entry(0)) {
-                count += 1
+            if matcher.isIndexable, builder.add(matcher.text.bytes, matcher.entry(found.count)) {
+                found.append(matcher)
             } else {
                 others.append(matcher)
             }
         }
-        let automaton = count == 0 ? nil : UnsafePointer(arena.store(builder.build(arena)))
-        return UnsafePointer(arena.store(PatternSet(automaton: automaton, others: arena.store(others))))
+        let automaton = found.isEmpty ? nil : UnsafePointer(arena.store(builder.build(arena)))
+        return UnsafePointer(
+            arena.store(
+                PatternSet(
+                    automaton: automaton, patterns: arena.store(found), others: arena.store(others))))
     }
 }
 
@@ -132,13 +135,14 @@ extension Matcher {
     /// A literal speaks for it: where the literal does not occur, it cannot match.
     var isIndexable: Bool {
         if text.isEmpty || text.count > Int(UInt16.max) { return false }
-        return kind == .shape || kind == .exact || kind == .prefix
+        return kind == .shape || kind == .exact || kind == .prefix || kind == .regex
     }
 
     func entry(_ rule: Int) -> LiteralEntry {
-        LiteralEntry(
-            rule: UInt32(rule), length: UInt16(text.count), left: kind == .shape ? left : .end,
-            right: kind == .shape ? right : kind == .exact ? .end : .any,
-            isProofForAnyBytes: kind != .shape)
+        let isPattern = kind == .shape || kind == .regex
+        return LiteralEntry(
+            rule: UInt32(rule), length: UInt16(text.count), left: isPattern ? left : .end,
+            right: isPattern ? right : kind == .exact ? .end : .any,
+            proof: kind == .regex ? .never : kind == .shape ? .plain : .always)
     }
 }

@@ -1,6 +1,7 @@
 // Recognises regexes that are one literal between "anything" and separators, the shapes that people write for
-// lanes: `.*(x).*`, `^(.*?;)?\s*(x=y)(;.*)?$`, plain `x`. For plain values (`isPlain`) the shape's verdict
-// equals RE2's full match: every part around the literal is a `.*` or empty, so only neighbours count.
+// lanes: `.*(x).*`, `^(.*?;)?\s*(x=y)(;.*)?$`, `^(.*;\s*)?x=y(;.*)?$`, plain `x`. For plain values
+// (`isPlain`) the shape's verdict equals RE2's full match: every part around the literal is a `.*` or empty,
+// so only neighbours count.
 internal import Base
 
 struct RegexShape: Equatable {
@@ -31,6 +32,13 @@ struct RegexShape: Equatable {
     private static let before = ["(.*?;)?", "(.*;)?", "(?:.*?;)?", "(?:.*;)?"].map { Array($0.utf8) }
     private static let after = ["(;.*)?", "(;.*?)?", "(?:;.*)?", "(?:;.*?)?"].map { Array($0.utf8) }
     private static let blanks = ["\\s*?", "\\s*"].map { Array($0.utf8) }
+    private static let beforeWithBlanks = before.flatMap { form in
+        blanks.map { form.dropLast(2) + $0 + form.suffix(2) }
+    }
+    private static let afterWithBlanks = after.flatMap { form in
+        let open = form[1] == 0x3F ? 3 : 1
+        return blanks.map { form.prefix(open) + $0 + form.dropFirst(open) }
+    }
 
     private static func takeLeft(_ rest: inout ArraySlice<UInt8>) -> Boundary? {
         for form in before where rest.starts(with: form) {
@@ -40,6 +48,10 @@ struct RegexShape: Equatable {
                 return .separatorAndBlanks
             }
             return .separator
+        }
+        for form in beforeWithBlanks where rest.starts(with: form) {
+            rest = rest.dropFirst(form.count)
+            return .blanksAtSeparator
         }
         for form in anything where rest.starts(with: form) {
             rest = rest.dropFirst(form.count)
@@ -58,6 +70,10 @@ struct RegexShape: Equatable {
                 return .separatorAndBlanks
             }
             return .separator
+        }
+        for form in afterWithBlanks where rest.reversed().starts(with: form.reversed()) {
+            rest = rest.dropLast(form.count)
+            return .blanksAtSeparator
         }
         for form in anything where rest.reversed().starts(with: form.reversed()) {
             // `\.*`: an escaped dot, not "anything".

@@ -103,11 +103,11 @@ struct RouteIndex: BitwiseCopyable {
                 while index < output.pointee.entries.count {
                     let entry = output.pointee.entries[index]
                     index &+= 1
-                    if !entry.pointee.isProofForAnyBytes, !isKnownPlain {
+                    if entry.pointee.proof == .plain, !isKnownPlain {
                         isKnownPlain = true
                         isPlainValue = isPlain(value)
                     }
-                    if !entry.pointee.isProofForAnyBytes, !isPlainValue {
+                    if entry.pointee.proof == .never || entry.pointee.proof == .plain && !isPlainValue {
                         // The literal must occur for the regex to match; the rest is RE2's verdict.
                         candidates.insert(entry.pointee.rule, proven: false)
                     } else if entry.pointee.fits(value, end: cursor.at) {

@@ -79,6 +79,9 @@ private struct IndexPlan {
     /// Routes without a literal.
     var always: [Rule] = []
     private var places: [Place: Int] = [:]
+    /// Regexes that require the same literal are candidates together, which has a bound: more than so many
+    /// are tried without.
+    private static let sharersMost = 16
     /// By route: its literals.
     private var literals: [[(literal: Literal, matcher: Matcher)]] = []
     private var sharers: [Literal: Int] = [:]
@@ -120,7 +123,9 @@ private struct IndexPlan {
     /// at again.
     mutating func choose() {
         for (position, own) in literals.enumerated() {
-            if let best = own.min(by: { sharers[$0.literal, default: 0] < sharers[$1.literal, default: 0] }) {
+            let best = own.min { sharers[$0.literal, default: 0] < sharers[$1.literal, default: 0] }
+            let isOfMany = best.map { sharers[$0.literal, default: 0] > Self.sharersMost } ?? true
+            if let best, best.matcher.kind != .regex || !isOfMany {
                 groups[best.literal.group].chosen.append((position, best.matcher))
             } else {
                 always.append(Rule(position, proven: false))
@@ -143,7 +148,7 @@ extension Matcher {
     /// Paths without the literal cannot match, and not all paths have it.
     fileprivate var findsPaths: Bool {
         switch kind {
-        case .exact, .prefix, .pathSegments, .shape: text.count > 1 && text.count <= Int(UInt16.max)
+        case .exact, .prefix, .pathSegments, .shape, .regex: text.count > 1 && text.count <= Int(UInt16.max)
         default: false
         }
     }

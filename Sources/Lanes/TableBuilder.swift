@@ -286,6 +286,9 @@ struct TableBuilder {
             } else {
                 matcher.kind = .regex
                 matcher.regex = try regex(pattern)
+                matcher.text = arena.store(requiredLiteral(pattern) ?? [])
+                matcher.left = .any
+                matcher.right = .any
             }
         }
         return matcher

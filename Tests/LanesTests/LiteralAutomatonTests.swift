@@ -18,7 +18,7 @@ import Testing
                 literal,
                 LiteralEntry(
                     rule: UInt32(rule), length: UInt16(literal.count), left: .any, right: .any,
-                    isProofForAnyBytes: true))
+                    proof: .always))
             #expect(added)
         }
         return UnsafePointer(arena.store(builder.build(arena)))
@@ -81,7 +81,7 @@ import Testing
     @Test func refusesWhatPassesItsBound() {
         var builder = LiteralAutomatonBuilder([Array(0...255)])
         let entry = LiteralEntry(
-            rule: 0, length: 1, left: .any, right: .any, isProofForAnyBytes: true)
+            rule: 0, length: 1, left: .any, right: .any, proof: .always)
         let addedByte = builder.add([1], entry)
         #expect(!addedByte, "256 distinct bytes leave no class for the others")
         var long = LiteralAutomatonBuilder([Array("ab".utf8)])

@@ -37,6 +37,8 @@ final class TestRegex {
         ("^(.*?;)?(x=y)(;.*)?$", "x=y", .separator, .separator),
         ("^(.*?;)?\\s*(x=y)(;.*)?$", "x=y", .separatorAndBlanks, .separator),
         ("(?:.*;)?\\s*x=y\\s*(?:;.*)?", "x=y", .separatorAndBlanks, .separatorAndBlanks),
+        ("^(.*;\\s*)?(x=y)(;.*)?$", "x=y", .blanksAtSeparator, .separator),
+        ("^(?:.*?;\\s*?)?x=y(?:\\s*;.*)?$", "x=y", .blanksAtSeparator, .blanksAtSeparator),
         ("a\\.b\\-c", "a.b-c", .end, .end),
     ])
     func recognises(_ pattern: String, _ literal: String, _ left: Boundary, _ right: Boundary) throws {
@@ -59,10 +61,11 @@ final class TestRegex {
         var random = SeededRandom()
         let lefts = [
             "", "^", ".*", "^.*", ".*?", "(.*)", "(.*;)?", "^(.*?;)?", "(?:.*;)?", "(.*;)?\\s*",
-            "^(.*?;)?\\s*",
+            "^(.*?;)?\\s*", "^(.*;\\s*)?", "(?:.*?;\\s*?)?",
         ]
         let rights = [
             "", "$", ".*", ".*$", ".*?", "(.*)", "(;.*)?", "(;.*)?$", "(?:;.*?)?", "\\s*(;.*)?$", "\\s*",
+            "(\\s*;.*)?$", "(?:\\s*?;.*?)?",
         ]
         var shaped = 0
         for _ in 0..<2_000 {

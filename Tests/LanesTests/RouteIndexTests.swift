@@ -11,7 +11,7 @@ import Testing
     private func randomMatch(_ random: inout SeededRandom) -> StringMatch {
         let name = random.pick(["lane-1", "lane-10", "lane-2", "a", "auth", "auth-2", "b.c", "x=lane-1"])
         let escaped = name.replacing(".", with: "\\.")
-        switch random.int(0...9) {
+        switch random.int(0...14) {
         case 0: return .exact(name)
         case 1: return .prefix(name)
         case 2: return .regex(".*(\(escaped)).*")
@@ -21,6 +21,11 @@ import Testing
         case 6: return .regex(escaped)
         case 7: return .regex("\(escaped).*")
         case 8: return .regex("[a-l]+-[0-9]*")
+        case 9: return .regex("^(.*;\\s*)?\(escaped)(\\s*;.*)?$")
+        case 10: return .regex("([^;]*;)*\(escaped)(;[^;]*)*")
+        case 11: return .regex(".*\(escaped)[0-9]?(;.*)?")
+        case 12: return .regex("(x=)?\(escaped)|\(escaped); .*")
+        case 13: return .regex(".*(?:lane-)[12]{1,2}.*")
         default: return .present
         }
     }

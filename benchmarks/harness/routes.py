@@ -27,6 +27,7 @@ SHAPES = (
     Shape("prefix", "path prefixes on one host"),
     Shape("header", "a header's value, one host"),
     Shape("cookie", "cookie regexes, one host"),
+    Shape("regex", "path regexes on one host"),
 )
 
 
@@ -51,12 +52,12 @@ def request(shape, count):
     number = count // 2
     path = f"{SMALL_PATH}/item-{number}"
     fields = (("User-Agent", "bench"), ("X-Customer", "none"), ("Cookie", "session=5f2b7c91d04e4a6f; theme=dark"))
-    if shape.name == "prefix":
+    if shape.name in ("prefix", "regex"):
         path += "/more"
     if shape.name == "header":
         fields = fields[:1] + (("X-Customer", f"customer-{number}"),) + fields[2:]
     if shape.name == "cookie":
-        fields = fields[:2] + (("Cookie", f"session=5f2b7c91d04e4a6f; {KEY}=lane-{number}"),)
+        fields = fields[:2] + (("Cookie", f"session=5f2b7c91d04e4a6f; {KEY}=lane-{number:05}"),)
     return Request(_host(shape, number), path, fields)
 
 
@@ -87,9 +88,10 @@ def _route(shape, number):
         "hosts": {"uri": {"exact": item}},
         "exact": {"uri": {"exact": item}},
         "prefix": {"uri": {"prefix": item + "/"}},
+        "regex": {"uri": {"regex": f"{item}/[a-z]+"}},
         "header": {"headers": {"x-customer": {"exact": f"customer-{number}"}}},
-        "cookie": {"headers": {"cookie": {"regex": f"^(.*;\\s*)?({KEY}=lane-{number})(;.*)?$"
-                                          if number % 2 else f".*({KEY}=lane-{number}).*"}}},
+        "cookie": {"headers": {"cookie": {"regex": f"^(.*;\\s*)?({KEY}=lane-{number:05})(;.*)?$"
+                                          if number % 2 else f".*({KEY}=lane-{number:05}).*"}}},
     }[shape.name]
     return {"match": [match], **_forward(f"route-{number}")}
 
