@@ -30,7 +30,6 @@ package enum ExplainBody {
                     message: "unknown member \"\(member.name)\"; known: method, url, headers")
             }
         }
-        guard !query.url.isEmpty else { throw JSONProblem(message: "url missing") }
         if let problem = problem(query) { throw JSONProblem(message: problem) }
         return query
     }

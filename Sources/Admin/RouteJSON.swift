@@ -46,8 +46,9 @@ enum RouteJSON {
         headers("responseHeaders", route.responseHeaders, &json)
         if let cors = route.cors { json.object("cors") { self.cors(cors, &$0) } }
         if route.timeoutMs != 0 { json.member("timeoutMs", route.timeoutMs) }
-        // Only where it is not Istio's default.
-        if case .forward = route.action, route.connectRetries != 2 || route.refusedRetries != 2 {
+        let retries = [route.connectRetries, route.refusedRetries]
+        let isDefault = retries.allSatisfy { $0 == Limits.retriesByDefault }
+        if case .forward = route.action, !isDefault {
             json.object("retries") {
                 $0.member("connectFailure", route.connectRetries)
                 $0.member("refusedStream", route.refusedRetries)

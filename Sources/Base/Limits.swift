@@ -259,6 +259,8 @@ public enum Limits {
     /// Tries of one request after its first: x-envoy-attempt-count stays one digit, and one try follows the
     /// other at once.
     public static let retries = 8
+    /// Those of a route that says nothing of them: Istio's default policy (istio-semantics.md 8).
+    public static let retriesByDefault = 2
     /// How long the writer of a pipe that is read as configuration (`<(command)`) may be silent.
     public static let pipePatienceMs: Int32 = 60_000
     /// Folders within folders that are read and watched.

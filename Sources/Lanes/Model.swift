@@ -252,9 +252,9 @@ public struct RouteModel: Sendable {
     /// Whole exchange, milliseconds; 0: none.
     public var timeoutMs: UInt64 = 0
     /// How often a request is tried again where no connection could be made, and where its stream was
-    /// refused: Istio's default policy (istio-semantics.md 8), at most `Limits.retries`.
-    public var connectRetries = 2
-    public var refusedRetries = 2
+    /// refused: at most `Limits.retries`.
+    public var connectRetries = Limits.retriesByDefault
+    public var refusedRetries = Limits.retriesByDefault
 
     public init(name: String, source: SourceRef, action: ActionModel) {
         self.name = name

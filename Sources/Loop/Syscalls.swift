@@ -79,6 +79,8 @@ public enum Syscalls {
     /// Nanoseconds of the monotonic clock.
     @inlinable
     public static func monotonicNs() -> UInt64 { fl_monotonic_ns() }
+    /// Milliseconds of the same.
+    public static func monotonicMs() -> UInt64 { fl_monotonic_ns() / 1_000_000 }
     /// Nanoseconds since 1970.
     public static func realtimeNs() -> UInt64 { fl_realtime_ns() }
 }

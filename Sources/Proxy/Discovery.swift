@@ -110,7 +110,7 @@ package final class Discovery: Sendable {
 }
 
 /// Takes those out that nobody else refers to.
-func takeUnshared<Value: AnyObject>(_ values: inout [Value]) -> [Value] {
+package func takeUnshared<Value: AnyObject>(_ values: inout [Value]) -> [Value] {
     var unshared: [Value] = []
     var index = 0
     while index < values.count {

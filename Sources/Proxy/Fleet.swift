@@ -197,7 +197,7 @@ package final class Fleet: Sendable {
             return !state.drained
         }
         guard first else { return }
-        let deadlineMs = Syscalls.monotonicNs() / 1_000_000 + milliseconds
+        let deadlineMs = Syscalls.monotonicMs() + milliseconds
         for mailbox in mailboxes { mailbox.post(.drain(deadlineMs: deadlineMs)) }
     }
 

@@ -242,7 +242,7 @@ extension Worker {
 
     /// The body.
     private mutating func text(of answer: LocalReply) -> ByteView {
-        if answer.connectCode != 0 { return connectText(answer.connectCode) }
+        if answer.connectCode != 0 { return connectTexts(answer.connectCode).answer }
         return answer.text.isEmpty ? answer.body : answer.text
     }
 
@@ -267,32 +267,6 @@ extension Worker {
             responseHeaders.pointee.append(
                 HeaderNames.name(.contentLength), ByteView(digits.baseAddress!, length))
         }
-    }
-
-    /// What Envoy says of a connection that could not be made, with the system's word for it.
-    private mutating func connectText(_ code: Int32) -> ByteView {
-        let text: ByteView =
-            switch code {
-            case Self.tlsFailed: transportFailure.answer
-            case ETIMEDOUT:
-                "upstream connect error or disconnect/reset before headers. reset reason: connection timeout"
-            case ECONNREFUSED:
-                """
-                upstream connect error or disconnect/reset before headers. reset reason: remote connection \
-                failure, transport failure reason: delayed connect error: Connection refused
-                """
-            case EHOSTUNREACH, ENETUNREACH:
-                """
-                upstream connect error or disconnect/reset before headers. reset reason: remote connection \
-                failure, transport failure reason: immediate connect error: No route to host
-                """
-            default:
-                """
-                upstream connect error or disconnect/reset before headers. reset reason: remote connection \
-                failure
-                """
-            }
-        return text
     }
 
     /// An answer in gRPC's own terms: HTTP 200, the status mapped (istio-semantics.md 23).

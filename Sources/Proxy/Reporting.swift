@@ -136,7 +136,7 @@ extension Worker {
         let own = connection(x.pointee.downstream)
         record.downstreamRemote = own.pointee.peer
         noteTLS(own, &record)
-        record.transportFailure = connectReason(x.pointee.connectCode)
+        record.transportFailure = connectTexts(x.pointee.connectCode).logged
         record.downstreamLocal = localAddress(own)
         record.startNs = x.pointee.startNs &+ realtimeOffsetNs
         record.durationNs = endNs &- x.pointee.startNs

@@ -24,7 +24,7 @@ extension Worker {
         let isLane = decision.laneDecision == .lane
         // A script's call has no policy of retries.
         let isCall = own.pointee.flags.contains(.call)
-        let tries = isCall ? 1 : isLane ? decision.endpoints.count : 1 + connectRetries(decision.route)
+        let tries = isCall ? 1 : isLane ? decision.endpoints.count : 1 + retries(own, \.connectRetries)
         if own.pointee.attempts < tries, decision.endpoints.count > 1 || !isLane,
             decision.outcome == .forward
         {
@@ -47,51 +47,19 @@ extension Worker {
     }
 
     /// What its route allows; Istio's default policy where none decided (a sidecar's way out).
-    private func connectRetries(_ route: UnsafePointer<Route>?) -> Int {
-        route.map { Int($0.pointee.connectRetries) } ?? Self.defaultRetries
+    func retries(_ x: UnsafeMutablePointer<Exchange>, _ kind: KeyPath<Route, UInt8>) -> Int {
+        x.pointee.decision.pointee.route.map { Int($0.pointee[keyPath: kind]) } ?? Limits.retriesByDefault
     }
 
     func connectFailure(_ number: UInt32, _ code: Int32) -> LocalReply {
         let isLane = exchange(number).pointee.decision.pointee.laneDecision == .lane
         var answer = LocalReply(
-            status: 503, reason: isLane ? .laneUnreachable : .upstreamConnect, details: connectDetails(code),
+            status: 503, reason: isLane ? .laneUnreachable : .upstreamConnect,
+            details: connectTexts(code).details,
             flags: .UF)
         answer.connectCode = code
         return answer
     }
-
-    /// What the answer's text says, without its blanks.
-    private func connectDetails(_ code: Int32) -> ByteView {
-        switch code {
-        case Self.tlsFailed: transportFailure.details
-        case ETIMEDOUT: "upstream_reset_before_response_started{connection_timeout}"
-        case ECONNREFUSED:
-            """
-            upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_\
-            Connection_refused}
-            """
-        case EHOSTUNREACH, ENETUNREACH:
-            """
-            upstream_reset_before_response_started{remote_connection_failure|immediate_connect_error:_\
-            No_route_to_host}
-            """
-        default: "upstream_reset_before_response_started{remote_connection_failure}"
-        }
-    }
-
-    /// UPSTREAM_TRANSPORT_FAILURE_REASON of an exchange's `connectCode`.
-    func connectReason(_ code: Int32) -> ByteView {
-        switch code {
-        case Self.tlsFailed: transportFailure.logged
-        case ECONNREFUSED: "delayed_connect_error:_Connection_refused"
-        case EHOSTUNREACH, ENETUNREACH: "immediate_connect_error:_No_route_to_host"
-        default: .empty
-        }
-    }
-
-    /// Istio's default policy: two more tries where no connection could be made or the stream was refused
-    /// (istio-semantics.md 8).
-    static var defaultRetries: Int { 2 }
 
     mutating func sendAgain(_ number: UInt32) {
         let own = exchange(number)

@@ -404,7 +404,7 @@ extension Worker {
         }
         // RFC 9113 8.7: nothing of a refused stream was looked at.
         if code == H2Error.refusedStream, !own.pointee.flags.contains(.responseStarted),
-            own.pointee.flags.contains(.replayable), own.pointee.attempts <= refusedRetries(own)
+            own.pointee.flags.contains(.replayable), own.pointee.attempts <= retries(own, \.refusedRetries)
         {
             abandonUpstream(number)
             meter.add(.staleRetries)
@@ -417,9 +417,5 @@ extension Worker {
             return
         }
         upstreamFailed(number, lost, refused: code == H2Error.refusedStream)
-    }
-
-    private func refusedRetries(_ x: UnsafeMutablePointer<Exchange>) -> Int {
-        x.pointee.decision.pointee.route.map { Int($0.pointee.refusedRetries) } ?? Self.defaultRetries
     }
 }

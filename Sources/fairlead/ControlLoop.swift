@@ -108,17 +108,9 @@ final class Control: Sendable {
     /// whoever lets go of one last frees it: a worker's requests would wait. Returns whether some are left.
     func freeRetired() -> Bool {
         let partsAreLeft = fleet.freeRetired()
-        var gone: [Snapshot] = []
-        let areLeft = state.withLock { state in
-            var index = 0
-            while index < state.retired.count {
-                if isKnownUniquelyReferenced(&state.retired[index]) {
-                    gone.append(state.retired.remove(at: index))
-                } else {
-                    index += 1
-                }
-            }
-            return !state.retired.isEmpty
+        var (gone, areLeft) = state.withLock { state in
+            let gone = takeUnshared(&state.retired)
+            return (gone, !state.retired.isEmpty)
         }
         if !gone.isEmpty {
             gone = []
@@ -142,11 +134,8 @@ final class Control: Sendable {
     func drain(ends: Bool) {
         let configured = snapshot?.model.proxy.drainTimeoutMs ?? 30_000
         let timeMs = options.drainSeconds.map { $0 * 1_000 } ?? configured
-        let isFirst = !draining.load(ordering: .relaxed)
-        if ends {
-            lingerMs.store(0, ordering: .relaxed)
-        } else if isFirst {
-            lingerMs.store(Syscalls.monotonicNs() / 1_000_000 + timeMs, ordering: .relaxed)
+        if ends || !isDraining {
+            lingerMs.store(ends ? 0 : Syscalls.monotonicMs() + timeMs, ordering: .relaxed)
         }
         guard !draining.exchange(true, ordering: .relaxed) else { return }
         fleet.drain(milliseconds: timeMs)
@@ -155,8 +144,7 @@ final class Control: Sendable {
 
     /// Draining is over, and nobody has to be told of it any longer.
     var isOver: Bool {
-        isDraining && fleet.isFinished
-            && Syscalls.monotonicNs() / 1_000_000 >= lingerMs.load(ordering: .relaxed)
+        isDraining && fleet.isFinished && Syscalls.monotonicMs() >= lingerMs.load(ordering: .relaxed)
     }
 
     /// Makes the control loop look at what has changed.
@@ -261,7 +249,7 @@ struct ControlLoop {
         var seen = before
         // At first, and after each reload: what changes between a reading and the start of the watches that
         // follow it is reported by none.
-        var changedMs: UInt64? = Self.nowMs
+        var changedMs: UInt64? = Syscalls.monotonicMs()
         while true {
             var descriptors = [
                 pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
@@ -273,7 +261,7 @@ struct ControlLoop {
                 control.isDraining ? Self.drainPollMs : (changedMs == nil ? idleMs : Self.settleMs)
             let count = poll(&descriptors, 3, timeoutMs)
             if control.isOver { return }
-            if let since = changedMs, count == 0 || Self.nowMs > since + Self.settleMostMs {
+            if let since = changedMs, count == 0 || Syscalls.monotonicMs() > since + Self.settleMostMs {
                 changedMs = nil
                 seen.add(control.filesBeside)
                 // Seen before they are read: what changes meanwhile is news.
@@ -284,18 +272,16 @@ struct ControlLoop {
                 _ = read(wake, &value, 8)
                 // After a reload: what the paths name may have moved.
                 watcher?.watch(control.watched)
-                changedMs = changedMs ?? Self.nowMs
+                changedMs = changedMs ?? Syscalls.monotonicMs()
             }
             if descriptors[2].revents != 0, watcher?.drain() == true {
-                changedMs = changedMs ?? Self.nowMs
+                changedMs = changedMs ?? Syscalls.monotonicMs()
             }
             if descriptors[0].revents != 0 {
                 for signal in signals.take() { handle(signal, control, &seen) }
             }
         }
     }
-
-    private static var nowMs: UInt64 { Syscalls.monotonicNs() / 1_000_000 }
 
     private func handle(_ signal: Int32, _ control: Control, _ seen: inout SeenFiles) {
         switch signal {

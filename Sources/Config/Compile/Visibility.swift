@@ -60,12 +60,10 @@ struct Visibility {
         }
     }
 
-    /// Whether a port of a service may be called by the service's own names. Where visible VirtualServices
-    /// send to needs no listing, but is not to be called so for that.
+    /// Whether a port that a service has may be called by the service's own names. Where visible
+    /// VirtualServices send to needs no listing, but is not to be called so for that.
     func sees(_ service: Service, port: UInt16) -> Bool {
-        guard let rulesByPort else { return true }
-        guard let rules = rulesByPort[port] ?? others else { return false }
-        return Self.lists(rules, service.host, namespace: service.namespace, overlap: false)
+        imports(service, egress: egress(of: port))
     }
 
     /// The Sidecar's egress listeners: 0 is the one for all ports that have none of their own.
