@@ -12,7 +12,7 @@ SECONDS_EACH ?= 60
 # Linking the Swift standard library in keeps resident memory and start time small and needs no Swift where
 # the program runs.
 RELEASE = -c release --static-swift-stdlib --product fairlead
-# Not empty: `make test` takes the build that `make check` makes, as CI does.
+# Not empty: `make test` takes the build of `make strict`, as CI does.
 STRICT ?=
 # A warning, or an import that Package.swift does not declare, is an error. In a folder of its own: other flags
 # would build everything anew for `make test` and back.
@@ -22,7 +22,7 @@ SOURCES = Sources Tests Package.swift
 SCRIPTS = .ci/run .ci/packages .ci/image
 
 .DEFAULT_GOAL := help
-.PHONY: help build release test check format fuzz bench counts tables demo image clean swift
+.PHONY: help build strict release test lint check format fuzz bench counts tables demo image clean swift
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,23 +38,29 @@ build: swift ## debug build
 	@.ci/packages build
 	$(SWIFT) build $(ARGS)
 
+strict: swift ## debug build of all with tests, warnings and undeclared imports being errors
+	@.ci/packages build test
+	$(SWIFT) build --build-tests $(STRICT_BUILD)
+
 release: swift ## optimised build, Swift's libraries linked in: .build/release/fairlead
 	@.ci/packages build
 	$(SWIFT) build $(RELEASE)
 
-test: swift ## all tests; ARGS="--filter HTTPTests" for some; STRICT=1 with the build of make check
+test: swift ## all tests; ARGS="--filter HTTPTests" for some; STRICT=1 with the build of make strict
 	@.ci/packages build test
 	$(SWIFT) build --build-tests $(if $(STRICT),$(STRICT_BUILD))
 	$(SWIFT) test --skip-build $(if $(STRICT),$(STRICT_PLACE)) $(ARGS)
 
-check: swift ## format, scripts, warnings as errors, imports, tidy tests, release build, counts of a request
-	@.ci/packages build test check bench
+lint: swift ## format of Swift files, shell scripts
+	@.ci/packages check
 	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
 	shellcheck $(SCRIPTS)
-	$(SWIFT) build --build-tests $(STRICT_BUILD)
+
+check: lint strict release ## lint, strict build, tidy tests, release build, counts of a request, with many routes too
+	@.ci/packages bench
 	$(SWIFT) test --skip-build $(STRICT_PLACE) --filter TidyTests
-	$(SWIFT) build $(RELEASE)
 	benchmarks/counts.py
+	benchmarks/tables.py --counts
 
 format: swift ## rewrites Swift files as `make check` wants them
 	$(SWIFT) format format --in-place --parallel --recursive $(SOURCES)
