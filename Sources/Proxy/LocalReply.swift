@@ -172,7 +172,7 @@ extension Worker {
         if x.pointee.step == .scripting || x.pointee.step == .calling { recallRequest(number) }
         if x.pointee.step == .held { dropSuspendedResponse(number) }
         let isUpstreams = !answer.flags.isDisjoint(with: [.UF, .UC, .UR, .UH, .UPE])
-        let isGRPC = x.pointee.flags.contains(.isGRPC) && (answer.status >= 400 || isRoutes(number, answer))
+        let isGRPC = x.pointee.flags.contains(.isGRPC) && (answer.status >= 400 || isWritten(number, answer))
         var status = isGRPC ? 200 : answer.status
         x.pointee.status = UInt16(truncatingIfNeeded: status)
         x.pointee.details = answer.details
@@ -203,9 +203,9 @@ extension Worker {
         applyResponseEdits(
             x.pointee.decision.responsePlan, status, &headers.pointee, &scratch,
             formatContext(number, response: hasRoute))
-        // What a call is answered with is gRPC's, whatever a route makes of it.
+        if answer.isScripts { appendScriptFields(headers, isGRPC) }
+        // What a call is answered with is gRPC's, whatever a route or a script makes of it.
         if isGRPC { headers.pointee.set(HeaderNames.name(.contentType), "application/grpc") }
-        if answer.isScripts { appendScriptFields(headers) }
         if isGRPC {
             noteGRPC(number)
         } else if text.isEmpty, !answer.isScripts {
@@ -232,11 +232,11 @@ extension Worker {
         if alive { finishExchange(number) } else { closeDownstream(x.pointee.downstream) }
     }
 
-    /// Whether a route of ours says it all: a direct answer or a redirect.
-    private func isRoutes(_ number: UInt32, _ answer: LocalReply) -> Bool {
+    /// Whether somebody wrote down what to answer: a script, a route that answers or redirects.
+    private func isWritten(_ number: UInt32, _ answer: LocalReply) -> Bool {
         switch exchange(number).pointee.decision.pointee.outcome {
-        case .direct, .redirect, .httpsRedirect: !answer.isScripts
-        default: false
+        case .direct, .redirect, .httpsRedirect: true
+        default: answer.isScripts
         }
     }
 

@@ -242,15 +242,21 @@ extension Worker {
         reply(number, answer)
     }
 
-    /// The fields of `respond` in our own answer, behind the route's.
-    mutating func appendScriptFields(_ headers: UnsafeMutablePointer<HeaderList>) {
+    /// The fields of `respond` in our own answer, behind the route's. The status of a gRPC call is the
+    /// script's where it gives one, its message is what `respond` has as a body.
+    mutating func appendScriptFields(_ headers: UnsafeMutablePointer<HeaderList>, _ isGRPC: Bool) {
         for (name, value) in scripting.answer.fields {
             name.withUnsafeBufferPointer { name in
                 value.withUnsafeBufferPointer { value in
                     let name = name.baseAddress.map { ByteView($0, name.count) } ?? .empty
                     let value = value.baseAddress.map { ByteView($0, value.count) } ?? .empty
                     guard ScriptRules.mayAppend(name, value) else { return }
-                    headers.pointee.append(HeaderName(name), value)
+                    let field = HeaderName(name)
+                    if isGRPC {
+                        if field.id == HeaderID.grpcStatus.rawValue { headers.pointee.remove(.grpcStatus) }
+                        if name.equals("grpc-message"), headers.pointee.find(field) != nil { return }
+                    }
+                    headers.pointee.append(field, value)
                 }
             }
         }

@@ -20,6 +20,8 @@ private func post(_ body: String) -> Probe {
     Probe(method: "POST", fields: fields([("content-length", "\(body.utf8.count)")]), body: body)
 }
 
+private let call = Probe(
+    method: "POST", fields: fields([("content-type", "application/grpc"), ("content-length", "0")]))
 private let several = Probe(fields: fields([("x-a", "1"), ("x-b", "2"), ("X-A", "3"), ("x-a", "")]))
 
 /// Puts what the called upstream saw into lines of the request.
@@ -165,6 +167,20 @@ private let scriptAnswerCases = [
     ScriptCase(
         name: "respond-post", request: "h:body() h:respond({[':status'] = '413'}, 'x')",
         probe: post("abc")),
+    ScriptCase(
+        name: "respond-to-call", request: "h:respond({[':status'] = '403', ['x-why'] = 'a'}, 'no entry')",
+        probe: call),
+    ScriptCase(
+        name: "respond-well-to-call",
+        request: "h:respond({[':status'] = '200', ['content-type'] = 'text/html'}, 'fine')", probe: call),
+    ScriptCase(
+        name: "respond-status-to-call",
+        request: "h:respond({[':status'] = '200', ['grpc-status'] = '5', ['grpc-message'] = 'm'}, 'fine')",
+        probe: call),
+    ScriptCase(
+        name: "respond-elsewhere-to-call", request: "h:respond({[':status'] = '302', ['location'] = '/x'})",
+        probe: call),
+    ScriptCase(name: "respond-nothing-to-call", request: "h:respond({[':status'] = '204'})", probe: call),
     ScriptCase(
         name: "respond-without-status",
         request: "h:respond({['x'] = '1'}, 'x') headers:add('x-2', '2')"),
