@@ -98,6 +98,10 @@ public struct ResponsePlan: BitwiseCopyable {
 
     init() { levels = .empty }
 
+    /// The route has header operations for responses.
+    @inlinable @inline(__always)
+    public var hasOperations: Bool { levels.count > 0 }
+
     /// `applyResponseEdits` has something to do; of most responses that belong to no lane it has not.
     @inlinable @inline(__always)
     public var editsHead: Bool {

@@ -8,9 +8,12 @@ struct ValuePiece: BitwiseCopyable {
     enum Kind: UInt8 {
         case literal, requestHeader, responseHeader, queryParameter
         case method, path, authority, scheme
-        case startTime, networkProtocol, hostname, responseCode
-        case downstreamAddress, downstreamIP, downstreamLocalAddress, downstreamLocalIP, downstreamLocalPort
-        case upstreamHost, upstreamCluster, routeName
+        case bareHeader, barePath
+        case startTime, timePart, duration, networkProtocol, hostname, responseCode
+        case responseFlags, responseDetails, transportFailure
+        case downstreamAddress, downstreamIP, downstreamPort
+        case downstreamLocalAddress, downstreamLocalIP, downstreamLocalPort
+        case upstreamHost, upstreamIP, upstreamPort, upstreamCluster, routeName
         case serverName, tlsVersion, tlsCipher
         case peerSubject, peerIssuer, peerURIs, peerNames, peerFingerprint, peerSerial
         /// Known to Envoy, never known here.
@@ -18,7 +21,7 @@ struct ValuePiece: BitwiseCopyable {
     }
 
     var kind: Kind
-    /// Of `literal`; the name of a query parameter.
+    /// Of `literal`; the name of a query parameter; of `timePart`, the conversion without its `%`.
     var text: ByteView
     var name: HeaderName
     /// `%REQ(a?b)%`: taken where `a` is missing. Kind `nothing` without.
@@ -38,8 +41,14 @@ public struct FormatContext: BitwiseCopyable {
     public var hostname = ByteView.empty
     /// When the request started, nanoseconds since 1970; 0: unknown.
     public var startNanoseconds: UInt64 = 0
+    /// Milliseconds since then.
+    public var elapsedMs: UInt64 = 0
     /// `10.1.2.3:8080`; known in responses only.
     public var upstreamHost = ByteView.empty
+    /// Of responses, as the access log has them: `UF,URX` or `-`, details, and why no connection was made.
+    public var responseFlags = ByteView.empty
+    public var responseDetails = ByteView.empty
+    public var transportFailure = ByteView.empty
     public var upstreamCluster = ByteView.empty
     public var routeName = ByteView.empty
     /// Of the client's TLS; nil: it speaks plain text.
@@ -228,16 +237,30 @@ public struct EditScratch {
         case .path: appendPath(format, asked)
         case .authority: append(asked?.authority ?? HeadText(format.requestHead).value(hostName) ?? .empty)
         case .scheme: if let asked { append(asked.scheme) }
+        case .bareHeader:
+            if request != nil { return append(first: name, headers, bare: true) }
+            if let lines = format.requestHeaders { return append(first: name, lines.pointee, bare: true) }
+            guard let value = HeadText(format.requestHead).value(name.bytes) else { return false }
+            append(withoutQuery(value))
+        case .barePath: append(asked?.path ?? withoutQuery(HeadText(format.requestHead).path))
         case .startTime: append(time: format.startNanoseconds)
+        case .timePart: append(conversion: piece.pointee.text, format.startNanoseconds)
+        case .duration: append(decimal: format.elapsedMs)
         case .networkProtocol: append(format.networkProtocol)
         case .hostname: append(format.hostname)
         case .responseCode: if status > 0 { append(decimal: UInt64(status)) }
+        case .responseFlags: append(format.responseFlags)
+        case .responseDetails: append(format.responseDetails)
+        case .transportFailure: append(format.transportFailure)
         case .downstreamAddress: append(format.downstreamRemote)
         case .downstreamIP: append(hostPart(format.downstreamRemote))
+        case .downstreamPort: append(portPart(format.downstreamRemote))
         case .downstreamLocalAddress: append(format.downstreamLocal)
         case .downstreamLocalIP: append(hostPart(format.downstreamLocal))
         case .downstreamLocalPort: append(portPart(format.downstreamLocal))
         case .upstreamHost: append(format.upstreamHost)
+        case .upstreamIP: append(hostPart(format.upstreamHost))
+        case .upstreamPort: append(portPart(format.upstreamHost))
         case .upstreamCluster: append(format.upstreamCluster)
         case .routeName: append(format.routeName)
         case .serverName, .tlsVersion, .tlsCipher, .peerSubject, .peerIssuer, .peerURIs, .peerNames,
@@ -249,9 +272,11 @@ public struct EditScratch {
     }
 
     /// The first line of a header, as Envoy has it where a header is repeated. False: there is none.
-    private mutating func append(first name: HeaderName, _ headers: HeaderList) -> Bool {
+    private mutating func append(
+        first name: HeaderName, _ headers: HeaderList, bare: Bool = false
+    ) -> Bool {
         guard let line = headers.find(name, from: 0) else { return false }
-        append(line.pointee.value)
+        append(bare ? withoutQuery(line.pointee.value) : line.pointee.value)
         return true
     }
 
@@ -298,6 +323,10 @@ public struct EditScratch {
         append(decimal: UInt64(time.millisecond), width: 3)
         append(0x5A)
     }
+}
+
+private func withoutQuery(_ path: ByteView) -> ByteView {
+    path.slice(0, path.firstIndex(of: 0x3F) ?? path.count)
 }
 
 private var hostName: ByteView {

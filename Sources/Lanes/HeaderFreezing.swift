@@ -121,6 +121,13 @@ extension TableBuilder {
         case .query(let name):
             piece.kind = .queryParameter
             piece.text = arena.store(name)
+        case .time(let conversion):
+            piece.kind = .timePart
+            piece.text = arena.store(conversion)
+        case .bareHeader(let name, let other, let limit):
+            (piece.kind, piece.name) = bareSource(name)
+            if let other { (piece.otherKind, piece.otherName) = bareSource(other) }
+            piece.limit = limit ?? Int.max
         case .requestHeader(let name, let other, let limit):
             (piece.kind, piece.name) = source(name, .requestHeader)
             if let other { (piece.otherKind, piece.otherName) = source(other, .requestHeader) }
@@ -141,6 +148,15 @@ extension TableBuilder {
         case ":path": return (.path, header)
         case ":authority", "host": return (.authority, header)
         case ":scheme": return (.scheme, header)
+        default: return (kind, header)
+        }
+    }
+
+    private func bareSource(_ name: String) -> (ValuePiece.Kind, HeaderName) {
+        let (kind, header) = source(name, .requestHeader)
+        switch kind {
+        case .path: return (.barePath, header)
+        case .requestHeader: return (.bareHeader, header)
         default: return (kind, header)
         }
     }

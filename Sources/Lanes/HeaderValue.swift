@@ -14,7 +14,7 @@ public enum HeaderValue {
     /// The pieces of a value that may be written.
     static func read(_ value: String) -> Result<[Part], Problem> {
         if value.utf8.contains(where: { ($0 < 0x20 && $0 != 0x09) || $0 == 0x7F }) {
-            return .failure(Problem(text: "it holds a control character"))
+            return .failure(Problem(text: "control characters cannot stand in a header"))
         }
         return parse(value)
     }
@@ -28,8 +28,36 @@ public enum HeaderValue {
         case requestHeader(name: String, other: String?, limit: Int?)
         case responseHeader(name: String, other: String?, limit: Int?)
         case query(String)
+        /// A header's value up to its query.
+        case bareHeader(name: String, other: String?, limit: Int?)
+        /// One conversion of a time's format, without its `%`.
+        case time(String)
         case fact(ValuePiece.Kind)
     }
+
+    /// The operators of a value that Envoy knows and that are always empty here, as they are written.
+    public static func empty(_ value: String) -> [String] {
+        guard value.utf8.contains(0x25), case .success(let parts) = parse(value) else { return [] }
+        return parts.contains(.fact(.nothing)) ? operators(value).filter { unknown.contains(word($0)) } : []
+    }
+
+    /// What stands between the percent signs of a value that can be read.
+    private static func operators(_ value: String) -> [String] {
+        var found: [String] = []
+        var rest = value[...]
+        while let mark = rest.firstIndex(of: "%") {
+            rest = rest[rest.index(after: mark)...]
+            guard rest.first != "%", let end = operatorEnd(rest) else {
+                rest = rest.dropFirst()
+                continue
+            }
+            found.append(String(rest[..<end]))
+            rest = rest[rest.index(after: end)...]
+        }
+        return found
+    }
+
+    private static func word(_ text: String) -> String { String(text.prefix { $0 != "(" }) }
 
     /// Splits a value. `%%` is a percent sign.
     static func parse(_ value: String) -> Result<[Part], Problem> {
@@ -47,12 +75,12 @@ public enum HeaderValue {
                 continue
             }
             guard let end = operatorEnd(rest) else {
-                return .failure(Problem(text: "a % without its partner; write %% for a percent sign"))
+                return .failure(Problem(text: "unbalanced %; a percent sign alone is written %%"))
             }
             if !literal.isEmpty { parts.append(.literal(literal)) }
             literal = ""
-            switch part(String(rest[..<end])) {
-            case .success(let part): parts.append(part)
+            switch read(operator: String(rest[..<end])) {
+            case .success(let read): parts += read
             case .failure(let problem): return .failure(problem)
             }
             rest = rest[rest.index(after: end)...]
@@ -76,7 +104,7 @@ public enum HeaderValue {
         return nil
     }
 
-    private static func part(_ text: String) -> Result<Part, Problem> {
+    private static func read(operator text: String) -> Result<[Part], Problem> {
         var name = text
         var argument: String?
         var limit: Int?
@@ -94,45 +122,63 @@ public enum HeaderValue {
                 limit = number
             }
         }
+        return read(name, argument, limit, text)
+    }
+
+    private static func read(
+        _ name: String, _ argument: String?, _ limit: Int?, _ text: String
+    ) -> Result<[Part], Problem> {
         switch name {
-        case "REQ", "RESP":
+        case "REQ", "RESP", "REQ_WITHOUT_QUERY":
             guard let argument, !argument.isEmpty else {
                 return .failure(Problem(text: "%\(text)%: a header name is missing"))
             }
             let names = argument.split(separator: "?", maxSplits: 1).map { $0.lowercased() }
+            guard let first = names.first else {
+                return .failure(Problem(text: "%\(text)%: a header name is missing"))
+            }
             let other = names.count > 1 ? names[1] : nil
-            return .success(
-                name == "REQ"
-                    ? .requestHeader(name: names[0], other: other, limit: limit)
-                    : .responseHeader(name: names[0], other: other, limit: limit))
+            switch name {
+            case "REQ": return .success([.requestHeader(name: first, other: other, limit: limit)])
+            case "RESP": return .success([.responseHeader(name: first, other: other, limit: limit)])
+            default: return .success([.bareHeader(name: first, other: other, limit: limit)])
+            }
         case "QUERY_PARAM":
             guard let argument, !argument.isEmpty else {
                 return .failure(Problem(text: "%\(text)%: a parameter name is missing"))
             }
-            return .success(.query(argument))
+            return .success([.query(argument)])
+        case "START_TIME":
+            guard let argument, !argument.isEmpty else { return .success([.fact(.startTime)]) }
+            return TimeFormat.read(argument)
         default:
+            if unknown.contains(name) { return .success([.fact(.nothing)]) }
             guard let kind = facts[name] else {
                 return .failure(Problem(text: "%\(text)% is not an operator known here"))
             }
             if argument != nil {
                 return .failure(Problem(text: "%\(text)%: \(name) takes no argument here"))
             }
-            return .success(.fact(kind))
+            return .success([.fact(kind)])
         }
     }
 
-    /// Operators without arguments. Those that are known to Envoy but have no value here come out empty.
+    /// Operators without arguments.
     private static let facts: [String: ValuePiece.Kind] = [
         "START_TIME": .startTime, "PROTOCOL": .networkProtocol, "HOSTNAME": .hostname,
-        "RESPONSE_CODE": .responseCode,
+        "RESPONSE_CODE": .responseCode, "DURATION": .duration,
+        "RESPONSE_FLAGS": .responseFlags, "RESPONSE_CODE_DETAILS": .responseDetails,
+        "UPSTREAM_TRANSPORT_FAILURE_REASON": .transportFailure,
         "DOWNSTREAM_REMOTE_ADDRESS": .downstreamAddress,
         "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": .downstreamIP,
         "DOWNSTREAM_DIRECT_REMOTE_ADDRESS": .downstreamAddress,
         "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT": .downstreamIP,
+        "DOWNSTREAM_REMOTE_PORT": .downstreamPort, "DOWNSTREAM_DIRECT_REMOTE_PORT": .downstreamPort,
         "DOWNSTREAM_LOCAL_ADDRESS": .downstreamLocalAddress,
         "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT": .downstreamLocalIP,
         "DOWNSTREAM_LOCAL_PORT": .downstreamLocalPort,
         "UPSTREAM_HOST": .upstreamHost, "UPSTREAM_REMOTE_ADDRESS": .upstreamHost,
+        "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": .upstreamIP, "UPSTREAM_REMOTE_PORT": .upstreamPort,
         "UPSTREAM_CLUSTER": .upstreamCluster, "UPSTREAM_CLUSTER_RAW": .upstreamCluster,
         "ROUTE_NAME": .routeName,
         "REQUESTED_SERVER_NAME": .serverName, "DOWNSTREAM_TLS_VERSION": .tlsVersion,
@@ -140,7 +186,20 @@ public enum HeaderValue {
         "DOWNSTREAM_PEER_ISSUER": .peerIssuer, "DOWNSTREAM_PEER_URI_SAN": .peerURIs,
         "DOWNSTREAM_PEER_DNS_SAN": .peerNames, "DOWNSTREAM_PEER_FINGERPRINT_256": .peerFingerprint,
         "DOWNSTREAM_PEER_SERIAL": .peerSerial,
-        "RESPONSE_FLAGS": .nothing, "RESPONSE_CODE_DETAILS": .nothing,
-        "UPSTREAM_LOCAL_ADDRESS": .nothing, "UPSTREAM_TRANSPORT_FAILURE_REASON": .nothing,
+    ]
+
+    /// Envoy knows them, with or without arguments; here they come out empty.
+    private static let unknown: Set<String> = [
+        "BYTES_RECEIVED", "BYTES_SENT", "CLUSTER_METADATA", "CONNECTION_ID",
+        "CONNECTION_TERMINATION_DETAILS", "DOWNSTREAM_HANDSHAKE_DURATION", "DOWNSTREAM_LOCAL_SUBJECT",
+        "DOWNSTREAM_LOCAL_URI_SAN", "DOWNSTREAM_PEER_CERT", "DOWNSTREAM_PEER_CERT_V_END",
+        "DOWNSTREAM_PEER_CERT_V_START", "DOWNSTREAM_PEER_FINGERPRINT_1", "DOWNSTREAM_TLS_SESSION_ID",
+        "DOWNSTREAM_TRANSPORT_FAILURE_REASON", "DYNAMIC_METADATA", "ENVIRONMENT", "FILTER_CHAIN_NAME",
+        "FILTER_STATE", "GRPC_STATUS", "GRPC_STATUS_NUMBER", "METADATA", "PER_REQUEST_STATE",
+        "REQUEST_DURATION", "REQUEST_TX_DURATION", "RESPONSE_DURATION", "RESPONSE_TX_DURATION",
+        "STREAM_ID", "TRACE_ID", "TRAILER", "UNIQUE_ID", "UPSTREAM_CONNECTION_ID", "UPSTREAM_HOST_NAME",
+        "UPSTREAM_LOCAL_ADDRESS", "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", "UPSTREAM_LOCAL_PORT",
+        "UPSTREAM_METADATA", "UPSTREAM_PROTOCOL", "UPSTREAM_REQUEST_ATTEMPT_COUNT",
+        "UPSTREAM_TLS_CIPHER", "UPSTREAM_TLS_VERSION", "VIRTUAL_CLUSTER_NAME",
     ]
 }

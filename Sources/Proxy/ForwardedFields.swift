@@ -24,6 +24,14 @@ struct FieldRules {
         .xEnvoyUpstreamRqTimeoutAltResponse, .xEnvoyExpectedRqTimeoutMs, .xEnvoyForceTrace,
         .xEnvoyIPTags, .xEnvoyOriginalURL, .xEnvoyHedgeOnPerTryTimeout, .xEnvoyUpstreamAltStatName,
         .xEnvoyInternal, .xEnvoyAttemptCount)
+    /// What responses say that only we may say, or what is for Istio's own proxies.
+    let responseRemoves = HeaderIDSet(
+        .server, .xEnvoyUpstreamServiceTime, .xFairleadReason, .xFairleadExplain, .xEnvoyPeerMetadata,
+        .xEnvoyPeerMetadataID)
+    /// What neither header operations nor scripts write: `server` is always ours, the rest is the
+    /// connection's (istio-semantics.md 22).
+    let responseFixed = HeaderIDSet(
+        .server, .connection, .keepAlive, .proxyConnection, .upgrade, .xFairleadExplain)
     private(set) var clientCertificates = ClientCertificateForwarding.sanitizeSet
     /// What requests say of client certificates is looked at on plain connections too.
     private(set) var keepsCertificates = false

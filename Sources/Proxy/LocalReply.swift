@@ -186,6 +186,7 @@ extension Worker {
         {
             x.pointee.flags.insert(.closeDownstream)
         }
+        x.pointee.connectCode = answer.connectCode
         let headers = responseHeaders
         headers.pointee.reset()
         var text = text(of: answer)
@@ -204,17 +205,11 @@ extension Worker {
             x.pointee.decision.responsePlan, status, &headers.pointee, &scratch,
             formatContext(number, response: hasRoute))
         if answer.isScripts { appendScriptFields(headers, isGRPC) }
+        headers.pointee.remove(rules.responseFixed)
         // What a call is answered with is gRPC's, whatever a route or a script makes of it.
         if isGRPC { headers.pointee.set(HeaderNames.name(.contentType), "application/grpc") }
-        if isGRPC {
-            noteGRPC(number)
-        } else if text.isEmpty, !answer.isScripts {
-            headers.pointee.remove(.contentType)
-        } else if !text.isEmpty, headers.pointee.find(.contentType) == nil {
-            headers.pointee.append(HeaderNames.name(.contentType), "text/plain")
-        }
+        if isGRPC { noteGRPC(number) } else { settleType(answer, isEmpty: text.isEmpty) }
         var phrase = ReasonPhrase.of(status)
-        x.pointee.connectCode = answer.connectCode
         if x.pointee.isScripted, runReplyScripts(number, &status, &phrase, &text) { return }
         var at = writeSpace
         writeStatusLine(&at, status, phrase, minorVersion: x.pointee.minorVersion)
@@ -230,6 +225,15 @@ extension Worker {
             meter.overhead(ns: Syscalls.monotonicNs() &- max(nowNs, x.pointee.startNs))
         }
         if alive { finishExchange(number) } else { closeDownstream(x.pointee.downstream) }
+    }
+
+    /// No content, no type of it; ours is plain text, unless a route says otherwise.
+    private func settleType(_ answer: LocalReply, isEmpty: Bool) {
+        if isEmpty {
+            if !answer.isScripts { responseHeaders.pointee.remove(.contentType) }
+        } else if responseHeaders.pointee.find(.contentType) == nil {
+            responseHeaders.pointee.append(HeaderNames.name(.contentType), "text/plain")
+        }
     }
 
     /// Whether somebody wrote down what to answer: a script, a route that answers or redirects.

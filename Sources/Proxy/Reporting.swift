@@ -28,6 +28,13 @@ extension Worker {
         context.networkProtocol = protocolName(x.pointee.minorVersion)
         context.hostname = hostname
         context.startNanoseconds = x.pointee.startNs &+ realtimeOffsetNs
+        context.elapsedMs = (Syscalls.monotonicNs() &- x.pointee.startNs) / 1_000_000
+        if response {
+            let flags = formatSpace + 128
+            context.responseFlags = ByteView(flags, x.pointee.responseFlags.write(to: flags))
+            context.responseDetails = x.pointee.details
+            context.transportFailure = connectTexts(x.pointee.connectCode).logged
+        }
         if let route = x.pointee.decision.pointee.route { context.routeName = route.pointee.name }
         if let tls = tls(of: own) { context.tls = Self.facts(tls) }
         if let cluster = x.pointee.decision.pointee.cluster {

@@ -106,15 +106,19 @@ extension Worker {
             takeCallHead(number, head)
             return 0
         }
-        removeOurs()
+        headers.pointee.remove(rules.responseRemoves)
         // RFC 9110 8.6: a length where there can be no content.
         if head.status == 204 { headers.pointee.remove(.contentLength) }
         if x.pointee.flags.contains(.isGRPC) { noteGRPC(number) }
         x.pointee.decision.pointee.response.reason = x.pointee.reason
+        if x.pointee.decision.pointee.response.hasOperations || x.pointee.isScripted {
+            tellServiceTime(number)
+        }
         if x.pointee.decision.pointee.response.editsHead {
             applyResponseEdits(
                 x.pointee.decision.responsePlan, head.status, &headers.pointee, &scratch,
                 formatContext(number, response: true))
+            headers.pointee.remove(rules.responseFixed)
         }
         if x.pointee.isScripted {
             if let wait = runResponseScripts(
@@ -123,7 +127,7 @@ extension Worker {
                 suspendResponse(number, head, wait, readNs)
                 return 0
             }
-            removeOurs(exceptReason: true)
+            headers.pointee.remove(rules.responseFixed)
         }
         return writeResponse(number, head, body, count, readNs)
     }
@@ -156,12 +160,15 @@ extension Worker {
         return sendResponseStart(number, at, body, count, readNs)
     }
 
-    /// Fields that only we may say.
-    mutating func removeOurs(exceptReason: Bool = false) {
-        responseHeaders.pointee.remove(.server)
-        responseHeaders.pointee.remove(.xEnvoyUpstreamServiceTime)
-        if !exceptReason { responseHeaders.pointee.remove(.xFairleadReason) }
-        responseHeaders.pointee.remove(.xFairleadExplain)
+    /// Adds `x-envoy-upstream-service-time` where header operations and scripts can see it, and take it out.
+    private mutating func tellServiceTime(_ number: UInt32) {
+        let x = exchange(number)
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
+            let length = writeDecimal(UInt64(max(0, x.pointee.serviceMs)), to: digits.baseAddress!)
+            responseHeaders.pointee.append(
+                HeaderNames.name(.xEnvoyUpstreamServiceTime), ByteView(digits.baseAddress!, length))
+        }
+        x.pointee.flags.insert(.serviceTimeTold)
     }
 
     /// Whether both connections live on after this response.
@@ -213,7 +220,7 @@ extension Worker {
             put(&at, "\r\n")
         }
         put(&at, x.pointee.role == .outbound ? "server: envoy\r\n" : "server: istio-envoy\r\n")
-        if x.pointee.serviceMs >= 0 {
+        if x.pointee.serviceMs >= 0, !x.pointee.flags.contains(.serviceTimeTold) {
             put(&at, "x-envoy-upstream-service-time: ")
             at += writeDecimal(UInt64(x.pointee.serviceMs), to: at)
             put(&at, "\r\n")

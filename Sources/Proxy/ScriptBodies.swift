@@ -51,7 +51,7 @@ extension Worker {
             }
             return true
         }
-        removeOurs(exceptReason: true)
+        responseHeaders.pointee.remove(rules.responseFixed)
         if scripting.message.pointee.newBody != nil {
             text = scripting.message.pointee.body
             setLength(responseHeaders, text.count)
@@ -135,7 +135,7 @@ extension Worker {
             if wait.call == noSlot { readHeld(number) }
             return
         }
-        removeOurs(exceptReason: true)
+        responseHeaders.pointee.remove(rules.responseFixed)
         guard kept.isTaken else {
             _ = writeResponse(number, kept.head, readSpace, 0, kept.readNs)
             readHeld(number)

@@ -14,7 +14,7 @@ extension Worker {
         let x = exchange(number)
         let headers = responseHeaders
         ConnectionRules.removeHopByHop(&headers.pointee, namesFields: head.connection.namesFields)
-        removeOurs()
+        headers.pointee.remove(rules.responseRemoves)
         headers.pointee.remove(.contentLength)
         x.pointee.status = 101
         x.pointee.details = "via_upstream"
@@ -22,6 +22,7 @@ extension Worker {
         applyResponseEdits(
             x.pointee.decision.responsePlan, 101, &headers.pointee, &scratch,
             formatContext(number, response: true))
+        headers.pointee.remove(rules.responseFixed)
         if headers.pointee.overflowed {
             protocolError(number, .headTooLarge)
             return

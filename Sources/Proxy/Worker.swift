@@ -210,7 +210,7 @@ struct Worker: ~Copyable {
         cipherSpace = .allocate(capacity: Limits.tlsReadBytes)
         pipe = TLSPipe()
         pathSpace = .allocate(capacity: Limits.targetBytes + 2)
-        formatSpace = .allocate(capacity: 128)
+        formatSpace = .allocate(capacity: 128 + ResponseFlags.textBytesMax)
         format = .allocate(capacity: 1)
         format.initialize(to: FormatContext())
         noFormat = .allocate(capacity: 1)

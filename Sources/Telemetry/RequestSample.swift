@@ -1,4 +1,5 @@
 // What a finished request leaves in the metrics, packed so that equal labels are equal numbers.
+internal import Base
 
 /// Envoy's response flags (istio-semantics.md 23) as bits, in the order in which they are printed.
 @frozen
@@ -50,6 +51,37 @@ public struct ResponseFlags: OptionSet, BitwiseCopyable, Sendable, Hashable {
             out += name
         }
         return out.isEmpty ? "-" : out
+    }
+}
+
+extension ResponseFlags {
+    /// Room that `write(to:)` needs.
+    public static var textBytesMax: Int { 128 }
+
+    /// What `text` says, without making a String; returns the number of bytes.
+    public func write(to out: UnsafeMutablePointer<UInt8>) -> Int {
+        let names: StaticString =
+            "LH UH UT LR UR UF UC UO NR DI FI RL UAEX RLSE DC URX SI IH DPE UMSDR RFCF NFCF DT UPE NC OM DF"
+        let text = ByteView(names.utf8Start, names.utf8CodeUnitCount)
+        var count = 0
+        var bit: UInt32 = 0
+        var from = 0
+        while from < text.count {
+            let to = text.firstIndex(of: 0x20, from: from) ?? text.count
+            if rawValue & (1 << bit) != 0 {
+                if count > 0 {
+                    out[count] = 0x2C
+                    count &+= 1
+                }
+                (out + count).update(from: text.start + from, count: to &- from)
+                count &+= to &- from
+            }
+            bit &+= 1
+            from = to &+ 1
+        }
+        if count > 0 { return count }
+        out[0] = 0x2D
+        return 1
     }
 }
 

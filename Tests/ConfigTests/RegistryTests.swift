@@ -173,6 +173,46 @@ private let staticEntry = """
     #expect(cluster.endpoints.map(\.workload) == ["vm", "pod"])
 }
 
+@Test func servicesSelectWorkloadEntriesBesideTheirPods() throws {
+    func entry(_ name: String, _ spec: String, _ more: String = "") -> String {
+        """
+        ---
+        apiVersion: networking.istio.io/v1
+        kind: WorkloadEntry
+        metadata: {name: \(name), namespace: shop}
+        spec: {labels: {app: vm, version: v2}, \(spec)}
+        \(more)
+
+        """
+    }
+    let text =
+        sidecarProxy + """
+            apiVersion: v1
+            kind: Service
+            metadata: {name: vm, namespace: shop}
+            spec:
+              selector: {app: vm}
+              ports: [{name: http, port: 80, targetPort: 8000}, {name: http-b, port: 81, targetPort: web}]
+            ---
+            apiVersion: v1
+            kind: Pod
+            metadata: {name: pod, namespace: shop, labels: {app: vm}}
+            status: {podIP: 10.0.0.7}
+
+            """ + entry("vm-1", "address: 10.0.0.9") + entry("vm-2", "address: 10.0.0.7")
+        + entry("vm-3", "address: 10.0.0.8, ports: {http: 6000, web: 6001}")
+        + entry(
+            "vm-4", "address: 10.0.0.6",
+            "status: {conditions: [{type: Other, status: 'True'}, {type: Healthy, status: 'False'}]}")
+    let model = try modelOf(text)
+    let cluster = try #require(model.cluster("outbound|80||vm.shop.svc.cluster.local"))
+    #expect(cluster.addresses == ["10.0.0.7:8000", "10.0.0.9:8000", "10.0.0.8:6000", "10.0.0.6:8000"])
+    #expect(cluster.endpoints.map(\.healthy) == [true, true, true, false])
+    #expect(cluster.endpoints[1].labels["version"] == "v2")
+    let named = try #require(model.cluster("outbound|81||vm.shop.svc.cluster.local"))
+    #expect(named.addresses == ["10.0.0.8:6001"], "others do not say where that port is")
+}
+
 @Test func namesThatAreResolved() throws {
     let dns = staticEntry.replacing("STATIC", with: "DNS").replacing(", '*.wild.example.com'", with: "")
     let port80 = "outbound|80||api.example.com"

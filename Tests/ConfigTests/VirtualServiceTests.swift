@@ -251,6 +251,8 @@ func retriesOfWhatNoUpstreamHasSeen(_ policy: String, _ connect: Int, _ refused:
         ("{redirect: {uri: \"/x\\r\\ny: z\"}}", "control character"),
         ("{headers: {request: {set: {x: '50%'}}}, \(toAuth)}", "unbalanced %"),
         ("{headers: {request: {set: {x: \"a\\nb\"}}}, \(toAuth)}", "control characters"),
+        ("{headers: {response: {add: {x: '%NOPE%'}}}, \(toAuth)}", "%NOPE% is not an operator"),
+        ("{headers: {response: {add: {x: '%START_TIME(%Q)%'}}}, \(toAuth)}", "does not know %Q"),
         ("{headers: {request: {set: {'x:': a}}}, \(toAuth)}", "is no header name"),
         ("{headers: {response: {remove: ['a b']}}, \(toAuth)}", "is no header name"),
     ]

@@ -36,6 +36,14 @@ private func split(_ text: String) -> [YAMLChunk] { splitDocuments(Array(text.ut
     #expect(split("--- {kind: A}\n").count == 1)
 }
 
+@Test func aByteOrderMarkIsNoText() throws {
+    for text in ["kind: A\nx: 1\n", "---\nkind: A\nx: 1\n", "# a\nkind: A\nx: 1\n"] {
+        let chunk = try #require(split("\u{FEFF}" + text).first)
+        #expect(try parseYAML(chunk)?["kind"]?.line == (text.hasPrefix("kind") ? 1 : 2), "\(text)")
+    }
+    #expect(loadText("\u{FEFF}" + edgeProxy + gateway).findings.isEmpty)
+}
+
 @Test func aBrokenDocumentDoesNotTakeItsNeighboursAlong() {
     let result = loadText("kind: [\n---\n" + edgeProxy + gateway + "\tx: 1\n")
     #expect(result.has("FL0002"))

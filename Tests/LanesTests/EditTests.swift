@@ -101,6 +101,7 @@ private func operations(
         format.startNanoseconds = 1_767_323_045_678_000_000
         format.networkProtocol = "HTTP/1.1"
         format.hostname = "pod-1"
+        format.elapsedMs = 12
         format.downstreamRemote = "[::1]:99"
         format.downstreamLocal = "10.0.0.1:80"
         let values = [
@@ -111,16 +112,26 @@ private func operations(
             ("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "::1"), ("%DOWNSTREAM_LOCAL_PORT%", "80"),
             ("%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%", "10.0.0.1"), ("%QUERY_PARAM(q)%", "1"),
             ("100%%", "100%"), ("a-%REQ(x)%-%REQ(none)%z", "a-value-z"), ("%RESPONSE_CODE%", ""),
-            ("%UPSTREAM_HOST%", ""),
+            ("%UPSTREAM_HOST%", ""), ("%DOWNSTREAM_REMOTE_PORT%", "99"), ("%DURATION%", "12"),
+            ("%REQ_WITHOUT_QUERY(:path)%", "/p"), ("%REQ_WITHOUT_QUERY(none?ref):5%", "/r/s"),
+            ("%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%", "2026-01-02T03:04:05.678Z"),
+            ("%START_TIME(%s)%", "1767323045"),
+            ("%START_TIME(%a, %d %b %y %T %Z %z)%", "Fri, 02 Jan 26 03:04:05 UTC +0000"),
+            ("%START_TIME(%F %R %D %j %e %f %1f%%)%", "2026-01-02 03:04 01/02/26 002  2 678000000 6%"),
+            ("%START_TIME()%", "2026-01-02T03:04:05.678Z"), ("a%STREAM_ID%%METADATA(X:Y)%b", "ab"),
         ]
         for (value, expected) in values {
-            let sent = try send(entry: operations(set: [("out", value)]), [("x", "value")], format: format)
+            let sent = try send(
+                entry: operations(set: [("out", value)]), [("x", "value"), ("ref", "/r/s?t=1")],
+                format: format)
             #expect(sent.value("out") ?? "" == expected, "\(value)")
         }
     }
 
     @Test(arguments: [
-        "%", "a%b", "%REQ%", "%REQ()%", "%REQ(a%", "%NOPE%", "%REQ(a):x%", "a\r\nb", "a\0", "\u{7F}",
+        "%", "a%b", "%REQ%", "%REQ()%", "%REQ(a%", "%NOPE%", "%REQ(a):x%", "a\r\nb", "%REQ(?)%",
+        "%START_TIME(%Q)%", "%START_TIME(%3)%", "%START_TIME(x%)%", "%PROTOCOL(x)%",
+        "%REQ_WITHOUT_QUERY%", "a\0", "\u{7F}",
     ])
     func valuesThatCannotBeWritten(_ value: String) {
         #expect(HeaderValue.problem(value) != nil)
@@ -130,6 +141,36 @@ private func operations(
     @Test(arguments: ["", "plain", "%%", "%REQ(a)%%REQ(b)%", "50%% of %PROTOCOL%"])
     func valuesThatCan(_ value: String) {
         #expect(HeaderValue.problem(value) == nil)
+    }
+
+    @Test func operatorsThatAreAlwaysEmptyAreNamed() {
+        #expect(HeaderValue.empty("%REQ(a)% %%STREAM_ID%% 50%%") == [])
+        #expect(HeaderValue.empty("%STREAM_ID%-%REQ(a)%-%METADATA(A:B)%") == ["STREAM_ID", "METADATA(A:B)"])
+    }
+
+    @Test func leapYearsCount() throws {
+        for (seconds, day) in [(951_868_799, "060"), (1_709_251_199, "060"), (4_107_542_399, "059")] {
+            var format = FormatContext()
+            format.startNanoseconds = UInt64(seconds) * 1_000_000_000
+            let value = operations(set: [("out", "%START_TIME(%j)%")])
+            #expect(try send(entry: value, format: format).value("out") == day)
+        }
+    }
+
+    @Test func responsesTellWhatTheLogTells() throws {
+        var route = forward("x", to: nil)
+        route.responseHeaders = operations(set: [
+            ("x-out", "%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %UPSTREAM_TRANSPORT_FAILURE_REASON%"),
+            ("x-host", "%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_REMOTE_PORT%"),
+        ])
+        var format = FormatContext()
+        format.responseFlags = "UF,URX"
+        format.responseDetails = "details"
+        format.transportFailure = "refused"
+        format.upstreamHost = "[::1]:80"
+        let sent = try Bench(model([route])).send("/", status: 503, format: format)
+        #expect(sent.responseValues("x-out") == ["UF,URX details refused"])
+        #expect(sent.responseValues("x-host") == ["::1 80"])
     }
 
     @Test func responseOperationsRunOnOurAnswersToo() throws {

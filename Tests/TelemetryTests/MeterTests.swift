@@ -23,6 +23,17 @@ private func total(_ reading: MeterReading) -> UInt64 {
     reading.requests.values.reduce(0) { $0 + $1[..<Ladder.milliseconds.bounds.count].reduce(0, +) }
 }
 
+@Test func flagsAreWrittenAsTheyAreTold() {
+    let pairs = (0..<32).flatMap { left in (0...left).map { right in UInt32(1) << left | 1 << right } }
+    for flags in [0, UInt32.max] + pairs {
+        let flags = ResponseFlags(rawValue: flags)
+        let written = withUnsafeTemporaryAllocation(of: UInt8.self, capacity: ResponseFlags.textBytesMax) {
+            ByteView($0.baseAddress!, flags.write(to: $0.baseAddress!)).string
+        }
+        #expect(written == flags.text)
+    }
+}
+
 @Test func countersAndGauges() {
     let memory = meterMemory()
     let meter = memory.meter

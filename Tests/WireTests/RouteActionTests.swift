@@ -66,6 +66,27 @@ import Testing
         if target == "/direct" { #expect(answer.response.values("content-type") == ["application/json"]) }
     }
 
+    /// `server` is always ours, the connection's fields are the connection's, and the time that the upstream
+    /// took may be taken out or replaced like any other (istio-semantics.md 22).
+    @Test(arguments: ["/", "/refused"]) func operationsOnOwnFields(_ target: String) throws {
+        let forged = "x-respond: 200|server: app|x-envoy-peer-metadata: m|x-envoy-peer-metadata-id: i"
+        let response = try edge.get(target, [forged], host: "own.test").response
+        #expect(response.values("server") == ["istio-envoy"])
+        #expect(response.values("connection") == [] && response.values("keep-alive") == [])
+        #expect(response.values("x-envoy-upstream-service-time") == ["7"])
+        #expect(response.value("x-envoy-peer-metadata") == nil)
+        #expect(response.value("x-envoy-peer-metadata-id") == nil)
+        let told = target == "/" ? "- via_upstream" : "UF"
+        #expect(response.value("x-log")?.hasPrefix(told) == true, "\(response)")
+    }
+
+    @Test func ownFieldsThatARouteRemoves() throws {
+        let response = try edge.get("/removed", host: "own.test").response
+        #expect(response.values("server") == ["istio-envoy"] && response.values("date").count == 1)
+        #expect(response.values("x-envoy-upstream-service-time") == [])
+        #expect(try edge.get("/", host: "both.test").response.value("x-envoy-upstream-service-time") != nil)
+    }
+
     // MARK: rewrite
 
     @Test(arguments: [

@@ -160,7 +160,26 @@ struct RouteEdge: Sendable {
 
     private static let up = "{destination: {host: up.test, subset: v1}}"
 
-    private static func headers() -> [String] { headerLevels() + localAnswers() }
+    private static func headers() -> [String] { headerLevels() + localAnswers() + [ownFields()] }
+
+    /// Operations on fields that are the proxy's own.
+    private static func ownFields() -> String {
+        let operations =
+            "set: {server: mine, connection: close, keep-alive: a, x-envoy-upstream-service-time: \"7\", "
+            + "x-log: \"%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\"}, add: {server: more}"
+        return Documents.virtualService(
+            "own.test",
+            """
+            - match: [{uri: {prefix: /removed}}]
+              headers: {response: {remove: [x-envoy-upstream-service-time, server, date]}}
+              route: [\(up)]
+            - match: [{uri: {prefix: /refused}}]
+              headers: {response: {\(operations)}}
+              route: [{destination: {host: gone.test}}]
+            - headers: {response: {\(operations)}}
+              route: [\(up)]
+            """)
+    }
 
     private static func headerLevels() -> [String] {
         [

@@ -52,31 +52,18 @@ private func readValues(
             fields.context.invalid(pair.line, "\(fields.path).\(key): \"\(pair.name)\" is no header name")
             continue
         }
-        guard let problem = valueProblem(pair.value) else {
-            values.append((lower, pair.value))
+        if let problem = HeaderValue.problem(pair.value) {
+            fields.context.invalid(pair.line, "\(fields.path).\(key).\(pair.name): \(problem)")
             continue
         }
-        fields.context.invalid(pair.line, "\(fields.path).\(key).\(pair.name): \(problem)")
+        for name in HeaderValue.empty(pair.value) {
+            fields.context.warn(
+                pair.line, Code.fieldNotSupported,
+                "not supported yet: %\(name)% in \(fields.path).\(key).\(pair.name), which comes out empty")
+        }
+        values.append((lower, pair.value))
     }
     return values.sorted { $0.name < $1.name }
-}
-
-/// Why a value cannot be a header's: a control character, or a `%` that opens a formatter without end.
-private func valueProblem(_ value: String) -> String? {
-    if value.utf8.contains(where: { $0 < 0x20 && $0 != 0x09 || $0 == 0x7F }) {
-        return "control characters cannot stand in a header"
-    }
-    var inside = false
-    var depth = 0
-    for byte in value.utf8 {
-        switch byte {
-        case 0x25 where depth == 0: inside.toggle()
-        case 0x28 where inside: depth += 1
-        case 0x29 where inside && depth > 0: depth -= 1
-        default: break
-        }
-    }
-    return inside ? "unbalanced %; a percent sign alone is written %%" : nil
 }
 
 private func noteAuthority(

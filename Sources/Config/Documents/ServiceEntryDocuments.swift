@@ -93,11 +93,26 @@ extension Workload {
 struct WorkloadEntryDocument: Document {
     var meta: Meta
     var workload = Workload(address: "")
+    /// What its health check says, where it has one.
+    var isHealthy = true
 
     init(_ root: YAML, meta: Meta, context: DocumentContext) {
         self.meta = meta
+        isHealthy = Self.health(root) ?? (meta.annotations["proxy.istio.io/health-checks-enabled"] == nil)
         guard let spec = Fields(root, path: "", context: context).spec() else { return }
         workload = Workload.read(spec)
+    }
+
+    /// The status' condition `Healthy`; nil: it has none.
+    private static func health(_ root: YAML) -> Bool? {
+        guard case .list(let conditions)? = root["status"]?["conditions"]?.value else { return nil }
+        for condition in conditions {
+            guard case .scalar("Healthy", _)? = condition["type"]?.value,
+                case .scalar(let status, _)? = condition["status"]?.value
+            else { continue }
+            return status == "True"
+        }
+        return nil
     }
 }
 

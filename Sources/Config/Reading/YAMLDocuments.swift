@@ -10,10 +10,11 @@ struct YAMLChunk {
 /// Cuts a file at its `---` and `...` lines, so that a broken document does not take its neighbours along.
 func splitDocuments(_ bytes: [UInt8]) -> [YAMLChunk] {
     var chunks: [YAMLChunk] = []
-    var start = 0
+    // Windows' editors put one there; libyaml takes it for a column of the first line.
+    var start = bytes.starts(with: byteOrderMark) ? byteOrderMark.count : 0
     var firstLine = 1
     var line = 1
-    var at = 0
+    var at = start
     var hasContent = false
     bytes.withUnsafeBufferPointer { buffer in
         guard let base = buffer.baseAddress else { return }
@@ -39,6 +40,9 @@ func splitDocuments(_ bytes: [UInt8]) -> [YAMLChunk] {
     if hasContent { chunks.append(YAMLChunk(bytes: bytes[start...], firstLine: firstLine)) }
     return chunks
 }
+
+/// U+FEFF in UTF-8.
+private let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
 private func isMarker(_ line: ByteView, _ marker: ByteView) -> Bool {
     guard line.hasPrefix(marker) else { return false }

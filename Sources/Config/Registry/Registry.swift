@@ -151,6 +151,7 @@ struct Registry {
             service.endpoints[port.number] =
                 slices.isEmpty && !document.selector.isEmpty
                 ? endpoints(ofPods: document, port) : endpoints(of: slices, port, document)
+            addWorkloads(&service, document, port)
         }
         append(service)
     }
@@ -216,6 +217,17 @@ struct Registry {
     private func endpoints(ofPods document: ServiceDocument, _ port: ServicePort) -> [EndpointModel] {
         podLabels.select(scope: document.meta.namespace, document.selector).flatMap { index in
             endpoints(ofPod: index, port, publishesNotReady: document.publishesNotReady)
+        }
+    }
+
+    /// Istio lets a Service select WorkloadEntries beside its pods: machines that join a service.
+    private func addWorkloads(_ service: inout Service, _ document: ServiceDocument, _ port: ServicePort) {
+        guard !workloads.isEmpty, !document.selector.isEmpty else { return }
+        for index in workloadLabels.select(scope: document.meta.namespace, document.selector) {
+            guard let made = endpoint(of: workloads[index], port),
+                service.endpoints[port.number]?.contains(where: { $0.isAt(made) }) != true
+            else { continue }
+            service.endpoints[port.number, default: []].append(made)
         }
     }
 
@@ -321,7 +333,11 @@ struct Registry {
     private func endpoint(
         _ workload: Workload, _ port: ServicePort, _ namespace: String, _ name: String
     ) -> EndpointModel? {
-        let number = workload.ports[port.name] ?? Self.number(port.target) ?? port.number
+        var number = workload.ports[port.name] ?? Self.number(port.target) ?? port.number
+        if case .named(let name) = port.target, workload.ports[port.name] == nil {
+            guard let given = workload.ports[name] else { return nil }
+            number = given
+        }
         guard var model = Self.endpoint(at: workload.address, port: number) else { return nil }
         model.labels = workload.labels
         model.weight = UInt32(clamping: workload.weight)
@@ -330,17 +346,29 @@ struct Registry {
         return model
     }
 
+    private func endpoint(of entry: WorkloadEntryDocument, _ port: ServicePort) -> EndpointModel? {
+        var model = endpoint(entry.workload, port, entry.meta.namespace, entry.meta.name)
+        model?.healthy = entry.isHealthy
+        return model
+    }
+
     /// WorkloadEntries and pods of the namespace with these labels.
     private func selected(_ selector: [String: String], _ port: ServicePort, _ namespace: String)
         -> [EndpointModel]
     {
         var result = workloadLabels.select(scope: namespace, selector).compactMap { index in
-            endpoint(workloads[index].workload, port, namespace, workloads[index].meta.name)
+            endpoint(of: workloads[index], port)
         }
         for index in podLabels.select(scope: namespace, selector) {
             result += endpoints(ofPod: index, port, publishesNotReady: false)
         }
         return result
+    }
+}
+
+extension EndpointModel {
+    fileprivate func isAt(_ other: EndpointModel) -> Bool {
+        address == other.address && hostname == other.hostname
     }
 }
 
