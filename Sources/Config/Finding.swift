@@ -82,6 +82,22 @@ struct FindingList: Sendable {
     }
 }
 
+/// As somebody goes through the files: by file in the order of `files`, then by line. What is said of one
+/// line stays in the order in which it was found. Files beside the documents, and paths that could not be
+/// read, come first.
+func inReadingOrder(_ findings: [Finding], files: some Sequence<String>) -> [Finding] {
+    var ranks: [String: Int] = [:]
+    for (rank, file) in files.enumerated() { ranks[file] = rank }
+    let keys = findings.map { (rank: ranks[$0.file] ?? -1, file: $0.file, line: $0.line) }
+    let order = findings.indices.sorted { left, right in
+        let (one, other) = (keys[left], keys[right])
+        if one.rank != other.rank { return one.rank < other.rank }
+        if one.file != other.file { return one.file < other.file }
+        return one.line == other.line ? left < right : one.line < other.line
+    }
+    return order.map { findings[$0] }
+}
+
 /// What `fairlead check` prints: one line a finding, or with `json` the object of interface.md section 3.
 package func renderCheck(_ findings: [Finding], json: Bool) -> String {
     let errors = findings.count { $0.severity == .error }

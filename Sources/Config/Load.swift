@@ -71,6 +71,7 @@ package func load(_ sources: Sources, options: LoadOptions = LoadOptions()) -> L
     let reader = readDocuments(sources.texts, kept: &kept)
     findings.append(reader.findings)
     var result = compile(reader.documents, findings: findings, options: options)
+    result.findings = inReadingOrder(result.findings, files: sources.texts.lazy.map(\.file))
     result.kept = kept
     result.unreadable = !sources.unreadable.isEmpty
     return result

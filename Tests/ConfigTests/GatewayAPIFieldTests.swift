@@ -215,7 +215,7 @@ private func filtered(_ filters: String, match: String = "{path: {value: /p}}", 
 
     @Test func theSuggestionNamesWhatWasMeant() {
         let text = API.edge + API.gateway(API.http) + API.route("r", parents: "[{name: pubic}]", API.rule())
-        #expect(loadText(text).has("IST0101", line: 18, containing: "did you mean shop/public?"))
+        #expect(loadText(text).has("IST0101", line: 18, containing: "did you mean public?"))
         let istio = API.edge + gateway + API.route("r", API.rule())
         #expect(loadText(istio).has("IST0101", containing: "networking.istio.io's"))
     }

@@ -188,7 +188,7 @@ private func cluster(_ text: String) throws -> ClusterModel {
     }
     #expect(
         loaded(lane("a", "[{service: aut, selector: {x: y}}]")).has(
-            "FL0026", containing: "did you mean auth."))
+            "FL0026", containing: "did you mean auth?"))
     #expect(loaded(lane("a", "[]") + lane("a", "[]", namespace: "x")).has("FL0024"))
     #expect(loaded(lane("a", "[]", more: "  expires: 1970-01-01T00:01:00Z\n")).has("FL0025"))
     let both =

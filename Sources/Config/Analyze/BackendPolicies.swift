@@ -28,7 +28,7 @@ extension Analysis {
             note(
                 .error, Code.referenceNotFound, "the service \(host) does not exist", policy.meta.ref,
                 line: target.line,
-                suggestion: registry.nearest(to: host).map { "did you mean \($0)?" }
+                suggestion: hint(target.service, policy.meta.namespace).map { "did you mean \($0)?" }
                     ?? "a policy stands in the namespace of its Service")
             return
         }
@@ -39,6 +39,11 @@ extension Analysis {
             line: target.line,
             suggestion: nearest(to: name, among: ports.map(\.name)).map { "did you mean \($0)?" }
                 ?? "sectionName is the port's name, not its number")
+    }
+
+    private func hint(_ service: String, _ own: String) -> String? {
+        let near = registry.nearest(to: ObjectName(own, service))
+        return near.flatMap { $0.namespace == own ? $0.name : nil }
     }
 
     /// `without`: what becomes of it if none of them can be used.

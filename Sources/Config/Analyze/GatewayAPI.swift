@@ -130,6 +130,11 @@ extension Analysis {
         }
     }
 
+    private func hint(_ backend: BackendReference, _ own: String) -> String? {
+        guard case .service = backend.kind else { return registry.nearest(to: backend.host, from: own) }
+        return registry.nearest(to: ObjectName(backend.namespace, backend.name))?.words(from: own)
+    }
+
     private mutating func check(_ backend: BackendReference, of route: APIRoute) {
         let ref = route.meta.ref
         let isOfGateway = route.parents.contains { parent in
@@ -156,7 +161,7 @@ extension Analysis {
             note(
                 .error, Code.referenceNotFound,
                 "the service \(backend.host) does not exist: \(route.kind.failure)", ref, line: backend.line,
-                suggestion: registry.nearest(to: backend.host).map { "did you mean \($0)?" }
+                suggestion: hint(backend, route.meta.namespace).map { "did you mean \($0)?" }
                     ?? "a namespace left out is the route's own, \(route.meta.namespace)")
             return
         }

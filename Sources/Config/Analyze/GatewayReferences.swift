@@ -36,7 +36,7 @@ extension Analysis {
             return
         }
         guard let servers = served[name] else {
-            let near = served.count > 1_000 ? nil : nearest(to: name, among: served.keys)
+            let near = nearestGateway(to: name, document.meta.namespace, served.keys)
             let known =
                 served.isEmpty
                 ? "no Gateway was read" : "a name without a namespace is in \(document.meta.namespace)"
@@ -55,6 +55,13 @@ extension Analysis {
         noteUnheard(
             document, "no host of this VirtualService is served by the Gateway \(name)",
             hosts.isEmpty ? "it has no server with a host" : "it serves \(hosts)", reference)
+    }
+
+    private func nearestGateway(
+        to name: String, _ own: String, _ known: some Collection<String>
+    ) -> String? {
+        guard known.count <= 1_000, let wanted = ObjectName(name) else { return nil }
+        return nearest(to: wanted, among: known.compactMap { ObjectName($0) })?.reference(from: own)
     }
 
     private mutating func noteUnheard(

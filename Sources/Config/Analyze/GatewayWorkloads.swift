@@ -73,10 +73,7 @@ extension Analysis {
                     note(
                         .error, Code.referenceNotFound, "there is no Secret \(names[0])", gateway.meta.ref,
                         line: name.line,
-                        suggestion: nearest(to: names[0], among: secretsByName.keys).map {
-                            "did you mean \($0)?"
-                        }
-                            ?? "its namespace is that of the proxy")
+                        suggestion: missingSecretHint(names[0], among: secretsByName.keys))
                     continue
                 }
                 checkCredential(secret, name, gateway)

@@ -86,7 +86,9 @@ extension Analysis {
     }
 
     private func missingServiceHint(_ host: String, _ document: VirtualServiceDocument) -> String {
-        if let near = registry.nearest(to: host) { return "did you mean \(near)?" }
+        if let near = registry.nearest(to: host, from: document.meta.namespace) {
+            return "did you mean \(near)?"
+        }
         if registry.services.isEmpty { return "no Service and no ServiceEntry was read: check them together" }
         if host.hasSuffix(".svc.\(Names.clusterDomain)") || !host.contains(".") {
             return "a name without a dot is in \(document.meta.namespace)"
@@ -105,7 +107,9 @@ extension Analysis {
                 note(
                     .warning, Code.unknownRuleHost, "the host \(host) does not exist", rule.meta.ref,
                     line: rule.hostLine,
-                    suggestion: registry.nearest(to: host).map { "did you mean \($0)?" }
+                    suggestion: registry.nearest(to: host, from: rule.meta.namespace).map {
+                        "did you mean \($0)?"
+                    }
                         ?? (registry.services.isEmpty
                             ? "no Service and no ServiceEntry was read: check them together" : ""))
                 continue

@@ -50,7 +50,7 @@ extension Analysis {
         note(
             .warning, Code.referenceNotFound, "egress host \(host.value): no such service",
             sidecar.meta.ref, line: host.line,
-            suggestion: registry.nearest(to: name).map { "did you mean \($0)?" }
+            suggestion: registry.nearest(to: name, from: "").map { "did you mean \($0)?" }
                 ?? "namespace/name.namespace.svc.cluster.local, or namespace/* for all of one")
     }
 }

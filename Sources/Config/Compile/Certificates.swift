@@ -325,10 +325,9 @@ extension Compiler {
         {
             return nil
         }
-        let near = nearest(to: full, among: secretsByName.keys)
         note(
             .error, Code.referenceNotFound, "there is no Secret \(full)", ref,
-            suggestion: near.map { "did you mean \($0)?" } ?? "its namespace is that of the proxy",
+            suggestion: missingSecretHint(full, among: secretsByName.keys),
             refused: isNeeded && options.purpose == .run)
         return nil
     }

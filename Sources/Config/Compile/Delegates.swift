@@ -2,6 +2,12 @@
 internal import Lanes
 
 extension Compiler {
+    private func delegateHint(_ wanted: ObjectName, _ own: String) -> String {
+        guard delegates.count <= 1_000 else { return "" }
+        let near = nearest(to: wanted, among: delegates.keys.compactMap { ObjectName($0) })
+        return near.map { "did you mean \($0.words(from: own))?" } ?? ""
+    }
+
     /// The http entries of a root with each delegating entry replaced by what it delegates to.
     func expandDelegates(_ root: VirtualServiceDocument) -> [VirtualServiceDocument.HTTPRoute] {
         root.http.flatMap { entry -> [VirtualServiceDocument.HTTPRoute] in
@@ -10,7 +16,9 @@ extension Compiler {
             guard let delegate = delegates[name] else {
                 note(
                     .error, Code.referenceNotFound, "the delegate VirtualService \(name) does not exist",
-                    entry.ref)
+                    entry.ref,
+                    suggestion: delegateHint(
+                        ObjectName(reference.namespace, reference.name), root.meta.namespace))
                 return []
             }
             let isExported = Names.isExported(

@@ -63,7 +63,9 @@ extension Compiler {
             if !registry.isKnown(host) {
                 note(
                     .error, Code.laneServiceUnknown, "the service \(host) does not exist", source,
-                    suggestion: registry.nearest(to: host).map { "did you mean \($0)?" }
+                    suggestion: registry.nearest(to: host, from: document.meta.namespace).map {
+                        "did you mean \($0)?"
+                    }
                         ?? "a short name is completed with the lane's namespace")
             }
         }

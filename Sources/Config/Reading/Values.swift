@@ -151,7 +151,7 @@ func nearest(to word: String, among candidates: some Sequence<String>) -> String
 }
 
 /// Levenshtein's distance, with a swap of neighbours counted as one step.
-private func editDistance(_ left: [UInt8], _ right: [UInt8]) -> Int {
+func editDistance(_ left: [UInt8], _ right: [UInt8]) -> Int {
     if left.isEmpty || right.isEmpty { return max(left.count, right.count) }
     var beforePrevious = [Int](repeating: 0, count: right.count + 1)
     var previous = Array(0...right.count)

@@ -122,10 +122,8 @@ struct Registry {
         services.indices.filter { service(services[$0].host, from: namespace) == $0 }
     }
 
-    /// The known host that a misspelled one may mean; not looked for among very many, which would take long.
-    func nearest(to host: String) -> String? {
-        byHost.count > 1_000 ? nil : Config.nearest(to: host, among: byHost.keys)
-    }
+    /// Every host that some client knows.
+    var hosts: Dictionary<String, [Int]>.Keys { byHost.keys }
 
     private mutating func append(_ service: Service) {
         if Names.isWildcard(service.host) { wildcards.append(services.count) }

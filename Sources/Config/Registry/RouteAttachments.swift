@@ -116,7 +116,7 @@ struct RouteAttachments {
         guard let index = gatewayByName[parent] else {
             note(
                 .error, Code.referenceNotFound, "the Gateway \(parent) does not exist", set.meta,
-                set.parentLine, "a namespace left out is the ListenerSet's own, \(set.meta.namespace)")
+                set.parentLine, gatewayHint(set.gatewayNamespace, set.gatewayName, set.meta))
             return
         }
         let gateway = gateways[index]
@@ -240,13 +240,20 @@ struct RouteAttachments {
     private mutating func noteNoGateway(
         _ name: String, _ route: APIRoute, _ parent: ParentReference, isIstios: Bool
     ) {
-        let near = gatewayByName.count > 1_000 ? nil : nearest(to: name, among: gatewayByName.keys)
         let hint =
             isIstios
             ? "that Gateway is networking.istio.io's, to which VirtualServices bind"
-            : near.map { "did you mean \($0)?" }
-                ?? "a namespace left out is the route's own, \(route.meta.namespace)"
+            : gatewayHint(parent.namespace, parent.name, route.meta)
         note(.error, Code.referenceNotFound, "the Gateway \(name) does not exist", route, parent.line, hint)
+    }
+
+    /// The Gateway that may be meant by one that is not there.
+    private func gatewayHint(_ namespace: String, _ name: String, _ own: Meta) -> String {
+        guard gatewayByName.count <= 1_000,
+            let near = nearest(
+                to: ObjectName(namespace, name), among: gatewayByName.keys.compactMap { ObjectName($0) })
+        else { return "a namespace left out is the object's own, \(own.namespace)" }
+        return "did you mean \(near.words(from: own.namespace))?"
     }
 
     private mutating func attach(_ index: Int, _ parent: ParentReference, to gateway: Int) {
