@@ -168,6 +168,83 @@ private func rewritten(_ text: String, _ path: String) throws -> String? {
         #expect(try rewritten(all, "/flat/a/b") == "/")
     }
 
+    /// ingress-nginx: a target that is the path itself is no rewrite, and no reason for regexes.
+    @Test func aTargetThatIsThePath() throws {
+        let notes = ["rewrite-target": "/"]
+        let all = proxy + services + ingress("root", "web", notes: notes) + ingress("api", "api", "/api")
+        #expect(try rewritten(all, "/a/b") == nil)
+        #expect(try answers(all, "/a/b") == ["web"])
+        #expect(try answers(all, "/apis") == ["web"])
+        // Another path of the host is rewritten: all are regexes then, and this one is still none.
+        let both = all + ingress("flat", "next", "/flat", notes: notes)
+        #expect(try answers(both, "/apis") == ["api"])
+        #expect(try rewritten(both, "/flat/x") == "/")
+        #expect(try rewritten(both, "/a/b") == nil)
+    }
+
+    /// Kubernetes: the asterisk is one label. What is deeper is any other host.
+    @Test func aWildcardIsOneLabel() throws {
+        let all =
+            proxy + services + ingress("wide", "web", host: "'*.b.test'")
+            + ingress("any", "other", "/any", host: "''")
+        #expect(try answers(all, host: "x.b.test") == ["web"])
+        #expect(try answers(all, host: "X.B.test:8080") == ["web"])
+        #expect(try answers(all, "/any", host: "x.b.test") == ["web"])
+        #expect(try answers(all, host: "x.y.b.test") == ["404"])
+        #expect(try answers(all, "/any", host: "x.y.b.test") == ["other"])
+        #expect(try answers(all, host: "b.test") == ["404"])
+    }
+
+    @Test func challengesAreNotSentToHTTPS() throws {
+        let all =
+            proxy + services + ingress("main", "web", notes: ["force-ssl-redirect": "true"])
+            + ingress("solver", "next", "/.well-known/acme-challenge/token", type: "Exact")
+        #expect(try answers(all, "/x") == ["308"])
+        #expect(try answers(all, "/.well-known/acme-challenge/token") == ["next"])
+        let tls =
+            proxy + services
+            + ingress(
+                "solver", "next", "/.well-known/acme-challenge/", notes: ["force-ssl-redirect": "true"])
+        #expect(try answers(tls, "/.well-known/acme-challenge/token") == ["next"])
+    }
+
+    @Test func theFirstOfSeveralCookiesCounts() throws {
+        let all = canary(["canary-by-cookie": "be-ta", "canary-by-cookie-value": "me"])
+        for (cookies, answer) in [
+            ("be-ta=never; be-ta=always", "web"), ("be-ta=always; be-ta=never", "next"),
+            ("be-ta=x; be-ta=me", "web"), ("a; ;b-a=1;be-tas=2; be-t=me;  be-ta=me ; c=d", "next"),
+            (" be-ta=me", "next"), ("be=1; be-ta==me", "web"), ("be-ta=me; be-ta=never", "next"),
+            ("be-ta; be-ta=me", "next"), ("xbe-ta=never; be-ta=me", "next"), ("be-ta=mee", "web"),
+        ] {
+            #expect(try answers(all, with: [("cookie", cookies)]) == [answer], "\(cookies)")
+        }
+    }
+
+    @Test func theDefaultBackendHasCanaries() throws {
+        let fallback = "defaultBackend: {service: {name: SERVICE, port: {name: http}}}"
+        func alone(_ name: String, _ service: String, _ notes: String) -> String {
+            "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: \(name), namespace: shop, "
+                + "annotations: {\(notes)}}\nspec: {\(fallback.replacing("SERVICE", with: service))}\n---\n"
+        }
+        let nginx = "nginx.ingress.kubernetes.io/canary"
+        let notes = "\(nginx): 'true', \(nginx)-by-header: x-canary"
+        let all = proxy + services + alone("main", "web", "a: b") + alone("next", "next", notes)
+        #expect(try answers(all) == ["web"])
+        #expect(try answers(all, with: [("x-canary", "always")]) == ["next"])
+        let lost = loadText(proxy + services + ingress("main", "web") + alone("next", "next", notes))
+        #expect(lost.has("FL0081", containing: "no Ingress has a default backend"))
+    }
+
+    @Test func annotationsThatAreNoStrings() throws {
+        let text = canary(["canary-weight": "100"]).replacing("'100'", with: "100")
+        #expect(loadText(text).has("FL0006", containing: "must be a string"))
+        #expect(try answers(text) == ["next"])
+        #expect(try answers(canary(["canary-weight": "100", "canary": "1"])) == ["next"])
+        let small = canary(["canary-weight": "5", "canary-weight-total": "5"])
+        #expect(loadText(small).has("FL0011", containing: "takes 5 for 100"))
+        #expect(try answers(canary(["canary-weight": "100", "canary-weight-total": "0"])) == ["next"])
+    }
+
     @Test func anEdgeThatNobodyDescribedServesThem() throws {
         #expect(try answers(services + ingress("main", "web")) == ["web"])
     }

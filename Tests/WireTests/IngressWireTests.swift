@@ -108,4 +108,34 @@ struct IngressWireTests {
         #expect(try byCookie.seen.target == "/z")
         #expect(try site.get("/other", host: "a.test").status == 404)
     }
+
+    /// What ingress-nginx's users have most: a target that is the path itself; a wildcard for one label.
+    @Test func targetsWildcardsAndFirstCookies() throws {
+        let (main, next) = (try puppet("main"), try puppet("next"))
+        defer { withExtendedLifetime((main, next)) {} }
+        let nginx = "nginx.ingress.kubernetes.io"
+        func at(_ host: String, _ document: String) -> String {
+            document.replacing("host: a.test", with: "host: \(host)")
+        }
+        let site = try LaneSite(
+            Documents.join([
+                "apiVersion: fairlead.dev/v1alpha1\nkind: Proxy\nmetadata: {name: edge, namespace: shop}\n"
+                    + "spec: {role: edge}",
+                Self.ingress("main", "main", "/", "\(nginx)/rewrite-target: /"),
+                Self.ingress(
+                    "canary", "next", "/",
+                    "\(nginx)/canary: 'true', \(nginx)/canary-by-cookie: beta"),
+                at("'*.wide.test'", Self.ingress("wide", "main", "/", "a: b")),
+                Self.service("main", main.port), Self.service("next", next.port),
+            ]))
+        #expect(try site.get("/deep/er?x=1", host: "a.test").seen.target == "/deep/er?x=1")
+        for (cookies, upstream) in [
+            ("beta=always; beta=never", "next"), ("beta=never; beta=always", "main"), ("a=b", "main"),
+        ] {
+            let answer = try site.get("/", host: "a.test", ["Cookie: \(cookies)"])
+            #expect(answer.upstream == upstream, "\(cookies): \(answer)")
+        }
+        #expect(try site.get("/", host: "x.wide.test").upstream == "main")
+        #expect(try site.get("/", host: "x.y.wide.test").status == 404)
+    }
 }

@@ -11,15 +11,16 @@ private struct IngressPath {
     /// Of one host, those with equal keys are one location.
     static func key(_ path: IngressDocument.Path) -> String { "\(path.type) \(path.path)" }
 
-    /// Regexes go by their length alone, as ingress-nginx documents.
+    /// Regexes go by their length alone, as ingress-nginx documents; of equally long ones it takes the last.
     func isBefore(_ other: IngressPath, asRegex: Bool) -> Bool {
         let isExact = path.type == .exact
         if !asRegex, isExact != (other.path.type == .exact) { return isExact }
         if path.path.utf8.count != other.path.path.utf8.count {
             return path.path.utf8.count > other.path.path.utf8.count
         }
+        if asRegex { return path.path > other.path.path }
         // Of equally long ones those by segments are narrower.
-        return !asRegex && path.type == .prefix && other.path.type == .implementation
+        return path.type == .prefix && other.path.type == .implementation
     }
 }
 
@@ -42,8 +43,9 @@ extension Compiler {
         guard !served.isEmpty else { return }
         var hosts = collectHosts(served)
         attachCanaries(served, &hosts)
-        openPlain(hosts)
-        openTLS(hosts.filter { $0.secret != nil })
+        let anyHost = hosts.first { $0.name == "*" }
+        openPlain(hosts, anyHost)
+        openTLS(hosts.filter { $0.secret != nil }, anyHost)
     }
 
     // MARK: hosts
@@ -73,7 +75,9 @@ extension Compiler {
         for ingress in served where ingress.canary == nil {
             for rule in ingress.rules {
                 for path in rule.paths { add(path, of: ingress, to: rule.host) }
-                if ingress.usesRegex { hosts[at(rule.host)].usesRegex = true }
+                if ingress.usesRegex || rule.paths.contains(where: { ingress.rewrites($0) }) {
+                    hosts[at(rule.host)].usesRegex = true
+                }
             }
             for tls in ingress.tls { noteCertificates(tls, ingress) }
             for tls in ingress.tls where !tls.secret.isEmpty {
@@ -114,12 +118,7 @@ extension Compiler {
             }
         }
         for ingress in served where ingress.canary != nil {
-            if let backend = ingress.defaultBackend {
-                note(
-                    .warning, Code.canaryUnreachable,
-                    "a canary acts on paths: its defaultBackend gets no request", ingress.meta.ref,
-                    line: backend.line)
-            }
+            if let backend = ingress.defaultBackend { attachDefault(backend, ingress, &hosts) }
             for rule in ingress.rules {
                 for path in rule.paths {
                     guard let at = places["\(rule.host) \(IngressPath.key(path))"] else {
@@ -142,9 +141,27 @@ extension Compiler {
         }
     }
 
+    /// A canary's default backend is the canary of all that is served for any host.
+    private func attachDefault(
+        _ backend: IngressDocument.Backend, _ ingress: IngressDocument, _ hosts: inout [IngressHost]
+    ) {
+        guard let host = hosts.firstIndex(where: { $0.name == "*" }) else {
+            note(
+                .warning, Code.canaryUnreachable, "no Ingress has a default backend: no canary of it",
+                ingress.meta.ref, line: backend.line)
+            return
+        }
+        for index in hosts[host].paths.indices where hosts[host].paths[index].canary == nil {
+            var path = hosts[host].paths[index].path
+            path.backend = backend
+            path.line = backend.line
+            hosts[host].paths[index].canary = (ingress, path)
+        }
+    }
+
     // MARK: listeners
 
-    private func openPlain(_ hosts: [IngressHost]) {
+    private func openPlain(_ hosts: [IngressHost], _ anyHost: IngressHost?) {
         let place = IPAddress("0.0.0.0")!.socket(port: 80)
         let source = hosts.first?.paths.first?.ingress.meta.ref ?? proxy.meta.ref
         let table: Int
@@ -168,7 +185,7 @@ extension Compiler {
             for domain in host.domains { position[domain] = index }
         }
         for host in hosts {
-            let routes = routes(host, port: 80)
+            let routes = routes(host, anyHost, port: 80)
             if let index = position[host.name] {
                 model.routeTables[table].virtualHosts[index].routes += routes
             } else if !routes.isEmpty {
@@ -178,7 +195,7 @@ extension Compiler {
         }
     }
 
-    private func openTLS(_ hosts: [IngressHost]) {
+    private func openTLS(_ hosts: [IngressHost], _ anyHost: IngressHost?) {
         let place = IPAddress("0.0.0.0")!.socket(port: 443)
         guard let first = hosts.first?.secret else { return }
         var source = first.ingress.meta.ref
@@ -200,7 +217,7 @@ extension Compiler {
             var table = RouteTableModel(name: "https.443.\(host.name)")
             table.virtualHosts = [
                 VirtualHostModel(
-                    name: "\(host.name):443", domains: [host.name], routes: routes(host, port: 443))
+                    name: "\(host.name):443", domains: [host.name], routes: routes(host, anyHost, port: 443))
             ]
             tls.servers.append(
                 TLSServerModel(
@@ -216,6 +233,18 @@ extension Compiler {
     }
 
     // MARK: routes
+
+    /// The asterisk of a host is one label. A virtual host takes more: those are answered as any other host.
+    private func routes(_ host: IngressHost, _ anyHost: IngressHost?, port: UInt16) -> [RouteModel] {
+        guard host.name.hasPrefix("*.") else { return routes(host, port: port) }
+        let pattern = "(?i)[\\w-]+\(quoted(String(host.name.dropFirst())))\\.?(?::[0-9]+)?"
+        let own = routes(host, port: port).map { route in
+            var route = route
+            route.match.authority = .regex(pattern)
+            return route
+        }
+        return own + (anyHost.map { routes($0, port: port) } ?? [])
+    }
 
     private func routes(_ host: IngressHost, port: UInt16) -> [RouteModel] {
         // A stable sort: of equal ones the older stays first.
@@ -234,7 +263,9 @@ extension Compiler {
         var base = RouteModel(
             name: "\(ingress.meta.namespace).\(ingress.meta.name)", source: source, action: .forward([]))
         base.match = condition(entry, host.usesRegex)
-        if port == 80, ingress.forcesHTTPS || (ingress.redirectsToHTTPS && host.secret != nil) {
+        let isRedirected =
+            ingress.forcesHTTPS || (ingress.redirectsToHTTPS && host.secret != nil)
+        if port == 80, isRedirected, !entry.path.isChallenge {
             var redirect = RedirectModel()
             redirect.code = 308
             redirect.scheme = "https"
@@ -293,7 +324,7 @@ extension Compiler {
 
     /// `rewrite-target` takes the place of the whole path; `$1` are what the path captured.
     private func rewrite(_ entry: IngressPath) -> RewriteModel? {
-        guard let target = entry.ingress.rewriteTarget else { return nil }
+        guard let target = entry.ingress.rewriteTarget, entry.ingress.rewrites(entry.path) else { return nil }
         var rewrite = RewriteModel()
         rewrite.uriRegex = (match: "(?is)^\(entry.path.path).*$", rewrite: backReferences(target))
         return rewrite
@@ -339,8 +370,7 @@ extension IngressDocument.Canary {
         }
         if let cookie {
             func match(_ value: String) -> NamedMatch {
-                let pattern = "(?:.*;\\s*)?\(quoted(cookie))=\(quoted(value))(?:;.*)?"
-                return NamedMatch(name: "cookie", match: .regex(pattern))
+                NamedMatch(name: "cookie", match: .regex(firstCookie(cookie, is: value)))
             }
             if let cookieValue { list.append((match(cookieValue), true)) }
             list.append((match("always"), true))
@@ -350,13 +380,23 @@ extension IngressDocument.Canary {
     }
 }
 
+/// A Cookie field in which the first cookie of a name has a value: what comes before begins otherwise.
+private func firstCookie(_ name: String, is value: String) -> String {
+    var other = "(?:[^=;][^;]*)?"
+    for (index, character) in name.unicodeScalars.enumerated().reversed() {
+        let letter = quoted(String(character))
+        other = "(?:[^;\(letter)\(index == 0 ? "\\s" : "")][^;]*|\(letter)\(other))?"
+    }
+    return "\\s*(?:\(other);\\s*)*\(quoted(name))=\(quoted(value))\\s*(?:;.*)?"
+}
+
 /// The text as a regex that matches it alone.
 private func quoted(_ text: String) -> String {
     var out = ""
     for character in text.unicodeScalars {
         let isPlain =
             character.value >= 0x80 || character.properties.isAlphabetic
-            || (0x30...0x39).contains(character.value) || "_-/=% ".unicodeScalars.contains(character)
+            || (0x30...0x39).contains(character.value) || "_/=% ".unicodeScalars.contains(character)
         if !isPlain { out += "\\" }
         out.unicodeScalars.append(character)
     }

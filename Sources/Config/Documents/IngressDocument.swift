@@ -27,6 +27,8 @@ struct IngressDocument: Document {
         var path: String
         var backend: Backend
         var line: Int
+        /// Asked for by who makes certificates, before there is one (RFC 8555 8.3): never sent to HTTPS.
+        var isChallenge: Bool { path.hasPrefix("/.well-known/acme-challenge") }
     }
 
     struct Rule: Sendable {
@@ -69,6 +71,9 @@ struct IngressDocument: Document {
     /// Where the host has a certificate; `forcesHTTPS`: everywhere (TLS ends in front of us).
     var redirectsToHTTPS = true
     var forcesHTTPS = false
+
+    /// A target that is the path itself rewrites nothing, and makes no regex of it.
+    func rewrites(_ path: Path) -> Bool { rewriteTarget.map { $0 != path.path } ?? false }
 
     init(_ root: YAML, meta: Meta, context: DocumentContext) {
         self.meta = meta
@@ -150,6 +155,11 @@ struct IngressDocument: Document {
     }
 }
 
+/// Whether YAML makes a number or a truth value of a text without quotes.
+private func isNoString(_ text: String) -> Bool {
+    ["true", "false"].contains(text.lowercased()) || Double(text) != nil
+}
+
 /// The annotations of ingress-nginx that act here.
 private struct AnnotationReader {
     private static let prefix = "nginx.ingress.kubernetes.io/"
@@ -185,8 +195,14 @@ private struct AnnotationReader {
                     suggestion: near.map { "did you mean \(Self.prefix)\($0)?" } ?? "")
                 continue
             }
-            if case .scalar(let text, _) = entry.value.value {
+            if case .scalar(let text, let isPlain) = entry.value.value {
                 values[name] = Located(text, line: entry.line)
+                if isPlain, isNoString(text) {
+                    context.warn(
+                        entry.line, Code.invalid,
+                        "\(entry.key) must be a string, an API server refuses \(text)",
+                        suggestion: "write \"\(text)\"")
+                }
             } else {
                 context.invalid(entry.line, "\(entry.key) must be a string, not \(entry.value.kindName)")
             }
@@ -200,8 +216,8 @@ private struct AnnotationReader {
     private func bool(_ name: String) -> Bool? {
         guard let value = values[name] else { return nil }
         switch value.value.lowercased() {
-        case "true": return true
-        case "false": return false
+        case "true", "t", "1": return true
+        case "false", "f", "0": return false
         default:
             context.invalid(
                 value.line, "\(Self.prefix)\(name): \"\(value.value)\" is neither true nor false")
@@ -218,7 +234,7 @@ private struct AnnotationReader {
 
     mutating func read(into ingress: inout IngressDocument) {
         ingress.rewriteTarget = text("rewrite-target")
-        ingress.usesRegex = (bool("use-regex") ?? false) || ingress.rewriteTarget != nil
+        ingress.usesRegex = bool("use-regex") ?? false
         if let target = values["rewrite-target"], target.value.contains("?") {
             context.warn(
                 target.line, Code.fieldNotSupported,
@@ -235,6 +251,17 @@ private struct AnnotationReader {
         }
     }
 
+    private func weightTotal() -> Int {
+        let total = number("canary-weight-total") ?? 100
+        if total < 100, let line = values["canary-weight-total"]?.line {
+            context.warn(
+                line, Code.fieldNotSupported,
+                "\(Self.prefix)canary-weight-total: ingress-nginx takes \(total) for 100, here it is "
+                    + (total == 0 ? "100 as well" : "\(total)"), suggestion: "give weights of 100 or more")
+        }
+        return total == 0 ? 100 : total
+    }
+
     private func readCanary() -> IngressDocument.Canary {
         let line = values["canary"]?.line ?? 0
         var canary = IngressDocument.Canary(line: line)
@@ -249,7 +276,7 @@ private struct AnnotationReader {
         }
         canary.cookie = text("canary-by-cookie")
         canary.cookieValue = text("canary-by-cookie-value")
-        canary.weightTotal = max(1, number("canary-weight-total") ?? 100)
+        canary.weightTotal = weightTotal()
         canary.weight = min(canary.weightTotal, number("canary-weight") ?? 0)
         if canary.header == nil, canary.cookie == nil, canary.weight == 0 {
             context.warn(
