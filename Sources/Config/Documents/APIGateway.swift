@@ -295,11 +295,22 @@ struct ReferenceGrantDocument: Document {
             from.append(From(kind: kind(fields), namespace: fields.string("namespace") ?? ""))
             if !fields.has("namespace") {
                 context.invalid(fields.line, "\(fields.path).namespace is missing")
+            } else if !isDNSLabel(from[from.count - 1].namespace) {
+                context.invalid(
+                    fields.line(of: "namespace"),
+                    "\(fields.path).namespace: \"\(from[from.count - 1].namespace)\" is no DNS label",
+                    suggestion: "the name of one namespace: there is no wildcard")
             }
             fields.finish()
         }
         for fields in spec.objects("to") {
-            to.append(To(kind: kind(fields), name: fields.string("name").flatMap { $0.isEmpty ? nil : $0 }))
+            let name = fields.string("name")
+            if name == "" {
+                context.invalid(
+                    fields.line(of: "name"), "\(fields.path).name is empty",
+                    suggestion: "leave it out where every object of the kind is meant")
+            }
+            to.append(To(kind: kind(fields), name: name))
             fields.finish()
         }
         for (key, isEmpty) in [("from", from.isEmpty), ("to", to.isEmpty)] where isEmpty {
