@@ -10,6 +10,8 @@ struct LoadedConfiguration {
     var findings: [Finding]
     var unreadable: Bool
     var notes: [String]
+    /// Of `--port`: what is said in the log.
+    var warnings: [String] = []
     var firstSeen: [String: Int64]
     var contexts: TLSContexts
     var kept: KeptParts?
@@ -31,6 +33,7 @@ enum Configuration {
             snapshot: nil, findings: result.findings, unreadable: result.unreadable, notes: result.notes,
             firstSeen: result.firstSeen, contexts: result.contexts, kept: result.kept)
         guard var model = result.model, !result.unreadable else { return loaded }
+        loaded.warnings = unmatched(ports, model.listeners.map(\.address.port))
         for index in model.listeners.indices {
             if let mapping = ports.first(where: { $0.from == model.listeners[index].address.port }) {
                 model.listeners[index].address.port = mapping.to
@@ -46,5 +49,14 @@ enum Configuration {
                     line: 0, refused: true))
         }
         return loaded
+    }
+
+    /// Mappings whose FROM no listener has: a slip of the pen, or a document that is not read.
+    private static func unmatched(_ mappings: [PortMapping], _ ports: [UInt16]) -> [String] {
+        let known = Set(ports).sorted().map(String.init).joined(separator: ", ")
+        return mappings.filter { !ports.contains($0.from) }.map { mapping in
+            "--port \(mapping.from)=\(mapping.to): no listener has port \(mapping.from)"
+                + (known.isEmpty ? "" : ", there are \(known)")
+        }
     }
 }

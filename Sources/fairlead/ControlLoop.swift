@@ -26,6 +26,8 @@ final class Control: Sendable {
         var filesBeside: [String: UInt64] = [:]
         /// Findings of the last load, as told.
         var told: Set<Finding> = []
+        /// Warnings of the last load that was accepted, as told.
+        var warned: [String] = []
     }
 
     let options: RunOptions
@@ -86,6 +88,7 @@ final class Control: Sendable {
                         state.contexts = loaded.contexts
                     }
                     meter.configurationAccepted(generation: generation)
+                    warn(loaded.warnings)
                     return (true, loaded.findings, nil, false)
                 } catch {
                     listen = error
@@ -127,6 +130,15 @@ final class Control: Sendable {
             state.told = Set(findings)
             return findings.filter { !before.contains($0) }
         }
+    }
+
+    /// Says those that the load before did not have.
+    private func warn(_ warnings: [String]) {
+        let before = state.withLock { state in
+            defer { state.warned = warnings }
+            return state.warned
+        }
+        for warning in warnings where !before.contains(warning) { Log.warning(warning) }
     }
 
     /// Starts draining. `ends`: the process ends with the workers, as a signal wants it. Without, as the

@@ -92,6 +92,12 @@ struct RunCommand: ParsableCommand {
             }
             return mapping
         }
+        for (index, mapping) in ports.enumerated() {
+            if let first = ports[..<index].first(where: { $0.from == mapping.from }) {
+                throw ValidationError(
+                    "--port \(mapping.from)=\(mapping.to): \(mapping.from) is to be \(first.to) already")
+            }
+        }
         let dnsTexts =
             dns.isEmpty ? (flagOrEnvironment(nil, "DNS")?.split(separator: ",").map(String.init) ?? []) : dns
         let dnsServers = try dnsTexts.map { text in

@@ -18,7 +18,9 @@ struct PortMapping: Equatable {
 
     init?(_ text: String) {
         let parts = text.split(separator: "=", omittingEmptySubsequences: false)
-        guard parts.count == 2, let from = UInt16(parts[0]), let to = UInt16(parts[1]), from > 0 else {
+        guard parts.count == 2, let from = UInt16(parts[0]), let to = UInt16(parts[1]), from > 0,
+            to > 0
+        else {
             return nil
         }
         self.from = from

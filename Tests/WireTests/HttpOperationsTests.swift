@@ -292,6 +292,9 @@ struct HttpOperations {
         #expect(try exit(["run"]).0 == 2)
         #expect(try exit(["run", "--workers", "x", folder.file("good.yaml")]).0 == 2)
         #expect(try exit(["run", "--port", "80", folder.file("good.yaml")]).0 == 2)
+        #expect(try exit(["run", "--port", "80=0", folder.file("good.yaml")]).0 == 2)
+        let (twice, why) = try exit(["run", "--port", "80=81", "--port", "80=82", folder.file("good.yaml")])
+        #expect(twice == 2 && why.contains("80 is to be 81 already"), "\(why)")
         #expect(try exit(["nonsense"]).0 == 2)
         #expect(try exit(["version"]).0 == 0)
         #expect(try exit(["--version"]).0 == 0)
@@ -311,6 +314,24 @@ struct HttpOperations {
         let (admin, _) = try exit(
             ["run", folder.file("good.yaml"), "--admin", "127.0.0.1:\(taken.port)", "--port", "80=\(free)"])
         #expect(admin == 3)
+    }
+
+    /// A slip in `--port` is said once, with the ports there are; and again when a reload brings it about.
+    @Test func portsOfNoListener() throws {
+        let upstream = try EchoUpstream("a")
+        let proxy = try HttpProxy(to: [upstream.port], arguments: ["--port", "81=8081"])
+        let said = "--port 81=8081: no listener has port 81, there are 80"
+        try waitUntil("the warning") { proxy.process.stderr.contains(said) }
+        #expect(!proxy.process.stderr.contains("--port 80="))
+        for _ in 0..<2 { #expect(try proxy.admin("POST", "/reload").status == 200) }
+        #expect(proxy.process.stderr.split(separator: said, omittingEmptySubsequences: false).count == 2)
+        let free = try freeLoopbackPort()
+        let moved = edgeDocuments(to: [upstream.port]).replacing("number: 80,", with: "number: \(free),")
+        try proxy.folder.replace("conf/edge.yaml", moved)
+        try waitUntil("the other warning") {
+            proxy.process.stderr.contains("=\(proxy.port): no listener has port 80, there are \(free)")
+        }
+        withExtendedLifetime(upstream) {}
     }
 
     /// SO_REUSEPORT lets workers share a port; another process of the same user must not slip in by it.
