@@ -125,12 +125,21 @@ struct LiteralAutomatonBuilder {
     private var entries: [[LiteralEntry]] = [[]]
     private var prefix: [UInt8]?
 
-    /// Which literals there will be: classes must be known before the first is added.
-    init(_ literals: [[UInt8]]) {
+    private let ignoresCase: Bool
+
+    /// Which literals there will be: classes must be known before the first is added. `ignoringCase`: they
+    /// are lower case, and found in any.
+    init(_ literals: [[UInt8]], ignoringCase: Bool = false) {
+        ignoresCase = ignoringCase
         for literal in literals {
             for byte in literal where classes[Int(byte)] == 0 {
                 classes[Int(byte)] = UInt8(min(classCount, 255))
                 classCount = min(classCount + 1, 256)
+            }
+        }
+        if ignoringCase {
+            for lower in UInt8(ascii: "a")...UInt8(ascii: "z") {
+                classes[Int(lower) - 0x20] = classes[Int(lower)]
             }
         }
         children = [UInt32](repeating: 0, count: classCount)
@@ -175,7 +184,8 @@ struct LiteralAutomatonBuilder {
         var row = [UInt32](repeating: 0, count: entries.count)
         for (number, state) in (silent + loud).enumerated() { row[state] = UInt32(number * classCount) }
 
-        let common = prefix ?? []
+        // It is looked for byte by byte.
+        let common = ignoresCase ? [] : prefix ?? []
         var afterPrefix = 0
         for byte in common { afterPrefix = child(afterPrefix, Int(classes[Int(byte)])) }
 

@@ -33,7 +33,9 @@ struct Matcher: BitwiseCopyable {
     var kind = Kind.none
     var left = Boundary.end
     var right = Boundary.end
-    /// Of `regex`: what every value that it matches holds (`requiredLiteral`); empty: nothing is known.
+    /// `text` is lower case, and may stand in any.
+    var ignoresCase = false
+    /// Of `regex`: what every value that it matches holds (`RequiredLiteral`); empty: nothing is known.
     var text = ByteView.empty
     /// Of `shape` and `regex`.
     var regex: OpaquePointer?

@@ -102,11 +102,14 @@ extension TableBuilder {
         if matches.isEmpty { return nil }
         var matchers: [Matcher] = []
         for match in matches { matchers.append(try freeze(match)) }
-        var builder = LiteralAutomatonBuilder(matchers.filter(\.isIndexable).map(\.text.bytes))
+        let indexable = matchers.filter { $0.isIndexable && !$0.ignoresCase }
+        var builder = LiteralAutomatonBuilder(indexable.map(\.text.bytes))
         var found: [Matcher] = []
         var others: [Matcher] = []
         for matcher in matchers {
-            if matcher.isIndexable, builder.add(matcher.text.bytes, matcher.entry(found.count)) {
+            if matcher.isIndexable, !matcher.ignoresCase,
+                builder.add(matcher.text.bytes, matcher.entry(found.count))
+            {
                 found.append(matcher)
             } else {
                 others.append(matcher)

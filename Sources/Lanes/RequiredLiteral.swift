@@ -3,26 +3,41 @@
 // one pass over its value. Only ever said where it is certain; RE2 judges whatever holds it.
 internal import Base
 
-/// The longest literal that stands in every value that a pattern fully matches, case and all; nil: there is
-/// none, or the pattern has parts that are not understood here. The pattern must be one that RE2 compiles.
-func requiredLiteral(_ pattern: String) -> [UInt8]? {
-    var scan = RequiredLiteral(Array(pattern.utf8))
-    guard let runs = scan.alternatives(depth: 0), scan.isAtEnd else { return nil }
-    // One byte is in nearly every value.
-    return runs.max { $0.count < $1.count }.flatMap { $0.count > 1 ? $0 : nil }
+struct RequiredLiteral: Equatable {
+    let bytes: [UInt8]
+    /// It may stand there in any case; `bytes` are lower case.
+    let ignoresCase: Bool
+
+    /// The longest literal that stands in every value that a pattern fully matches; nil: there is none, or
+    /// the pattern has parts that are not understood here. The pattern must be one that RE2 compiles.
+    init?(_ pattern: String) {
+        var scan = PatternScan(Array(pattern.utf8))
+        guard let runs = scan.alternatives(depth: 0), scan.isAtEnd,
+            let longest = runs.max(by: { $0.count < $1.count })
+        else { return nil }
+        // One byte is in nearly every value.
+        if longest.count < 2 { return nil }
+        bytes = scan.ignoresCase ? longest.map(asciiLower) : longest
+        ignoresCase = scan.ignoresCase
+    }
 }
 
-private struct RequiredLiteral {
+private struct PatternScan {
     /// Groups in groups that are looked into; RE2 takes up to 1,000.
     private static let depthLimit = 64
 
     private let pattern: [UInt8]
     private var at = 0
+    private(set) var ignoresCase = false
 
     init(_ pattern: [UInt8]) {
         self.pattern = pattern
-        // Says that `.` takes newlines, too: no matter here.
-        if pattern.starts(with: "(?s)".utf8) { at = 4 }
+        // At the start flags hold for all of it: `i`; and `s`, which is no matter here.
+        for (flags, ignores) in [("(?s)", false), ("(?i)", true), ("(?is)", true), ("(?si)", true)]
+        where pattern.starts(with: flags.utf8) {
+            at = flags.utf8.count
+            ignoresCase = ignores
+        }
     }
 
     var isAtEnd: Bool { at == pattern.count }
@@ -73,9 +88,16 @@ private struct RequiredLiteral {
         case UInt8(ascii: "."), UInt8(ascii: "^"), UInt8(ascii: "$"): return .other
         // Nothing to repeat, or text that looks like a repetition: RE2's rules for these are its own.
         case UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "?"), UInt8(ascii: "{"): return nil
-        // A character of several bytes may be repeated as a whole.
-        default: return byte < 0x80 ? .byte(byte) : .other
+        default: return character(byte)
         }
+    }
+
+    private func character(_ byte: UInt8) -> Atom {
+        // One of several bytes may be repeated as a whole.
+        if byte >= 0x80 { return .other }
+        // Without case these two are the Kelvin sign and the long s as well.
+        if ignoresCase, byte | 0x20 == UInt8(ascii: "k") || byte | 0x20 == UInt8(ascii: "s") { return .other }
+        return .byte(byte)
     }
 
     private mutating func group(_ depth: Int) -> Atom? {

@@ -1,6 +1,6 @@
-// Which of many routes can match at all: those whose literal is in the path, header or query parameter that
-// they look at, and those without a literal. They are tried in the order of the routes, so that the first
-// rule wins exactly as if every rule had been tried.
+// Which of many routes can match at all: those whose literal is in the path, authority, header or query
+// parameter that they look at, and those without a literal. They are tried in the order of the routes, so
+// that the first rule wins exactly as if every rule had been tried.
 internal import Base
 internal import HTTP
 
@@ -11,12 +11,15 @@ struct RouteIndex: BitwiseCopyable {
 
     /// What routes look at.
     enum Kind: UInt8 {
-        case path, header, query
+        case path, authority, header, query
         /// Headers whose lines the lane stage has noted already.
         case key, cookie
+
+        /// Its condition is among a route's `fields`, where the one that was found need not be tried again.
+        var isField: Bool { self != .path && self != .authority }
     }
 
-    /// The path, one header or one query parameter that routes look at.
+    /// The path, the authority, one header or one query parameter that routes look at.
     struct Source: BitwiseCopyable {
         var kind: Kind
         var name: HeaderName
@@ -60,6 +63,9 @@ struct RouteIndex: BitwiseCopyable {
                 // CONNECT has no path; conditions that take it all the same are not indexed.
                 if !request.isConnect { look(source, request.path, &candidates, &lists) }
                 continue
+            case .authority:
+                look(source, request.authority, &candidates, &lists)
+                continue
             case .query:
                 if request.hasQuery, let value = firstParameter(request.query, source.pointee.name.bytes) {
                     look(source, value, &candidates, &lists)
@@ -83,7 +89,7 @@ struct RouteIndex: BitwiseCopyable {
     ) {
         if let texts = source.pointee.texts { texts.pointee.find(value, &lists) }
         if let automaton = source.pointee.automaton {
-            scan(automaton, value, isField: source.pointee.kind != .path, &candidates)
+            scan(automaton, value, isField: source.pointee.kind.isField, &candidates)
         }
     }
 

@@ -30,13 +30,14 @@ extension TableBuilder {
                 inside.append((position, matcher))
                 continue
             }
-            // Of a shape only plain values are proven; of a path nothing is: it is no field.
-            let proven = group.kind != .path && matcher.kind != .shape
+            // Of a shape only plain values are proven; of what is no field nothing is.
+            let proven = group.kind.isField && matcher.kind != .shape
             texts.append(
                 TextIndex.Item(text: matcher.text, isWhole: isWhole, rule: Rule(position, proven: proven)))
         }
         var refused: [Rule] = []
-        var builder = LiteralAutomatonBuilder(inside.map { $0.matcher.text.bytes })
+        var builder = LiteralAutomatonBuilder(
+            inside.map { $0.matcher.text.bytes }, ignoringCase: group.ignoresCase)
         for (position, matcher) in inside
         where !builder.add(matcher.text.bytes, matcher.entry(position)) {
             refused.append(Rule(position, proven: false))
@@ -62,6 +63,7 @@ private struct IndexPlan {
     struct Group {
         var kind: RouteIndex.Kind
         var name: HeaderName
+        var ignoresCase: Bool
         var chosen: [(position: Int, matcher: Matcher)] = []
     }
 
@@ -73,6 +75,7 @@ private struct IndexPlan {
     private struct Place: Hashable {
         var kind: RouteIndex.Kind
         var name: [UInt8]
+        var ignoresCase: Bool
     }
 
     private(set) var groups: [Group] = []
@@ -92,31 +95,34 @@ private struct IndexPlan {
         if conditions.pointee.indexed >= 0 {
             let field = conditions.pointee.fields[conditions.pointee.indexed].pointee
             let kind: RouteIndex.Kind = field.field == .query ? .query : .header
-            own.append(literal(field.matcher, group(kind, field.name)))
+            own.append(literal(field.matcher, kind, field.name))
         }
         if conditions.pointee.uri.findsPaths {
-            own.append(literal(conditions.pointee.uri, group(.path, HeaderName(":path"))))
+            own.append(literal(conditions.pointee.uri, .path, HeaderName(":path")))
+        }
+        if conditions.pointee.authority.isIndexable {
+            own.append(literal(conditions.pointee.authority, .authority, HeaderName(":authority")))
         }
         for (literal, _) in own { sharers[literal, default: 0] += 1 }
         literals.append(own)
     }
 
     var isWorthwhile: Bool {
-        let paths = groups.reduce(0) { $0 + ($1.kind == .path ? $1.chosen.count : 0) }
+        let paths = groups.reduce(0) { $0 + ($1.kind.isField ? 0 : $1.chosen.count) }
         let fields = literals.count - always.count - paths
         return fields >= RouteIndex.minimumFields || paths + fields >= RouteIndex.minimumPaths
     }
 
-    private func literal(_ matcher: Matcher, _ group: Int) -> (Literal, Matcher) {
-        (Literal(group: group, text: matcher.text.bytes), matcher)
-    }
-
-    private mutating func group(_ kind: RouteIndex.Kind, _ name: HeaderName) -> Int {
-        let place = Place(kind: kind, name: name.bytes.bytes)
-        if let known = places[place] { return known }
-        places[place] = groups.count
-        groups.append(Group(kind: kind, name: name))
-        return groups.count - 1
+    private mutating func literal(
+        _ matcher: Matcher, _ kind: RouteIndex.Kind, _ name: HeaderName
+    ) -> (Literal, Matcher) {
+        let place = Place(kind: kind, name: name.bytes.bytes, ignoresCase: matcher.ignoresCase)
+        let group = places[place] ?? groups.count
+        if group == groups.count {
+            places[place] = group
+            groups.append(Group(kind: kind, name: name, ignoresCase: matcher.ignoresCase))
+        }
+        return (Literal(group: group, text: matcher.text.bytes), matcher)
     }
 
     /// Settles each route's literal: the rarest; of equally rare ones the field's, which need not be looked

@@ -286,9 +286,12 @@ struct TableBuilder {
             } else {
                 matcher.kind = .regex
                 matcher.regex = try regex(pattern)
-                matcher.text = arena.store(requiredLiteral(pattern) ?? [])
                 matcher.left = .any
                 matcher.right = .any
+                if let required = RequiredLiteral(pattern) {
+                    matcher.text = arena.store(required.bytes)
+                    matcher.ignoresCase = required.ignoresCase
+                }
             }
         }
         return matcher

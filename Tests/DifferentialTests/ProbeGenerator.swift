@@ -50,7 +50,7 @@ extension Generator {
         if random.chance(25) { return }
         if random.chance(80) { probe.method = "POST" }
         probe.target = random.pick([
-            "/a.S/Get", "/a.S/Put", "/b/Get", "/b/Put", "/a.b.T/Get", "/a.S/", "/c/Get",
+            "/a.S/Get", "/a.S/Put", "/g/Get", "/g/Put", "/a.b.T/Get", "/a.S/", "/c/Get",
         ])
         if random.chance(60) { probe.fields.append(.init("content-type", "application/grpc")) }
     }

@@ -1,4 +1,5 @@
 // What a regex requires of a value: never more than RE2 does.
+import Base
 import TestSupport
 import Testing
 
@@ -9,21 +10,24 @@ import Testing
         ("^(.*?;)?(email=[^;]*@some-company)(;.*)?$", "@some-company"),
         ("^(.*; ?)?x-feat-name=auth(;.*)?$", "x-feat-name=auth"),
         ("/[^/]+/GetCart", "/GetCart"), ("(?s).*(?:beta).*", "beta"), ("v1\\.2", "v1.2"),
+        ("(?is)/API/V1.*", "/api/v1"),
+        ("(?i)Basket", "ba"),
         ("ab+c", "ab"), ("abc*de", "ab"), ("ab?cde", "cde"), ("ab{0,2}cde", "cde"), ("xab{2,}c", "xab"),
         ("ab+?c", "ab"), ("[]a]bc[^]]", "bc"), ("(ab)+cd?", "ab"), ("(abc)?de", "de"), ("a(b|c)de", "de"),
         ("\\d+ab\\w", "ab"), ("a\\[b", "a[b"), ("((abc))", "abc"), ("abé*cd", "ab"),
     ])
     func finds(_ pattern: String, _ literal: String) {
-        #expect(requiredLiteral(pattern).map { String(decoding: $0, as: UTF8.self) } == literal)
+        #expect(RequiredLiteral(pattern).map { String(decoding: $0.bytes, as: UTF8.self) } == literal)
     }
 
     @Test(arguments: [
-        "", ".*", "a", "ab|cd", "(ab|cd)", "(ab)?", "(?i)abc", "(?P<n>abc)", "a(?i)bcd", "\\x41bcd",
+        "", ".*", "a", "ab|cd", "(ab|cd)", "(ab)?", "a(?i)b", "(?m)abc", "(?i)ks", "(?P<n>abc)", "a(?i)bcd",
+        "\\x41bcd",
         "\\Qabc\\E", "\\pLabc", "\\101bc", "[[:alpha:]]bc", "(ab){0}", "[a", "abé{2}c{", "a{,2}bcd", "ab\\",
         String(repeating: "(", count: 200) + "abc" + String(repeating: ")", count: 200),
     ])
     func saysNothingWhereItIsNotCertain(_ pattern: String) {
-        #expect(requiredLiteral(pattern) == nil)
+        #expect(RequiredLiteral(pattern) == nil)
     }
 
     /// Random patterns, and values that most of them match: what RE2 matches holds the literal.
@@ -31,15 +35,19 @@ import Testing
         var random = SeededRandom()
         var matched = 0
         for _ in 0..<6_000 {
-            let pattern = Piece.alternatives(&random, depth: 0)
-            guard let literal = requiredLiteral(pattern.text), let regex = TestRegex(pattern.text) else {
+            let body = Piece.alternatives(&random, depth: 0)
+            let flags = Piece.atom(random.pick(["", "", "(?i)", "(?is)", "(?s)"]), values: [""])
+            let pattern = Piece.sequence([flags, .group(body, open: random.pick(["(", "(?:"]))])
+            guard let literal = RequiredLiteral(pattern.text), let regex = TestRegex(pattern.text) else {
                 continue
             }
             for _ in 0..<20 {
-                let value = Array(pattern.value(&random).utf8)
+                var value = Array(pattern.value(&random).utf8)
+                if random.chance(30) { value = value.map { asciiLower($0) } }
                 guard regex.matches(value) else { continue }
                 matched += 1
-                let isThere = value.indices.contains { value[$0...].starts(with: literal) }
+                let folded = literal.ignoresCase ? value.map { asciiLower($0) } : value
+                let isThere = folded.indices.contains { folded[$0...].starts(with: literal.bytes) }
                 #expect(isThere, "\(pattern.text) on \(String(decoding: value, as: UTF8.self))")
             }
         }
@@ -87,7 +95,7 @@ private indirect enum Piece {
                 .atom("\\\\", values: ["\\"]), .atom("{,2}", values: ["{,2}"]),
             ])
         case 4...7:
-            let text = random.text(random.int(1...3), of: "ab;")
+            let text = random.text(random.int(1...3), of: "abBk;")
             return .atom(text, values: [text])
         default:
             return .group(alternatives(&random, depth: depth + 1), open: random.pick(["(", "(?:"]))

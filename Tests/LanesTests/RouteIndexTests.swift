@@ -11,7 +11,7 @@ import Testing
     private func randomMatch(_ random: inout SeededRandom) -> StringMatch {
         let name = random.pick(["lane-1", "lane-10", "lane-2", "a", "auth", "auth-2", "b.c", "x=lane-1"])
         let escaped = name.replacing(".", with: "\\.")
-        switch random.int(0...14) {
+        switch random.int(0...16) {
         case 0: return .exact(name)
         case 1: return .prefix(name)
         case 2: return .regex(".*(\(escaped)).*")
@@ -25,6 +25,8 @@ import Testing
         case 10: return .regex("([^;]*;)*\(escaped)(;[^;]*)*")
         case 11: return .regex(".*\(escaped)[0-9]?(;.*)?")
         case 12: return .regex("(x=)?\(escaped)|\(escaped); .*")
+        case 14: return .regex("(?i).*\(escaped)[0-9]?.*")
+        case 15: return .regex("(?is)\(escaped.uppercased()).*")
         case 13: return .regex(".*(?:lane-)[12]{1,2}.*")
         default: return .present
         }
@@ -109,7 +111,9 @@ import Testing
 
     private func randomHeaders(_ random: inout SeededRandom) -> [(String, [UInt8])] {
         (0..<random.int(0...4)).map { _ in
-            let literal = random.pick(["lane-1", "lane-10", "auth", "auth-2", "x=lane-1", "b.c", "bxc"])
+            let literal = random.pick([
+                "lane-1", "lane-10", "auth", "auth-2", "x=lane-1", "b.c", "bxc", "LANE-1", "Auth",
+            ])
             var value = randomValue(&random, around: Array(literal.utf8))
             // Field values are trimmed and cannot hold these.
             value.removeAll { $0 == 0x0A || $0 == 0x0D || $0 == 0x00 }
@@ -132,12 +136,68 @@ import Testing
         if let index = host.pointee.index {
             return index.pointee.choose(host.pointee.routes, request, list, LineNotes())?.pointee.name.string
         }
-        var trace = NoTrace()
-        for position in 0..<host.pointee.routes.count {
-            let route = host.pointee.routes[position]
-            if matches(route.pointee.conditions, request, list, proven: false, &trace) {
-                return route.pointee.name.string
+        return byOne(host.pointee.routes, request, list)?.pointee.name.string
+    }
+
+    @Test func pathsAndAuthoritiesAreIndexedToo() throws {
+        var random = SeededRandom()
+        var indexed = 0
+        var chosen = 0
+        for _ in 0..<200 {
+            let routes = (0..<random.int(8...40)).map { number in
+                var match = MatchModel()
+                if random.chance(70) { match.uri = randomPath(&random) }
+                if random.chance(50) {
+                    match.authority = random.pick([
+                        .exact("a.test"), .prefix("b."), .regex("(?i).*\\.test"),
+                        .regex("[a-c]\\.test(:[0-9]+)?"),
+                    ])
+                }
+                return forward("\(number)", match)
             }
+            let bench = try Bench(model(routes))
+            let host = bench.listener().pointee.tables[0].pointee.hosts.pointee.virtualHosts[0]
+            guard let index = host.pointee.index else { continue }
+            indexed += 1
+            let list = HeaderList()
+            defer { list.deallocate() }
+            for _ in 0..<20 {
+                let path =
+                    "/" + random.pick(["cart", "CART", "cart/7", "Shop/a", "shop", "shop/items/12", "v1.x"])
+                let authority = random.pick(["a.test", "A.TEST", "b.test", "b.other", "c.test:80"])
+                view(Array(path.utf8)) { path in
+                    view(Array(authority.utf8)) { authority in
+                        var request = Request()
+                        request.path = path
+                        request.authority = authority
+                        let found = index.pointee.choose(host.pointee.routes, request, list, LineNotes())
+                        let expected = byOne(host.pointee.routes, request, list)
+                        #expect(found == expected)
+                        chosen += found == nil ? 0 : 1
+                    }
+                }
+            }
+        }
+        #expect(indexed > 100)
+        #expect(chosen > 100)
+    }
+
+    private func randomPath(_ random: inout SeededRandom) -> StringMatch {
+        random.pick([
+            .exact("/cart"), .exact("/shop"), .prefix("/shop/"), .prefix("/"), .regex("/cart(/[0-9]+)?"),
+            .regex("(?i)/cart.*"), .regex("/shop/items/[0-9]+"), .regex("(?is)^/shop/.*"),
+            .regex("/v[0-9]\\.x"),
+            .regex("/(cart|shop)"), .regex(".*"),
+        ])
+    }
+
+    private func byOne(
+        _ routes: Frozen<Route>, _ request: Request, _ headers: HeaderList
+    ) -> UnsafePointer<Route>? {
+        var trace = NoTrace()
+        for position in 0..<routes.count
+        where matches(routes[position].pointee.conditions, request, headers, proven: false, &trace) {
+            return routes[position]
         }
         return nil
     }
