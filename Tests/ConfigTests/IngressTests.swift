@@ -235,6 +235,20 @@ private func rewritten(_ text: String, _ path: String) throws -> String? {
         #expect(lost.has("FL0081", containing: "no Ingress has a default backend"))
     }
 
+    /// As nginx has them; RE2 alone would leave the path as it is.
+    @Test func groupsThatAreNotThereAreEmpty() throws {
+        let all =
+            proxy + services
+            + ingress(
+                "api", "api", "/x(/|$)(.*)", type: "ImplementationSpecific",
+                notes: ["rewrite-target": "/$3a$2"])
+        #expect(try rewritten(all, "/x/y") == "/ay")
+        #expect(loadText(all).has("FL0006", containing: "has $3"))
+        let untyped = proxy + services + ingress("main", "web").replacing("pathType: Prefix", with: "")
+        #expect(loadText(untyped).has("FL0006", containing: "pathType is missing"))
+        #expect(try answers(untyped, "/any") == ["web"])
+    }
+
     @Test func annotationsThatAreNoStrings() throws {
         let text = canary(["canary-weight": "100"]).replacing("'100'", with: "100")
         #expect(loadText(text).has("FL0006", containing: "must be a string"))
@@ -288,6 +302,9 @@ private func rewritten(_ text: String, _ path: String) throws -> String? {
         (["server-alias": "b.test"], "FL0011", "server-alias"),
         (["permanent-redirect": "https://b.test"], "FL0011", "permanent-redirect"),
         (["rewrite-target": "/$1?x=1"], "FL0011", "a query in"),
+        (["rewrite-target": "https://b.test/"], "FL0011", "a URL in"),
+        (["canary": "true", "canary-by-cookie": "a b"], "FL0006", "is no name"),
+        (["canary": "true", "canary-by-header": "x:y"], "FL0006", "is no name"),
     ])
     func whatCannotActIsNamed(_ notes: [String: String], _ code: String, _ words: String) {
         let all = proxy + services + ingress("main", "web") + ingress("second", "next", notes: notes)

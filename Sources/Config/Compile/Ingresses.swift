@@ -325,8 +325,24 @@ extension Compiler {
     /// `rewrite-target` takes the place of the whole path; `$1` are what the path captured.
     private func rewrite(_ entry: IngressPath) -> RewriteModel? {
         guard let target = entry.ingress.rewriteTarget, entry.ingress.rewrites(entry.path) else { return nil }
+        let pattern = "(?is)^\(entry.path.path).*$"
+        var lost: Set<Character> = []
         var rewrite = RewriteModel()
-        rewrite.uriRegex = (match: "(?is)^\(entry.path.path).*$", rewrite: backReferences(target))
+        rewrite.uriRegex = (
+            match: pattern,
+            rewrite: backReferences(target) { digit in
+                let isThere = regexProblem(pattern, rewrite: "\\\(digit)") == nil
+                if !isThere { lost.insert(digit) }
+                return isThere
+            }
+        )
+        for digit in lost.sorted() {
+            note(
+                .warning, Code.invalid,
+                "rewrite-target has $\(digit), the path \(entry.path.path) has no such group: it is empty",
+                entry.ingress.meta.ref, line: entry.path.line,
+                suggestion: "$1 is what the first opening bracket begins")
+        }
         return rewrite
     }
 
@@ -403,15 +419,16 @@ private func quoted(_ text: String) -> String {
     return out
 }
 
-/// `$1` as RE2 writes it.
-private func backReferences(_ text: String) -> String {
+/// `$1` as RE2 writes it; groups that are not there are empty.
+private func backReferences(_ text: String, isGroup: (Character) -> Bool) -> String {
     var out = ""
     var rest = text[...]
     while let character = rest.popFirst() {
         if character == "\\" {
             out += "\\\\"
         } else if character == "$", let digit = rest.first, digit.isASCII, digit.isNumber {
-            out += "\\\(rest.removeFirst())"
+            rest.removeFirst()
+            if isGroup(digit) { out += "\\\(digit)" }
         } else {
             out.append(character)
         }

@@ -106,6 +106,12 @@ struct IngressDocument: Document {
         if let http = fields.object("http") {
             for path in http.objects("paths") {
                 let type = path.word("pathType", of: ["Exact", "Prefix", "ImplementationSpecific"])
+                if !path.has("pathType") {
+                    path.context.warn(
+                        path.line, Code.invalid,
+                        "\(path.path).pathType is missing, an API server asks for it: ImplementationSpecific "
+                            + "is taken", suggestion: "write Prefix, Exact or ImplementationSpecific")
+                }
                 let text = path.string("path") ?? "/"
                 if !text.hasPrefix("/") {
                     path.context.invalid(
@@ -213,6 +219,16 @@ private struct AnnotationReader {
         values[name].map(\.value).flatMap { $0.isEmpty ? nil : $0 }
     }
 
+    /// The name of a field or a cookie (RFC 9110 5.6.2).
+    private func token(_ name: String) -> String? {
+        guard let text = text(name) else { return nil }
+        if isHeaderName(text), text.utf8.count <= 128 { return text }
+        context.invalid(
+            values[name]?.line ?? 0, "\(Self.prefix)\(name): \"\(text)\" is no name",
+            suggestion: "letters, digits and -, as in x-canary, 128 at most")
+        return nil
+    }
+
     private func bool(_ name: String) -> Bool? {
         guard let value = values[name] else { return nil }
         switch value.value.lowercased() {
@@ -240,6 +256,11 @@ private struct AnnotationReader {
                 target.line, Code.fieldNotSupported,
                 "not supported yet: a query in \(Self.prefix)rewrite-target, it becomes part of the path")
         }
+        if let target = values["rewrite-target"], target.value.contains("://") {
+            context.warn(
+                target.line, Code.fieldNotSupported,
+                "not supported yet: a URL in \(Self.prefix)rewrite-target, it becomes the path")
+        }
         ingress.redirectsToHTTPS = bool("ssl-redirect") ?? true
         ingress.forcesHTTPS = bool("force-ssl-redirect") ?? false
         if bool("canary") == true {
@@ -265,7 +286,7 @@ private struct AnnotationReader {
     private func readCanary() -> IngressDocument.Canary {
         let line = values["canary"]?.line ?? 0
         var canary = IngressDocument.Canary(line: line)
-        canary.header = text("canary-by-header")?.lowercased()
+        canary.header = token("canary-by-header")?.lowercased()
         canary.headerValue = text("canary-by-header-value")
         canary.headerPattern = text("canary-by-header-pattern")
         if let pattern = canary.headerPattern, let problem = regexProblem(pattern) {
@@ -274,7 +295,7 @@ private struct AnnotationReader {
                 "\(Self.prefix)canary-by-header-pattern: \(problem)")
             canary.headerPattern = nil
         }
-        canary.cookie = text("canary-by-cookie")
+        canary.cookie = token("canary-by-cookie")
         canary.cookieValue = text("canary-by-cookie-value")
         canary.weightTotal = weightTotal()
         canary.weight = min(canary.weightTotal, number("canary-weight") ?? 0)
