@@ -97,6 +97,63 @@ import Testing
         #expect(told.contains("BackendTLSPolicy shop/good, server name app.test"), "\(told)")
     }
 
+    /// What passes through is encrypted already: a policy's TLS around it would be TLS in TLS.
+    @Test func whatPassesThroughIsLeftAsItIs() throws {
+        let (upstream, raw) = (
+            try SecureUpstream(certificates.make("app", ["DNS:app.test"])), try RelaySite.upstream("a")
+        )
+        defer { withExtendedLifetime((upstream, raw)) {} }
+        func relay(_ service: String) -> String {
+            """
+            apiVersion: gateway.networking.k8s.io/v1alpha2
+            kind: TLSRoute
+            metadata: {name: \(service), namespace: shop}
+            spec:
+              parentRefs: [{name: front, sectionName: tls}]
+              hostnames: [\(service).test]
+              rules: [{\(GatewayDocuments.to(service))}]
+            """
+        }
+        let site = try LaneSite(
+            Documents.join([
+                GatewayDocuments.edge(
+                    "- {name: http, port: 80, protocol: HTTP}\n"
+                        + "- {name: tls, port: 443, protocol: TLS, tls: {mode: Passthrough}}"),
+                Self.routes(["app"]), relay("app"), relay("raw"),
+                Self.policy("app", for: "app"), Self.policy("raw", for: "raw"),
+                GatewayDocuments.service("app", upstream.port), GatewayDocuments.service("raw", raw.port),
+                try GatewayDocuments.authorities("known", certificates.authority),
+            ]), ports: [80, 443])
+        let connection = try RawConnection(port: site.port(443))
+        let hello = clientHello("raw.test")
+        try connection.send(hello)
+        #expect(try connection.receive(exactly: hello.count + 2) == Array("a:".utf8) + hello)
+        let said = try Programs.result([
+            "curl", "-sS", "--http1.1", "--cacert", certificates.authority, "--resolve",
+            "app.test:\(site.port(443)):127.0.0.1", "https://app.test:\(site.port(443))/",
+        ])
+        #expect(said.exit == 0 && said.stdout.hasPrefix("sni=app.test"), "\(said)")
+        // Requests of the same Service are encrypted by the policy.
+        let answer = try site.get("/app", host: "any.test")
+        #expect(answer.status == 200 && answer.response.text.hasPrefix("sni=app.test"), "\(answer)")
+    }
+
+    @Test func theSystemsAuthorities() throws {
+        let upstream = try SecureUpstream(certificates.make("app", ["DNS:app.test"]))
+        defer { withExtendedLifetime(upstream) {} }
+        let policy = Self.policy("app", for: "app").replacing(
+            "caCertificateRefs: [{group: \"\", kind: ConfigMap, name: known}]",
+            with: "wellKnownCACertificates: System")
+        let documents = Documents.join([
+            GatewayDocuments.edge("- {name: http, port: 80, protocol: HTTP}"), Self.routes(["app"]), policy,
+            GatewayDocuments.service("app", upstream.port),
+        ])
+        for (authority, status) in [(certificates.authority, 200), (strangers.authority, 503)] {
+            let proxy = try HttpProxy(documents, environment: ["SSL_CERT_FILE": authority])
+            #expect(try proxy.connect().get("/app").status == status)
+        }
+    }
+
     @Test func theGatewayShowsItsCertificate() throws {
         let upstream = try SecureUpstream(
             certificates.make("app", ["DNS:app.test"]), clients: strangers.authority)

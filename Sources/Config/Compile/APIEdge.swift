@@ -138,7 +138,7 @@ extension Compiler {
             }
             for (domain, routes) in routesByDomain([one], among: bound.filter { !$0.isHTTP }) {
                 server.hosts = [domain]
-                server.relay = firstRelay(routes, place.port)
+                server.relay = firstRelay(routes, place.port, isEncrypted: false)
                 tls.servers.append(server)
             }
         }
@@ -263,14 +263,15 @@ extension Compiler {
         for (domain, routes) in routesByDomain(bound, among: all) {
             relays.servers.append(
                 ConnectionsModel.Server(
-                    names: [domain], action: .relay(firstRelay(routes, port)), source: bound[0].ref))
+                    names: [domain], action: .relay(firstRelay(routes, port, isEncrypted: relays.isTLS)),
+                    source: bound[0].ref))
         }
         return relays
     }
 
     /// Where connections go: of several routes the first alone counts.
-    private func firstRelay(_ routes: [Int], _ port: UInt16) -> [ConnectionRouteModel] {
-        let route = routes.lazy.compactMap { self.relayRoute($0, port: port) }.first
+    private func firstRelay(_ routes: [Int], _ port: UInt16, isEncrypted: Bool) -> [ConnectionRouteModel] {
+        let route = routes.lazy.compactMap { self.relayRoute($0, port: port, isEncrypted: isEncrypted) }.first
         return route.map { [$0] } ?? []
     }
 }

@@ -30,15 +30,16 @@ extension Compiler {
         return ranked.map(\.route)
     }
 
-    /// What a TLSRoute or TCPRoute does with connections; nil: it has no rule.
-    func relayRoute(_ number: Int, port: UInt16) -> ConnectionRouteModel? {
+    /// What a TLSRoute or TCPRoute does with connections; nil: it has no rule. `isEncrypted`: they are TLS
+    /// that passes through.
+    func relayRoute(_ number: Int, port: UInt16, isEncrypted: Bool) -> ConnectionRouteModel? {
         let document = registry.attachments.routes[number]
         guard let rule = document.rules.first else { return nil }
         var source = document.meta.ref
         source.line = rule.line
         let backends = rule.backends.filter { $0.weight > 0 }
         let name = rule.name.isEmpty ? "\(document.meta.namespace).\(document.meta.name).0" : rule.name
-        let targets = targets(document, rule, backends, source, port: port)
+        let targets = targets(document, rule, backends, source, port: port, isEncrypted: isEncrypted)
         return ConnectionRouteModel(route: RouteModel(name: name, source: source, action: .forward(targets)))
     }
 
@@ -101,7 +102,7 @@ extension Compiler {
     /// is none.
     private func targets(
         _ document: APIRoute, _ rule: APIRoute.Rule, _ backends: [BackendReference], _ source: SourceRef,
-        port: UInt16
+        port: UInt16, isEncrypted: Bool = false
     ) -> [TargetModel] {
         func missing(_ name: String, weight: Int) -> TargetModel {
             var target = TargetModel(cluster: nil, clusterName: name, weight: weight)
@@ -126,7 +127,7 @@ extension Compiler {
             }
             var target = target(
                 host: backend.host, subset: "", port: backend.port, arrivalPort: port,
-                weight: backend.weight, source: source)
+                weight: backend.weight, source: source, isEncrypted: isEncrypted)
             target.missingStatus = 500
             target.requestHeaders = filters.requestHeaders
             target.responseHeaders = filters.responseHeaders

@@ -4,9 +4,10 @@ internal import Base
 internal import Lanes
 
 extension Compiler {
-    /// The target of a destination on a listener port.
+    /// The target of a destination on a listener port. `isEncrypted`: what comes is TLS that passes through.
     func target(
-        host: String, subset: String, port: UInt16?, arrivalPort: UInt16, weight: Int, source: SourceRef
+        host: String, subset: String, port: UInt16?, arrivalPort: UInt16, weight: Int, source: SourceRef,
+        isEncrypted: Bool = false
     ) -> TargetModel {
         let service = registry.service(host, from: proxy.model.namespace)
         var number = port ?? arrivalPort
@@ -15,7 +16,8 @@ extension Compiler {
         }
         let name = "outbound|\(number)|\(subset)|\(host)"
         guard let service else { return TargetModel(cluster: nil, clusterName: name, weight: weight) }
-        let cluster = cluster(named: name, service: service, subset: subset, port: number)
+        let cluster = cluster(
+            named: name, service: service, subset: subset, port: number, isEncrypted: isEncrypted)
         if cluster == nil { noteHiddenSubset(subset, host, source) }
         return TargetModel(cluster: cluster, clusterName: name, weight: weight)
     }
@@ -34,9 +36,14 @@ extension Compiler {
     }
 
     /// The cluster, made when first asked for; nil if the subset or the port does not exist.
-    private func cluster(named name: String, service index: Int, subset: String, port: UInt16) -> Int? {
-        if let known = clusterByName[name] { return known }
+    private func cluster(
+        named name: String, service index: Int, subset: String, port: UInt16, isEncrypted: Bool
+    ) -> Int? {
         let service = registry.services[index]
+        // A BackendTLSPolicy is for what comes in plain text: TLS in TLS nobody would understand.
+        let isPassed = isEncrypted && backendPolicies[service.host] != nil
+        let key = isPassed ? "\(name) passed" : name
+        if let known = clusterByName[key] { return known }
         guard let servicePort = service.port(port) else { return nil }
         let rule = rules.rule(host: service.host, serviceNamespace: service.namespace, proxy: proxy.model)
         var wanted: DestinationRuleDocument.Subset?
@@ -55,7 +62,7 @@ extension Compiler {
             cluster.idleTimeoutMs = settings.http?.idleTimeoutMs ?? settings.idleTimeoutMs
             cluster.tls = clientTLS(settings.tls, cluster, serviceNames: service.subjectAltNames)
         }
-        if rule?.settings(subset: wanted, port: port).tls == nil {
+        if !isPassed, rule?.settings(subset: wanted, port: port).tls == nil {
             cluster.tls = backendTLS(service, servicePort)
         }
         setProtocol(&cluster, servicePort, rule?.settings(subset: wanted, port: port).http)
@@ -70,7 +77,7 @@ extension Compiler {
             } ?? all
         divide(&cluster, service, servicePort)
         model.clusters.append(cluster)
-        clusterByName[name] = model.clusters.count - 1
+        clusterByName[key] = model.clusters.count - 1
         return model.clusters.count - 1
     }
 
