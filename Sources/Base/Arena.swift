@@ -89,6 +89,21 @@ public final class Arena {
         }
     }
 
+    /// Texts one after the other, as one.
+    public func store(_ texts: String...) -> ByteView {
+        let count = texts.reduce(0) { $0 + $1.utf8.count }
+        if count == 0 { return .empty }
+        let place = allocate(UInt8.self, count: count)
+        var at = place
+        for text in texts {
+            text.withView { text in
+                at.initialize(from: text.start, count: text.count)
+                at += text.count
+            }
+        }
+        return ByteView(UnsafePointer(place), count)
+    }
+
     /// A frozen copy of bytes.
     public func store(_ bytes: [UInt8]) -> ByteView {
         if bytes.isEmpty { return .empty }

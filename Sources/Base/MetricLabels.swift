@@ -17,14 +17,24 @@ public struct WorkloadLabels: Sendable, Hashable {
     public init(workload: String, namespace: String, labels: [String: String]) {
         if !workload.isEmpty { self.workload = workload }
         if !namespace.isEmpty { self.namespace = namespace }
-        app = labels["app"] ?? "unknown"
-        version = labels["version"] ?? "unknown"
-        canonicalService =
-            labels["service.istio.io/canonical-name"] ?? labels["app.kubernetes.io/name"] ?? labels["app"]
-            ?? self.workload
-        canonicalRevision =
-            labels["service.istio.io/canonical-revision"] ?? labels["app.kubernetes.io/version"]
-            ?? labels["version"] ?? "latest"
+        // There are few: going through them once costs less than looking each name up.
+        var names: (app: String?, version: String?, name: String?, revision: String?)
+        var canonical: (name: String?, revision: String?)
+        for (key, value) in labels {
+            switch key {
+            case "app": names.app = value
+            case "version": names.version = value
+            case "app.kubernetes.io/name": names.name = value
+            case "app.kubernetes.io/version": names.revision = value
+            case "service.istio.io/canonical-name": canonical.name = value
+            case "service.istio.io/canonical-revision": canonical.revision = value
+            default: break
+            }
+        }
+        app = names.app ?? "unknown"
+        version = names.version ?? "unknown"
+        canonicalService = canonical.name ?? names.name ?? names.app ?? self.workload
+        canonicalRevision = canonical.revision ?? names.revision ?? names.version ?? "latest"
     }
 }
 

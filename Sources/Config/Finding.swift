@@ -36,6 +36,12 @@ package struct Finding: Sendable, Hashable {
         self.refused = refused
     }
 
+    /// The rest seldom differs where these do not.
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(line)
+        hasher.combine(message)
+    }
+
     /// `FILE:LINE: error [CODE] message`.
     package var text: String {
         var line = "\(file):\(line): \(severity.rawValue) [\(code)] "
@@ -56,6 +62,11 @@ struct FindingList: Sendable {
         var code: String
         var message: String
         var file: String
+
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(line)
+            hasher.combine(message)
+        }
     }
 
     private(set) var all: [Finding] = []

@@ -3,34 +3,33 @@ internal import Base
 internal import HTTP
 
 extension TableBuilder {
-    /// Levels with something to do.
+    /// One level, if it has something to do.
     mutating func freezeLevels(
-        _ operations: [HeaderOperations], isRequest: Bool
-    ) throws(TableError) -> Frozen<HeaderLevel> {
-        var levels: [HeaderLevel] = []
-        for level in operations {
-            let frozen = try freezeLevel(level, isRequest: isRequest)
-            if !frozen.isEmpty { levels.append(frozen) }
-        }
-        return levels.isEmpty ? .empty : arena.store(levels)
-    }
-
-    mutating func freezeLevel(
         _ operations: HeaderOperations, isRequest: Bool
-    ) throws(TableError) -> HeaderLevel {
-        let level = HeaderLevel(remove: .empty, set: .empty, add: .empty, isFormatted: false)
-        if operations.isEmpty { return level }
+    ) throws(TableError) -> Frozen<HeaderLevel> {
+        if operations.isEmpty { return .empty }
         // The routes of one entry, and its only destination, have the same.
         if let last = isRequest ? lastRequestLevel : lastResponseLevel, last.operations.equals(operations) {
-            return last.level
+            return last.levels
         }
-        let made = try freeze(operations, isRequest: isRequest)
-        let known = (operations: operations, level: made)
+        let made = try freezeLevel(operations, isRequest: isRequest)
+        let known = (operations: operations, levels: made.isEmpty ? .empty : arena.store([made]))
         if isRequest { lastRequestLevel = known } else { lastResponseLevel = known }
-        return made
+        return known.levels
     }
 
-    private func freeze(
+    /// Both levels, as far as they have something to do.
+    mutating func freezeLevels(
+        _ first: HeaderOperations, _ second: HeaderOperations, isRequest: Bool
+    ) throws(TableError) -> Frozen<HeaderLevel> {
+        let inner = try freezeLevels(first, isRequest: isRequest)
+        let outer = try freezeLevels(second, isRequest: isRequest)
+        if inner.isEmpty { return outer }
+        if outer.isEmpty { return inner }
+        return arena.store([inner[0].pointee, outer[0].pointee])
+    }
+
+    func freezeLevel(
         _ operations: HeaderOperations, isRequest: Bool
     ) throws(TableError) -> HeaderLevel {
         let set = try freeze(operations.set, isRequest)
@@ -65,12 +64,18 @@ extension TableBuilder {
     private func freeze(
         _ name: String, _ value: String, _ isRequest: Bool
     ) throws(TableError) -> HeaderOperation {
+        let header = HeaderName(arena.store(name))
+        if HeaderValue.isLiteral(value) {
+            let whole = line(name, value)
+            return HeaderOperation(
+                name: header, isLiteral: true, literal: whole.value, line: whole, pieces: .empty,
+                joins: isSingleSlot(header, isRequest))
+        }
         let parts: [HeaderValue.Part]
         switch HeaderValue.read(value) {
         case .success(let read): parts = read
         case .failure(let problem): throw TableError.headerValue(name: name, problem: problem.text)
         }
-        let header = HeaderName(arena.store(name))
         var literal = ""
         var isLiteral = true
         for part in parts {
@@ -85,8 +90,8 @@ extension TableBuilder {
 
     /// A whole field line in the arena.
     func line(_ name: String, _ value: String) -> HeaderField {
-        let bytes = arena.store("\(name): \(value)\r\n")
         let nameLength = name.utf8.count
+        let bytes = arena.store(name, ": ", value, "\r\n")
         return HeaderField(
             line: bytes.start, lineLength: UInt32(clamping: bytes.count),
             nameLength: UInt16(clamping: nameLength), valueOffset: UInt32(clamping: nameLength + 2),

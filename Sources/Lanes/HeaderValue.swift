@@ -19,6 +19,17 @@ public enum HeaderValue {
         return parse(value)
     }
 
+    /// Whether a value is written as it is, as nearly all are.
+    static func isLiteral(_ value: String) -> Bool {
+        value.withView { value in
+            for index in 0..<value.count
+            where value[index] < 0x20 || value[index] == 0x7F || value[index] == 0x25 {
+                return false
+            }
+            return true
+        }
+    }
+
     struct Problem: Error {
         var text: String
     }

@@ -76,7 +76,7 @@ extension TableBuilder {
                 let isPair = pattern.filter { $0 != "\\" }.contains(pairStart)
                 if isPair { byPair.append(match) } else { byValue.append(match) }
                 // The literal of a shape is accepted by it, as a whole.
-                if let shape = shape(pattern) {
+                if let shape = try self.pattern(pattern).shape {
                     let text = String(decoding: shape.literal, as: UTF8.self)
                     let name = isPair ? String(text.dropFirst(pairStart.count)) : text
                     if !isPair || text.hasPrefix(pairStart), name.withView({ isLaneName($0) }) {

@@ -114,11 +114,19 @@ struct RegexShape: Equatable {
             } else if byte == 0x5C {
                 escaped = true
             } else {
-                guard !Array("^$.[]|()?*+{}".utf8).contains(byte) else { return nil }
+                guard !isOperator(byte) else { return nil }
                 out.append(byte)
             }
         }
         return escaped ? nil : out
+    }
+
+    private static func isOperator(_ byte: UInt8) -> Bool {
+        switch byte {
+        // ^ $ . [ ] | ( ) ? * + { }
+        case 0x5E, 0x24, 0x2E, 0x5B, 0x5D, 0x7C, 0x28, 0x29, 0x3F, 0x2A, 0x2B, 0x7B, 0x7D: true
+        default: false
+        }
     }
 
     private static func isAlphanumeric(_ byte: UInt8) -> Bool {

@@ -4,25 +4,6 @@ internal import Base
 internal import HTTP
 
 extension TableBuilder {
-    /// Compiles every pattern, so that a bad one is found before anything is held.
-    mutating func checkRegexes(_ host: VirtualHostModel) throws(TableError) {
-        for route in host.routes {
-            let match = route.match
-            for condition in [match.uri, match.method, match.authority, match.scheme] {
-                try checkRegex(condition)
-            }
-            for named in match.headers { try checkRegex(named.match) }
-            for named in match.queryParams { try checkRegex(named.match) }
-            if let rewrite = route.rewrite?.uriRegex { _ = try regex(rewrite.match) }
-            for origin in route.cors?.allowOrigins ?? [] { _ = try freeze(origin) }
-        }
-    }
-
-    /// A pattern of a known shape always compiles.
-    private mutating func checkRegex(_ match: StringMatch?) throws(TableError) {
-        if case .regex(let pattern) = match, shape(pattern) == nil { _ = try regex(pattern) }
-    }
-
     mutating func freezeRouteTables() throws(TableError) -> [UnsafePointer<HostIndex>] {
         var tables: [UnsafePointer<HostIndex>] = []
         for table in model.routeTables { tables.append(try freeze(table)) }
@@ -78,8 +59,8 @@ extension TableBuilder {
 
     mutating func freeze(_ route: RouteModel) throws(TableError) -> Route {
         let conditions = try freezeConditions(route.match)
-        let request = try freezeLevels([route.requestHeaders], isRequest: true)
-        let response = try freezeLevels([route.responseHeaders], isRequest: false)
+        let request = try freezeLevels(route.requestHeaders, isRequest: true)
+        let response = try freezeLevels(route.responseHeaders, isRequest: false)
         var frozen = Route(
             name: arena.store(route.name), document: arena.store(route.source.document), action: .forward,
             timeoutMs: route.timeoutMs, targets: .empty, status: 0,
@@ -124,13 +105,18 @@ extension TableBuilder {
             guard index >= 0, index < clusters.count else { throw TableError.reference("cluster \(index)") }
             cluster = clusters[index]
         }
-        let requests = [target.requestHeaders, route.requestHeaders]
-        let responses = [target.responseHeaders, route.responseHeaders]
-        // One destination: one level of both, the entry's operations first.
-        let requestLevels = single ? [merged(requests[1], requests[0])] : requests
-        let responseLevels = single ? [merged(responses[1], responses[0])] : responses
-        let request = try freezeLevels(requestLevels, isRequest: true)
-        let response = try freezeLevels(responseLevels, isRequest: false)
+        let request: Frozen<HeaderLevel>
+        let response: Frozen<HeaderLevel>
+        if single {
+            // One destination: one level of both, the entry's operations first.
+            request = try freezeLevels(
+                merged(route.requestHeaders, target.requestHeaders), isRequest: true)
+            response = try freezeLevels(
+                merged(route.responseHeaders, target.responseHeaders), isRequest: false)
+        } else {
+            request = try freezeLevels(target.requestHeaders, route.requestHeaders, isRequest: true)
+            response = try freezeLevels(target.responseHeaders, route.responseHeaders, isRequest: false)
+        }
         let ofEntry = route.rewrite?.authority ?? authority(route.requestHeaders)
         return Target(
             cluster: cluster, missingStatus: UInt16(clamping: target.missingStatus),
@@ -148,6 +134,7 @@ extension TableBuilder {
     }
 
     private func merged(_ first: HeaderOperations, _ second: HeaderOperations) -> HeaderOperations {
+        if second.isEmpty { return first }
         var level = first
         level.remove += second.remove
         level.set += second.set
@@ -157,7 +144,8 @@ extension TableBuilder {
 
     /// `set` or `add` of the Host is an authority rewrite; `set` comes first.
     private func authority(_ operations: HeaderOperations) -> String? {
-        (operations.set + operations.add).first { isAuthority($0.name) }?.value
+        operations.set.first { isAuthority($0.name) }?.value
+            ?? operations.add.first { isAuthority($0.name) }?.value
     }
 
     private func isAuthority(_ name: String) -> Bool { name == "host" || name == ":authority" }

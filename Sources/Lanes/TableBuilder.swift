@@ -13,12 +13,13 @@ struct TableBuilder {
     private(set) var endpoints: [EndpointKey] = []
     private(set) var acceptors: [Int: TLSAcceptor] = [:]
     var endpointIDs: [EndpointKey: Registry.EndpointID] = [:]
-    private let regexes = RegexStore()
-    private var shapes: [String: RegexShape?] = [:]
-    var clusters = Frozen<Cluster>.empty
+    private let patterns = PatternStore()
+    /// Room for all clusters, which are frozen last: routes only need to know where each will be.
+    private(set) var clusters = Frozen<Cluster>.empty
+    private var lastService: (service: String, namespace: String, labels: DestinationLabels, id: UInt32)?
     /// Header operations that were frozen last.
-    var lastRequestLevel: (operations: HeaderOperations, level: HeaderLevel)?
-    var lastResponseLevel: (operations: HeaderOperations, level: HeaderLevel)?
+    var lastRequestLevel: (operations: HeaderOperations, levels: Frozen<HeaderLevel>)?
+    var lastResponseLevel: (operations: HeaderOperations, levels: Frozen<HeaderLevel>)?
     /// What follows the name in a pin that needs no signature; nil: there is none.
     private(set) var pinTail: String?
 
@@ -27,8 +28,8 @@ struct TableBuilder {
         arena = Arena(chunkBytes: chunkBytes)
         self.model = model
         self.registry = registry
-        let regexes = regexes
-        arena.whenFreed { regexes.free() }
+        let patterns = patterns
+        arena.whenFreed { patterns.free() }
         if let policy = model.policy, let pin = policy.pin, !policy.signingRequired {
             pinTail =
                 pin.attributes(maxAge: pin.maxAgeSeconds) + (pin.secure == .always ? "; Secure" : "")
@@ -36,27 +37,21 @@ struct TableBuilder {
     }
 
     mutating func build(_ generation: UInt64) throws(TableError) -> UnsafePointer<Table> {
-        // Everything that can fail comes before numbers are taken.
+        // Everything that can fail comes before endpoints are held.
         let policy = try freezePolicy()
         let injected = try freezeLevel(model.proxy.injected, isRequest: true)
-        for table in model.routeTables {
-            for host in table.virtualHosts { try checkRegexes(host) }
-        }
         acceptors = try Self.acceptors(model)
-        holdEndpoints()
-        clusters = arena.store(freezeClusters())
-        do throws(TableError) {
-            let hosts = try freezeRouteTables()
-            let scripts = freezeScripts()
-            var listeners: [Listener] = []
-            for (index, listener) in model.listeners.enumerated() {
-                listeners.append(try freeze(listener, index: index, hosts, scripts))
-            }
-            return UnsafePointer(arena.store(freezeTable(generation, policy, injected, listeners, scripts)))
-        } catch {
-            registry.release(endpoints)
-            throw error
+        let room = arena.allocate(Cluster.self, count: model.clusters.count)
+        clusters = Frozen(start: UnsafePointer(room), count: model.clusters.count)
+        let hosts = try freezeRouteTables()
+        let scripts = freezeScripts()
+        var listeners: [Listener] = []
+        for (index, listener) in model.listeners.enumerated() {
+            listeners.append(try freeze(listener, index: index, hosts, scripts))
         }
+        holdEndpoints()
+        freezeClusters(room)
+        return UnsafePointer(arena.store(freezeTable(generation, policy, injected, listeners, scripts)))
     }
 
     private mutating func freezeTable(
@@ -153,19 +148,25 @@ struct TableBuilder {
 
     // MARK: clusters
 
-    private func freezeClusters() -> [Cluster] {
-        var made = model.clusters.enumerated().map { freeze($1, index: $0) }
-        for (position, index) in model.named.enumerated() {
-            made[index].resolvedIndex = Int32(truncatingIfNeeded: position)
+    private mutating func freezeClusters(_ room: UnsafeMutablePointer<Cluster>) {
+        for index in model.clusters.indices {
+            (room + index).initialize(to: freeze(model.clusters[index], index: index))
         }
-        return made
+        for (position, index) in model.named.enumerated() {
+            room[index].resolvedIndex = Int32(truncatingIfNeeded: position)
+        }
     }
 
     private mutating func holdEndpoints() {
-        let known = model.clusters.flatMap { cluster in
-            cluster.endpoints.filter { !$0.isUnresolved }.map { cluster.key($0) }
+        var known: Set<EndpointKey> = []
+        known.reserveCapacity(model.clusters.count)
+        for cluster in model.clusters {
+            for endpoint in cluster.endpoints where !endpoint.isUnresolved {
+                known.insert(cluster.key(endpoint))
+            }
         }
-        endpoints = Array(Set(known))
+        endpoints = Array(known)
+        endpointIDs.reserveCapacity(endpoints.count)
         for (endpoint, id) in zip(endpoints, registry.acquire(endpoints)) { endpointIDs[endpoint] = id }
     }
 
@@ -175,13 +176,13 @@ struct TableBuilder {
         return freeze(model.clusters[0], index: index)
     }
 
-    private func freeze(_ cluster: ClusterModel, index: Int) -> Cluster {
+    private mutating func freeze(_ cluster: ClusterModel, index: Int) -> Cluster {
         func healthy(_ positions: some Sequence<Int>) -> Frozen<UInt32> {
             arena.store(
                 positions.filter { cluster.endpoints.indices.contains($0) && cluster.endpoints[$0].healthy }
                     .map { UInt32($0) })
         }
-        let ownLabels = labels(cluster)
+        let (ownLabels, labelsID) = labels(cluster)
         return Cluster(
             name: arena.store(cluster.name), service: arena.store(cluster.service),
             serviceNamespace: arena.store(cluster.serviceNamespace), subset: arena.store(cluster.subset),
@@ -192,10 +193,10 @@ struct TableBuilder {
             relayIdleTimeoutMs: cluster.relayIdleTimeoutMs ?? .max,
             keepAliveMs: cluster.keepAliveMs, keepAliveTimeoutMs: cluster.keepAliveTimeoutMs,
             resolvesRequest: cluster.resolution == .requestHost, requestPort: cluster.requestPort,
-            hasWeights: Set(cluster.endpoints.map(\.weight)).count > 1,
+            hasWeights: cluster.endpoints.contains { $0.weight != cluster.endpoints[0].weight },
             endpoints: arena.store(cluster.endpoints.map { freeze($0, of: cluster, ownLabels) }),
             all: healthy(cluster.endpoints.indices), stable: healthy(cluster.stable),
-            noEndpointLabelsID: registry.labelsID(ownLabels), index: index,
+            noEndpointLabelsID: labelsID, index: index,
             tls: freeze(cluster.tls),
             laneIndex: IndexTable(cluster.laneMembers.map { UInt32($0.lane) }, arena),
             laneMembers: arena.store(cluster.laneMembers.map { healthy($0.endpoints) }))
@@ -214,53 +215,54 @@ struct TableBuilder {
             addressText: arena.store(endpoint.text))
     }
 
-    /// istio-semantics.md 24.
-    private func labels(_ cluster: ClusterModel) -> DestinationLabels {
+    /// istio-semantics.md 24. A service's clusters stand together and have the same.
+    private mutating func labels(_ cluster: ClusterModel) -> (DestinationLabels, UInt32) {
+        if let last = lastService, last.service == cluster.service,
+            last.namespace == cluster.serviceNamespace
+        {
+            return (last.labels, last.id)
+        }
         var labels = DestinationLabels()
         labels.service = cluster.service
         let isKubernetes = cluster.service.holds(".svc.")
         labels.serviceName =
             isKubernetes ? String(Substring(cluster.service.utf8.prefix { $0 != 0x2E })) : cluster.service
         if !cluster.serviceNamespace.isEmpty { labels.serviceNamespace = cluster.serviceNamespace }
-        return labels
+        let id = registry.labelsID(labels)
+        lastService = (cluster.service, cluster.serviceNamespace, labels, id)
+        return (labels, id)
     }
 
     // MARK: patterns
 
     /// Compiled once per text, freed with the arena.
-    mutating func regex(_ pattern: String) throws(TableError) -> OpaquePointer {
-        if let known = regexes.handles[pattern] { return known }
-        var error = [CChar](repeating: 0, count: 256)
+    func regex(_ pattern: String) throws(TableError) -> OpaquePointer {
+        if let known = patterns.known[pattern] { return known.regex }
+        return try compile(pattern, nil)
+    }
+
+    /// Looked at once per text.
+    func pattern(_ pattern: String) throws(TableError) -> CompiledPattern {
+        if let known = patterns.known[pattern] { return known }
+        let shape = RegexShape(pattern)
+        return CompiledPattern(regex: try compile(pattern, shape), shape: shape)
+    }
+
+    /// Patterns of a known shape always compile and only ever judge values that are not plain, so they are
+    /// compiled when first asked: that takes some 4 KiB and 20 microseconds, and there may be thousands.
+    private func compile(_ pattern: String, _ shape: RegexShape?) throws(TableError) -> OpaquePointer {
+        var error = [CChar]()
         let text = arena.store(pattern)
         let made = text.start.withMemoryRebound(to: CChar.self, capacity: text.count) { start in
-            fl_re2_new(start, text.count, Limits.regexMemoryBytes, &error, error.count)
+            if shape != nil { return fl_re2_new_lazy(start, text.count, Limits.regexMemoryBytes) }
+            error = [CChar](repeating: 0, count: 256)
+            return fl_re2_new(start, text.count, Limits.regexMemoryBytes, &error, error.count)
         }
         guard let made else {
             let problem = error.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
             throw TableError.regex(pattern: pattern, problem: String(decoding: problem, as: UTF8.self))
         }
-        regexes.handles[pattern] = made
-        return made
-    }
-
-    /// Looked for once per text.
-    mutating func shape(_ pattern: String) -> RegexShape? {
-        if let known = shapes[pattern] { return known }
-        let found = RegexShape(pattern)
-        shapes[pattern] = .some(found)
-        return found
-    }
-
-    /// For patterns of a known shape, which always compile and only ever judge values that are not plain: a
-    /// compiled pattern takes some 4 KiB and 20 microseconds, and there may be thousands.
-    private mutating func lazyRegex(_ pattern: String) -> OpaquePointer {
-        if let known = regexes.handles[pattern] { return known }
-        let text = arena.store(pattern)
-        let made = text.start.withMemoryRebound(to: CChar.self, capacity: text.count) { start in
-            fl_re2_new_lazy(start, text.count, Limits.regexMemoryBytes)
-        }
-        guard let made else { preconditionFailure("a lazy pattern is always made") }
-        regexes.handles[pattern] = made
+        patterns.known[pattern] = CompiledPattern(regex: made, shape: shape)
         return made
     }
 
@@ -276,16 +278,16 @@ struct TableBuilder {
             matcher.text = arena.store(text)
         case .present: matcher.kind = .present
         case .regex(let pattern):
+            let compiled = try self.pattern(pattern)
             matcher.pattern = arena.store(pattern)
-            if let shape = shape(pattern) {
+            matcher.regex = compiled.regex
+            if let shape = compiled.shape {
                 matcher.kind = .shape
-                matcher.regex = lazyRegex(pattern)
                 matcher.text = arena.store(shape.literal)
                 matcher.left = shape.left
                 matcher.right = shape.right
             } else {
                 matcher.kind = .regex
-                matcher.regex = try regex(pattern)
                 matcher.left = .any
                 matcher.right = .any
                 if let required = RequiredLiteral(pattern) {
@@ -308,12 +310,17 @@ extension ClusterModel {
     }
 }
 
-/// The compiled patterns of one table by their text.
-private final class RegexStore {
-    var handles: [String: OpaquePointer] = [:]
+struct CompiledPattern {
+    var regex: OpaquePointer
+    var shape: RegexShape?
+}
+
+/// The patterns of one table by their text.
+private final class PatternStore {
+    var known: [String: CompiledPattern] = [:]
 
     func free() {
-        for handle in handles.values { fl_re2_free(handle) }
-        handles = [:]
+        for pattern in known.values { fl_re2_free(pattern.regex) }
+        known = [:]
     }
 }

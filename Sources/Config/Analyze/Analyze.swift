@@ -16,6 +16,13 @@ struct Analysis {
     let nowSeconds: Int64
     var findings: FindingList
 
+    /// What VirtualServices say about themselves.
+    mutating func addRemarks() {
+        for document in virtualServices {
+            for finding in document.remarks.findings { findings.add(finding) }
+        }
+    }
+
     mutating func note(
         _ severity: Severity, _ code: String, _ message: String, _ ref: SourceRef, line: Int? = nil,
         suggestion: String = ""
@@ -50,14 +57,14 @@ func analyze(
     analysis.checkGatewayConflicts()
     // Who runs without Proxy documents serves every Gateway.
     if options.purpose == .check { analysis.checkGatewayWorkloads() }
-    analysis.checkUnreachable()
+    analysis.addRemarks()
     analysis.checkDefaultRoutes()
-    analysis.checkWeights()
+    analysis.checkSubsetLabels()
     analysis.checkUpstreamTLS()
     analysis.checkPorts()
     analysis.checkSidecars()
     analysis.checkPatterns()
-    analysis.checkCookies()
+    analysis.checkPins()
     analysis.checkScripts()
     analysis.checkFilterOperations()
     analysis.checkStableFallback()
@@ -70,11 +77,6 @@ func analyze(
 extension VirtualServiceDocument {
     /// Whether sidecars look at it.
     var isInMesh: Bool { gateways.isEmpty || gateways.contains { $0.value == "mesh" } }
-
-    /// Its hosts, completed.
-    var fullHosts: [(name: String, line: Int)] {
-        hosts.map { (Names.resolve($0.value, namespace: meta.namespace), $0.line) }
-    }
 }
 
 extension VirtualServiceDocument.Match {

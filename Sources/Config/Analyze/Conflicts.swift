@@ -6,17 +6,17 @@ extension Analysis {
     mutating func checkMeshConflicts() {
         var owners: [String: [VirtualServiceDocument]] = [:]
         for document in virtualServices where document.isInMesh {
-            for host in document.fullHosts {
+            for (host, name) in zip(document.hosts, document.fullHosts) {
                 // Only owners whose clients differ stand side by side, so there are few.
-                let earlier = owners[host.name] ?? []
+                let earlier = owners[name] ?? []
                 if let owner = earlier.first(where: { Self.shareClients($0, document) }) {
                     note(
                         .error, Code.conflictingMeshHosts,
-                        "\(host.name) belongs to the older \(owner.meta.resource): sidecars ignore this one",
+                        "\(name) belongs to the older \(owner.meta.resource): sidecars ignore this one",
                         document.meta.ref, line: host.line,
                         suggestion: "merge them, bind this one to a gateway, or use a Lane")
                 } else {
-                    owners[host.name, default: []].append(document)
+                    owners[name, default: []].append(document)
                 }
             }
         }

@@ -3,17 +3,7 @@
 internal import Lanes
 
 extension Analysis {
-    mutating func checkCookies() {
-        for document in virtualServices {
-            for route in document.http {
-                let operations = [route.responseHeaders] + route.destinations.map(\.responseHeaders)
-                for values in operations {
-                    for (name, value) in values.set + values.add where name == "set-cookie" {
-                        check(value, document, route)
-                    }
-                }
-            }
-        }
+    mutating func checkPins() {
         for policy in documents.policies { checkScope(policy) }
     }
 
@@ -42,9 +32,30 @@ extension Analysis {
             policy.meta.ref,
             suggestion: "browsers drop the cookie; the hosts are \(served.prefix(5).joined(separator: ", "))")
     }
+}
+
+extension VirtualServiceRemarks {
+    /// Cookies that a rule's answers set.
+    mutating func checkCookies(_ route: VirtualServiceDocument.HTTPRoute, isForMeshOnly: Bool) {
+        check(route.responseHeaders, route, isForMeshOnly: isForMeshOnly)
+        for destination in route.destinations {
+            check(destination.responseHeaders, route, isForMeshOnly: isForMeshOnly)
+        }
+    }
 
     private mutating func check(
-        _ value: String, _ document: VirtualServiceDocument, _ route: VirtualServiceDocument.HTTPRoute
+        _ operations: HeaderOperations, _ route: VirtualServiceDocument.HTTPRoute, isForMeshOnly: Bool
+    ) {
+        for (name, value) in operations.set where name == "set-cookie" {
+            check(value, route, isForMeshOnly: isForMeshOnly)
+        }
+        for (name, value) in operations.add where name == "set-cookie" {
+            check(value, route, isForMeshOnly: isForMeshOnly)
+        }
+    }
+
+    private mutating func check(
+        _ value: String, _ route: VirtualServiceDocument.HTTPRoute, isForMeshOnly: Bool
     ) {
         let attributes = value.utf8.split(separator: 0x3B).dropFirst().map {
             Substring($0).trimmed.lowercased()
@@ -59,7 +70,6 @@ extension Analysis {
             let names = missing.map(\.1).joined(separator: ", ")
             note(
                 .warning, Code.weakCookie, "the cookie \(cookie) is written without \(names)",
-                document.meta.ref,
                 line: route.line, suggestion: "LanePolicy.spec.pin writes a safe one at the edge")
         }
         let domain = attributes.first { $0.hasPrefix("domain=") }?.dropFirst(7)
@@ -67,14 +77,14 @@ extension Analysis {
             let bare = domain.hasPrefix(".") ? domain.dropFirst() : domain
             note(
                 .warning, Code.weakCookie, "the cookie \(cookie) goes to every host below \(bare)",
-                document.meta.ref, line: route.line,
+                line: route.line,
                 suggestion: "leave Domain out, so that only the host that set it gets it")
         }
-        if document.gateways.allSatisfy({ $0.value == "mesh" }) {
+        if isForMeshOnly {
             note(
                 .warning, Code.cookieFromService,
                 "the cookie \(cookie) is set on an internal service's answer, which the browser never sees",
-                document.meta.ref, line: route.line, suggestion: "pin at the edge: LanePolicy.spec.pin")
+                line: route.line, suggestion: "pin at the edge: LanePolicy.spec.pin")
         }
     }
 }

@@ -1,55 +1,80 @@
 // Regular expressions that match more than the lane they were written for (trap 5).
 internal import Lanes
 
-/// A match on a header by a pattern that looks for a text anywhere in the value.
-private struct Searching {
-    var literal: String
-    var ref: SourceRef
-    var header: String
-}
-
-extension Analysis {
-    mutating func checkPatterns() {
-        var searching: [Searching] = []
-        var literals: [String: Set<String>] = [:]
-        for document in virtualServices {
-            for match in document.http.lazy.flatMap(\.matches) {
+extension VirtualServiceRemarks {
+    /// The texts that its matches ask headers for, and what one pattern says alone.
+    mutating func checkPatterns(_ routes: [VirtualServiceDocument.HTTPRoute]) {
+        for route in routes {
+            for match in route.matches {
                 for condition in match.model.headers where !condition.inverted {
-                    var ref = document.meta.ref
-                    ref.line = match.line
-                    switch condition.match {
-                    case .exact(let text): literals[condition.name, default: []].insert(text)
-                    case .regex(let pattern):
-                        guard let literal = searchedLiteral(pattern) else { continue }
-                        literals[condition.name, default: []].insert(literal)
-                        searching.append(Searching(literal: literal, ref: ref, header: condition.name))
-                    default: break
-                    }
+                    add(condition, line: match.line)
                 }
             }
         }
-        for header in literals.keys.sorted() {
-            let found = collisions(searching.filter { $0.header == header }, literals[header]!)
-            for (pattern, other) in found {
+        for pattern in headerTexts
+        where pattern.isSearched && pattern.header == "cookie" && pattern.text.utf8.contains(0x3D) {
+            note(
+                .warning, Code.collidingPatterns,
+                "the Cookie pattern for \"\(pattern.text)\" also matches inside other cookies",
+                line: pattern.line, suggestion: "^(.*;\\s*)?\(pattern.text)(;.*)?$")
+        }
+    }
+
+    private mutating func add(_ condition: NamedMatch, line: Int) {
+        switch condition.match {
+        case .exact(let text):
+            headerTexts.append(
+                HeaderText(header: condition.name, text: text, isSearched: false, line: line))
+        case .regex(let pattern):
+            guard let literal = searchedLiteral(pattern) else { return }
+            headerTexts.append(
+                HeaderText(header: condition.name, text: literal, isSearched: true, line: line))
+        default: break
+        }
+    }
+}
+
+extension Analysis {
+    /// A pattern that looks for a text anywhere in a header.
+    private struct Searching {
+        var literal: String
+        /// Position of its VirtualService.
+        var document: Int
+        var line: Int
+    }
+
+    /// What is asked for in one header.
+    private struct Asked {
+        var literals: [String] = []
+        var searching: [Searching] = []
+    }
+
+    mutating func checkPatterns() {
+        var headers: [String: Asked] = [:]
+        for (index, document) in virtualServices.enumerated() {
+            for asked in document.remarks.headerTexts {
+                headers[asked.header, default: Asked()].literals.append(asked.text)
+                guard asked.isSearched else { continue }
+                headers[asked.header]?.searching.append(
+                    Searching(literal: asked.text, document: index, line: asked.line))
+            }
+        }
+        for (header, asked) in headers.sorted(by: { $0.key < $1.key }) where !asked.searching.isEmpty {
+            for (pattern, other) in Self.collisions(asked.searching, asked.literals) {
                 note(
                     .warning, Code.collidingPatterns,
                     "the pattern for \"\(pattern.literal)\" in \(header) also matches \"\(other)\"",
-                    pattern.ref,
+                    virtualServices[pattern.document].meta.ref, line: pattern.line,
                     suggestion: "exact: \(pattern.literal), or anchor the pattern")
             }
-        }
-        for pattern in searching where pattern.header == "cookie" && pattern.literal.contains("=") {
-            note(
-                .warning, Code.collidingPatterns,
-                "the Cookie pattern for \"\(pattern.literal)\" also matches inside other cookies",
-                pattern.ref, suggestion: "^(.*;\\s*)?\(pattern.literal)(;.*)?$")
         }
     }
 
     /// Each searching pattern with one longer literal that holds it. All pairs are looked at while they are
     /// few; beyond that only literals that begin with it, which sorting finds.
-    private func collisions(_ patterns: [Searching], _ literals: Set<String>) -> [(Searching, String)] {
-        let sorted = literals.sorted()
+    private static func collisions(_ patterns: [Searching], _ literals: [String]) -> [(Searching, String)] {
+        var sorted: [String] = []
+        for literal in literals.sorted() where literal != sorted.last { sorted.append(literal) }
         let isFew = patterns.count * sorted.count <= 250_000
         let bytes = isFew ? sorted.map { Array($0.utf8) } : []
         return patterns.compactMap { pattern in

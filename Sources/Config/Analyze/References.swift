@@ -2,6 +2,44 @@
 // IST0174).
 internal import Lanes
 
+/// DestinationRules of one scope are merged.
+private struct RuleScope: Hashable {
+    var namespace: String
+    var exportTo: [String]
+    var workloadSelector: [String: String]
+    var host: String
+}
+
+/// Where the older rules of a scope define what.
+private struct EarlierRules {
+    var subsets: [String: SourceRef] = [:]
+    var policy: SourceRef?
+}
+
+/// What a destination's host is to the VirtualServices of one namespace with one `exportTo`.
+final class DestinationHost {
+    let host: String
+    let namespace: String
+    let exportTo: [String]
+    let service: Service?
+    /// Of the rules that cover it, the most specific first.
+    let subsets: [Set<String>]
+
+    init(
+        _ host: String, _ document: VirtualServiceDocument, _ service: Service?, _ subsets: [Set<String>]
+    ) {
+        self.host = host
+        namespace = document.meta.namespace
+        exportTo = document.exportTo
+        self.service = service
+        self.subsets = subsets
+    }
+
+    func isFor(_ host: String, _ document: VirtualServiceDocument) -> Bool {
+        self.host == host && namespace == document.meta.namespace && exportTo == document.exportTo
+    }
+}
+
 extension Analysis {
     mutating func checkDestinations() {
         var subsets = HostIndex<Set<String>>()
@@ -9,19 +47,28 @@ extension Analysis {
             let host = Names.resolve(rule.host, namespace: rule.meta.namespace)
             subsets[host] = (subsets[host] ?? []).union(rule.subsets.map(\.name))
         }
+        // Thousands of destinations in a row have the same.
+        var last: DestinationHost?
         for document in virtualServices {
-            for destination in document.destinations where !destination.host.isEmpty {
-                check(destination, of: document, subsets)
+            document.forEachDestination { destination in
+                let host = destination.host
+                if host.isEmpty { return }
+                let known =
+                    last.flatMap { $0.isFor(host, document) ? $0 : nil }
+                    ?? DestinationHost(
+                        host, document, service(host, for: document).map { registry.services[$0] },
+                        subsets.covering(host).map(\.value))
+                last = known
+                check(destination, known, of: document)
             }
         }
     }
 
     private mutating func check(
-        _ destination: VirtualServiceDocument.Destination, of document: VirtualServiceDocument,
-        _ subsets: HostIndex<Set<String>>
+        _ destination: VirtualServiceDocument.Destination, _ host: DestinationHost,
+        of document: VirtualServiceDocument
     ) {
-        let ref = document.meta.ref
-        guard let index = service(destination.host, for: document) else {
+        guard let service = host.service else {
             // Istio's analyzers let a wildcard entry stand for the names below it.
             if isCoveredByWildcard(destination.host, document.meta.namespace) { return }
             let hidden = registry.isKnown(destination.host)
@@ -30,36 +77,34 @@ extension Analysis {
                 hidden
                     ? "the service \(destination.host) is not exported to here: requests get 503"
                     : "the service \(destination.host) does not exist: requests get 503",
-                ref, line: destination.line,
+                document.meta.ref, line: destination.line,
                 suggestion: hidden
                     ? "its exportTo must name the namespace" : missingServiceHint(destination.host, document))
             return
         }
-        let service = registry.services[index]
         if let port = destination.port {
             if service.port(port) == nil, !service.ports.isEmpty {
                 let ports = service.ports.map { String($0.number) }.joined(separator: ", ")
                 note(
                     .error, Code.referenceNotFound,
                     "the service \(destination.host) has no port \(port): requests get 503",
-                    ref, line: destination.line,
+                    document.meta.ref, line: destination.line,
                     suggestion: "it has \(ports); the service's port, not the pod's")
             }
         } else if service.ports.count > 1 {
             note(
                 .error, Code.portRequired,
-                "\(destination.host) has \(service.ports.count) ports and the destination names none", ref,
-                line: destination.line, suggestion: "the port on which the request arrives is taken")
+                "\(destination.host) has \(service.ports.count) ports and the destination names none",
+                document.meta.ref, line: destination.line,
+                suggestion: "the port on which the request arrives is taken")
         }
-        if !destination.subset.isEmpty,
-            !subsets.covering(destination.host).contains(where: { $0.value.contains(destination.subset) })
-        {
-            let known = Set(subsets.covering(destination.host).flatMap(\.value))
+        if !destination.subset.isEmpty, !host.subsets.contains(where: { $0.contains(destination.subset) }) {
+            let known = Set(host.subsets.joined())
             let near = nearest(to: destination.subset, among: known)
             note(
                 .error, Code.referenceNotFound,
                 "no DestinationRule defines subset \(destination.subset) of \(destination.host): 503",
-                ref, line: destination.line,
+                document.meta.ref, line: destination.line,
                 suggestion: near.map { "did you mean \($0)?" }
                     ?? (known.isEmpty
                         ? "a DestinationRule for the host gives subsets their labels"
@@ -98,7 +143,7 @@ extension Analysis {
     }
 
     mutating func checkDestinationRules() {
-        var first: [String: SourceRef] = [:]
+        var first: [RuleScope: EarlierRules] = [:]
         for rule in destinationRules where !rule.host.isEmpty {
             let host = Names.resolve(rule.host, namespace: rule.meta.namespace)
             checkSubsets(rule, host: host, &first)
@@ -152,12 +197,15 @@ extension Analysis {
 
     /// Of two definitions of a subset the older counts (trap 4).
     private mutating func checkSubsets(
-        _ rule: DestinationRuleDocument, host: String, _ first: inout [String: SourceRef]
+        _ rule: DestinationRuleDocument, host: String, _ first: inout [RuleScope: EarlierRules]
     ) {
-        let scope = "\(rule.meta.namespace) \(rule.exportTo.sorted()) \(rule.workloadSelector ?? [:]) \(host)"
+        let scope = RuleScope(
+            namespace: rule.meta.namespace, exportTo: rule.exportTo.sorted(),
+            workloadSelector: rule.workloadSelector ?? [:], host: host)
+        var known = first.removeValue(forKey: scope) ?? EarlierRules()
+        defer { first[scope] = known }
         for subset in rule.subsets {
-            let key = "\(scope) \(subset.name)"
-            if let earlier = first[key] {
+            if let earlier = known.subsets[subset.name] {
                 note(
                     .warning, Code.duplicateSubset,
                     "the subset \(subset.name) of \(host) is defined already, this one is ignored",
@@ -166,17 +214,17 @@ extension Analysis {
             } else {
                 var ref = rule.meta.ref
                 ref.line = subset.line
-                first[key] = ref
+                known.subsets[subset.name] = ref
             }
         }
         guard rule.policy != nil else { return }
-        if let earlier = first[scope] {
+        if let earlier = known.policy {
             note(
                 .warning, Code.duplicateSubset,
                 "the trafficPolicy of \(host) is given already, this one is ignored",
                 rule.meta.ref, suggestion: "\(earlier.document) at \(earlier.file):\(earlier.line)")
         } else {
-            first[scope] = rule.meta.ref
+            known.policy = rule.meta.ref
         }
     }
 

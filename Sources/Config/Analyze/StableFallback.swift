@@ -1,24 +1,32 @@
 // A fallback to a service or subset whose endpoints include the feature's (trap 12).
 internal import Lanes
 
+extension VirtualServiceRemarks {
+    mutating func findFallbacks(_ routes: [VirtualServiceDocument.HTTPRoute]) {
+        // Of one rule there is nothing else to fall back to.
+        guard routes.count > 1 else { return }
+        var features: [String: Set<String>] = [:]
+        for route in routes where !route.matches.isEmpty && route.matches.allSatisfy(\.looksAtCaller) {
+            for destination in route.destinations where !destination.subset.isEmpty {
+                features[destination.host, default: []].insert(destination.subset)
+            }
+        }
+        guard !features.isEmpty else { return }
+        for route in routes where route.takesAll || route.matches.contains(where: { !$0.looksAtCaller }) {
+            for destination in route.destinations {
+                guard var subsets = features[destination.host] else { continue }
+                subsets.remove(destination.subset)
+                fallbacks.append(Fallback(destination: destination, features: subsets))
+            }
+        }
+    }
+}
+
 extension Analysis {
     mutating func checkStableFallback() {
         for document in virtualServices {
-            var features: [String: Set<String>] = [:]
-            for route in document.http
-            where !route.matches.isEmpty && route.matches.allSatisfy(\.looksAtCaller) {
-                for destination in route.destinations where !destination.subset.isEmpty {
-                    features[destination.host, default: []].insert(destination.subset)
-                }
-            }
-            guard !features.isEmpty else { continue }
-            for route in document.http
-            where route.takesAll || route.matches.contains(where: { !$0.looksAtCaller }) {
-                for destination in route.destinations {
-                    guard var subsets = features[destination.host] else { continue }
-                    subsets.remove(destination.subset)
-                    check(destination, subsets, document)
-                }
+            for fallback in document.remarks.fallbacks {
+                check(fallback.destination, fallback.features, document)
             }
         }
     }

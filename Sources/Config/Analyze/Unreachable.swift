@@ -2,32 +2,26 @@
 // (trap 2).
 internal import Lanes
 
-extension Analysis {
-    mutating func checkUnreachable() {
-        for document in virtualServices {
-            checkRoutes(document)
-            checkConnections(document.tls, document, "tls")
-            checkConnections(document.tcp, document, "tcp")
-        }
-    }
-
-    private mutating func checkRoutes(_ document: VirtualServiceDocument) {
+extension VirtualServiceRemarks {
+    mutating func checkRoutes(_ routes: [VirtualServiceDocument.HTTPRoute]) {
+        // Nobody is before it.
+        if routes.count == 1, routes[0].matches.count < 2 { return }
         var taker: VirtualServiceDocument.HTTPRoute?
         var earlier: [VirtualServiceDocument.Match] = []
         var lines: [Conditions: Int] = [:]
-        for (index, route) in document.http.enumerated() {
+        for (index, route) in routes.enumerated() {
             let name = route.name.isEmpty ? "spec.http[\(index)]" : "rule \(route.name)"
             if let taker {
                 note(
-                    .warning, Code.unreachableRule, "\(name) is never used", document.meta.ref,
-                    line: route.line, suggestion: "the rule at line \(taker.line) takes every request")
+                    .warning, Code.unreachableRule, "\(name) is never used", line: route.line,
+                    suggestion: "the rule at line \(taker.line) takes every request")
                 continue
             }
             let keys = route.matches.map(Conditions.init)
             let takers = zip(keys, route.matches).map { key, match in
                 lines[key] ?? earlier.first { $0.covers(match) }?.line
             }
-            checkMatches(route, name, takers, document)
+            checkMatches(route, name, takers)
             for (key, match) in zip(keys, route.matches) {
                 lines[key] = lines[key] ?? match.line
                 // Each is compared with each: not among very many, where equal ones alone are found.
@@ -38,28 +32,26 @@ extension Analysis {
     }
 
     private mutating func checkMatches(
-        _ route: VirtualServiceDocument.HTTPRoute, _ name: String, _ takers: [Int?],
-        _ document: VirtualServiceDocument
+        _ route: VirtualServiceDocument.HTTPRoute, _ name: String, _ takers: [Int?]
     ) {
+        if takers.allSatisfy({ $0 == nil }) { return }
         let lines = Set(takers.compactMap { $0 }).sorted().map(String.init).joined(separator: ", ")
         let advice = "what it matches is taken by line \(lines): put the narrower rule first"
-        if !takers.isEmpty, takers.allSatisfy({ $0 != nil }) {
+        if takers.allSatisfy({ $0 != nil }) {
             note(
-                .warning, Code.unreachableRule, "\(name) is never used", document.meta.ref, line: route.line,
+                .warning, Code.unreachableRule, "\(name) is never used", line: route.line,
                 suggestion: advice)
             return
         }
         for (match, taker) in zip(route.matches, takers) {
             guard let taker else { continue }
             note(
-                .warning, Code.ineffectiveMatch, "a match of \(name) is never used", document.meta.ref,
-                line: match.line, suggestion: "what it matches is taken by line \(taker)")
+                .warning, Code.ineffectiveMatch, "a match of \(name) is never used", line: match.line,
+                suggestion: "what it matches is taken by line \(taker)")
         }
     }
 
-    private mutating func checkConnections(
-        _ routes: [VirtualServiceDocument.ConnectionRoute], _ document: VirtualServiceDocument, _ kind: String
-    ) {
+    mutating func checkConnections(_ routes: [VirtualServiceDocument.ConnectionRoute], _ kind: String) {
         var taker: Int?
         var used: [String: Int] = [:]
         for (index, route) in routes.enumerated() {
@@ -68,7 +60,7 @@ extension Analysis {
             let isCovered = !keys.isEmpty && lines.count == keys.count
             if taker != nil || isCovered {
                 note(
-                    .warning, Code.unreachableRule, "spec.\(kind)[\(index)] is never used", document.meta.ref,
+                    .warning, Code.unreachableRule, "spec.\(kind)[\(index)] is never used",
                     line: route.ref.line,
                     suggestion: "the rule at line \(taker ?? lines[0]) takes all its connections")
                 continue
@@ -77,7 +69,7 @@ extension Analysis {
                 if let line = used[key] {
                     note(
                         .warning, Code.ineffectiveMatch, "a match of spec.\(kind)[\(index)] is never used",
-                        document.meta.ref, line: match.line, suggestion: "it is that of line \(line)")
+                        line: match.line, suggestion: "it is that of line \(line)")
                 } else {
                     used[key] = match.line
                 }
@@ -111,31 +103,36 @@ extension Analysis {
             "\(hosts) \(match.destinationSubnets) \(match.gateways) \(labels) "
             + "\(match.sourceNamespace) \(port)"
     }
+}
 
+extension Analysis {
     /// A VirtualService that owns its host and whose every rule looks at who is asking answers 404 to all
     /// others.
     mutating func checkDefaultRoutes() {
-        var withDefault: Set<String> = []
-        func places(_ document: VirtualServiceDocument) -> [String] {
-            let gateways = document.gateways.map {
-                Names.gateway($0.value, namespace: document.meta.namespace)
-            }
-            return gateways.filter { $0 != "mesh" }.flatMap { gateway in
-                document.fullHosts.map { "\(gateway) \($0.name)" }
-            }
+        /// A host at a gateway.
+        struct Place: Hashable {
+            var gateway: String
+            var host: String
         }
-        for document in virtualServices where document.http.contains(where: \.takesAll) {
-            withDefault.formUnion(places(document))
+        var withDefault: Set<Place> = []
+        for document in virtualServices where document.remarks.takesAll {
+            for gateway in document.fullGateways where gateway != "mesh" {
+                for host in document.fullHosts { withDefault.insert(Place(gateway: gateway, host: host)) }
+            }
         }
         for document in virtualServices {
             let isDelegate = document.hosts.isEmpty
-            let hasPlainRule = document.http.contains { route in
-                route.takesAll || route.delegate != nil || route.matches.contains { !$0.looksAtCaller }
+            guard !isDelegate, !document.remarks.hasPlainRule, let first = document.http.first else {
+                continue
             }
-            guard !isDelegate, !hasPlainRule, let first = document.http.first else { continue }
             // On a gateway VirtualServices merge, so another one may answer the rest.
-            let places = places(document)
-            if !document.isInMesh, places.allSatisfy({ withDefault.contains($0) }) { continue }
+            let isAnswered = document.fullGateways.allSatisfy { gateway in
+                gateway == "mesh"
+                    || document.fullHosts.allSatisfy {
+                        withDefault.contains(Place(gateway: gateway, host: $0))
+                    }
+            }
+            if !document.isInMesh, isAnswered { continue }
             note(
                 .warning, Code.noDefaultRoute,
                 "a request that no rule matches is answered 404, not sent to the service",

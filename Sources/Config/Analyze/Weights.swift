@@ -2,11 +2,7 @@
 internal import Lanes
 
 extension Analysis {
-    mutating func checkWeights() {
-        for document in virtualServices {
-            for route in document.http { check(route.destinations, document.meta.ref) }
-            for route in document.tls + document.tcp { check(route.destinations, document.meta.ref) }
-        }
+    mutating func checkSubsetLabels() {
         for rule in destinationRules {
             for subset in rule.subsets where subset.labels.isEmpty {
                 note(
@@ -17,13 +13,15 @@ extension Analysis {
             }
         }
     }
+}
 
-    private mutating func check(_ destinations: [VirtualServiceDocument.Destination], _ ref: SourceRef) {
+extension VirtualServiceRemarks {
+    mutating func checkWeights(_ destinations: [VirtualServiceDocument.Destination]) {
         if destinations.count == 1, let weight = destinations[0].weight, weight != 100, weight != 1 {
             note(
                 .warning, Code.weights,
                 "the weight \(weight) of the only destination is not looked at: it gets every request",
-                ref, line: destinations[0].line,
+                line: destinations[0].line,
                 suggestion: "leave the weight out, or add the destination that the rest is for")
         }
         guard destinations.count > 1 else { return }
@@ -32,13 +30,13 @@ extension Analysis {
         guard sum > 0 else { return }
         for destination in destinations where destination.weight == nil {
             note(
-                .warning, Code.weights, "\(destination.name) has no weight and gets no request", ref,
+                .warning, Code.weights, "\(destination.name) has no weight and gets no request",
                 line: destination.line, suggestion: "give each of several destinations a weight")
         }
         if sum != 100, destinations.allSatisfy({ $0.weight != nil }), !destinations.areParts {
             let shares = destinations.map { "\($0.name) \(percent($0.weight ?? 0, of: sum)) %" }
             note(
-                .warning, Code.weights, "the weights add up to \(sum), not 100", ref,
+                .warning, Code.weights, "the weights add up to \(sum), not 100",
                 line: destinations[0].line,
                 suggestion: "the shares are \(shares.joined(separator: ", "))")
         }

@@ -9,7 +9,7 @@ extension Compiler {
         host: String, subset: String, port: UInt16?, arrivalPort: UInt16, weight: Int, source: SourceRef,
         isEncrypted: Bool = false
     ) -> TargetModel {
-        let service = registry.service(host, from: proxy.model.namespace)
+        let service = service(host)
         var number = port ?? arrivalPort
         if port == nil, let service, registry.services[service].ports.count == 1 {
             number = registry.services[service].ports[0].number
@@ -20,6 +20,13 @@ extension Compiler {
             named: name, service: service, subset: subset, port: number, isEncrypted: isEncrypted)
         if cluster == nil { noteHiddenSubset(subset, host, source) }
         return TargetModel(cluster: cluster, clusterName: name, weight: weight)
+    }
+
+    private func service(_ host: String) -> Int? {
+        if let last = lastService, last.host == host { return last.index }
+        let index = registry.service(host, from: proxy.model.namespace)
+        lastService = (host, index)
+        return index
     }
 
     /// The subset exists, but in a namespace where this client does not look (istio-semantics.md 2.4).
@@ -39,46 +46,65 @@ extension Compiler {
     private func cluster(
         named name: String, service index: Int, subset: String, port: UInt16, isEncrypted: Bool
     ) -> Int? {
-        let service = registry.services[index]
         // A BackendTLSPolicy is for what comes in plain text: TLS in TLS nobody would understand.
-        let isPassed = isEncrypted && backendPolicies[service.host] != nil
+        let isPassed = isEncrypted && backendPolicies[registry.services[index].host] != nil
         let key = isPassed ? "\(name) passed" : name
         if let known = clusterByName[key] { return known }
-        guard let servicePort = service.port(port) else { return nil }
-        let rule = rules.rule(host: service.host, serviceNamespace: service.namespace, proxy: proxy.model)
+        guard let backend = backend(BackendKey(service: index, port: port, isPassed: isPassed)) else {
+            return nil
+        }
         var wanted: DestinationRuleDocument.Subset?
         if !subset.isEmpty {
-            guard let found = rule?.subset(subset) else { return nil }
+            guard let found = backend.rule?.subset(subset) else { return nil }
             wanted = found
         }
+        var cluster = settled(backend, wanted)
+        cluster.name = name
+        cluster.subset = subset
+        cluster.endpoints = wanted.map { backend.endpoints(with: $0.labels) } ?? backend.endpoints
+        divide(&cluster, backend)
+        return add(cluster, as: key)
+    }
+
+    /// nil: the service has no such port.
+    private func backend(_ key: BackendKey) -> Backend? {
+        if let known = backends[key] { return known }
+        let service = registry.services[key.service]
+        guard let port = service.port(key.port) else { return nil }
+        let made = Backend(
+            service, port,
+            rules.rule(host: service.host, serviceNamespace: service.namespace, proxy: proxy.model),
+            isPassed: key.isPassed)
+        backends[key] = made
+        return made
+    }
+
+    /// A cluster with the settings of a subset, or of the service as a whole, and no endpoints yet.
+    private func settled(_ backend: Backend, _ subset: DestinationRuleDocument.Subset?) -> ClusterModel {
+        if subset?.policy == nil, let whole = backend.whole { return whole }
+        let service = backend.service
+        let rule = backend.rule
+        let settings = rule?.settings(subset: subset, port: backend.port.number)
         var cluster = ClusterModel(
-            name: name, service: service.host, serviceNamespace: service.namespace, subset: subset, port: port
-        )
+            name: "", service: service.host, serviceNamespace: service.namespace,
+            subset: subset?.name ?? "", port: backend.port.number)
         cluster.connectTimeoutMs = model.proxy.connectTimeoutMs
-        if let settings = rule?.settings(subset: wanted, port: port) {
+        if let settings {
             cluster.loadBalancing = settings.loadBalancing ?? .leastRequest
             if let timeout = settings.connectTimeoutMs, timeout > 0 { cluster.connectTimeoutMs = timeout }
             cluster.relayIdleTimeoutMs = settings.idleTimeoutMs
             cluster.idleTimeoutMs = settings.http?.idleTimeoutMs ?? settings.idleTimeoutMs
             cluster.tls = clientTLS(settings.tls, cluster, serviceNames: service.subjectAltNames)
         }
-        if !isPassed, rule?.settings(subset: wanted, port: port).tls == nil {
-            cluster.tls = backendTLS(service, servicePort)
-        }
-        setProtocol(&cluster, servicePort, rule?.settings(subset: wanted, port: port).http)
-        cluster.proxyHeaderVersion = rule?.proxyHeaderVersion(subset: wanted) ?? 0
+        if !backend.isPassed, settings?.tls == nil { cluster.tls = backendTLS(service, backend.port) }
+        setProtocol(&cluster, backend.port, settings?.http)
+        cluster.proxyHeaderVersion = rule?.proxyHeaderVersion(subset: subset) ?? 0
         if cluster.proxyHeaderVersion != 0 { settleProxyHeader(&cluster, service) }
         cluster.resolution = service.resolution
-        if case .number(let number) = servicePort.target { cluster.requestPort = number }
-        let all = service.endpoints[port] ?? []
-        cluster.endpoints =
-            wanted.map { subset in
-                memberIndex(service, servicePort).select(scope: "", subset.labels).map { all[$0] }
-            } ?? all
-        divide(&cluster, service, servicePort)
-        model.clusters.append(cluster)
-        clusterByName[key] = model.clusters.count - 1
-        return model.clusters.count - 1
+        if case .number(let number) = backend.port.target { cluster.requestPort = number }
+        // Istio's own TLS has the subset's name in its server name.
+        if subset?.policy == nil, settings?.tls?.mode != .istioMutual { backend.whole = cluster }
+        return cluster
     }
 
     /// A connection that begins with a PROXY header is one client's alone: it carries no streams of several.
@@ -114,9 +140,9 @@ extension Compiler {
 
     /// Gives each lane its endpoints and keeps the rest as stable, so that a feature pod which the stable
     /// Service selects is a member of its lane alone.
-    private func divide(_ cluster: inout ClusterModel, _ service: Service, _ port: ServicePort) {
+    private func divide(_ cluster: inout ClusterModel, _ backend: Backend) {
         let own = cluster.endpoints.indices
-        guard let members = laneMembers[service.host], !members.isEmpty else {
+        guard let members = laneMembers[cluster.service], !members.isEmpty else {
             cluster.stable = Array(own)
             return
         }
@@ -124,10 +150,9 @@ extension Compiler {
         for (index, endpoint) in cluster.endpoints.enumerated() { indexByAddress[endpoint.place] = index }
         var inLane: [Int: Int] = [:]
         var positionOfLane: [Int: Int] = [:]
-        let labels = memberIndex(service, port)
         for member in members {
             var indexes: [Int] = []
-            for endpoint in endpoints(of: member, service, port, labels) {
+            for endpoint in endpoints(of: member, backend) {
                 if let known = indexByAddress[endpoint.place] {
                     indexes.append(known)
                 } else {
@@ -141,7 +166,7 @@ extension Compiler {
                 if owner != member.lane { noteShared(cluster.endpoints[index], owner, member) }
             }
             if indexes.isEmpty {
-                emptyMembers.append((member, service.host))
+                emptyMembers.append((member, cluster.service))
             } else {
                 filledMembers.insert(member.source.place)
             }
@@ -175,9 +200,11 @@ extension Compiler {
     }
 
     /// A cluster of one address that no document names: the application behind an inbound listener.
-    func add(_ cluster: ClusterModel) -> Int {
+    func add(_ cluster: ClusterModel) -> Int { add(cluster, as: cluster.name) }
+
+    private func add(_ cluster: ClusterModel, as key: String) -> Int {
         model.clusters.append(cluster)
-        clusterByName[cluster.name] = model.clusters.count - 1
+        clusterByName[key] = model.clusters.count - 1
         return model.clusters.count - 1
     }
 }

@@ -29,12 +29,14 @@ final class Compiler {
     var emptyMembers: [(member: LaneMember, host: String)] = []
     var filledMembers: Set<String> = []
     var hiddenSubsets: Set<String> = []
-    var memberIndexes: [String: LabelIndex] = [:]
+    var backends: [BackendKey: Backend] = [:]
+    /// Which service a host is: thousands of destinations in a row have the same.
+    var lastService: (host: String, index: Int?)?
     var entriesByVirtualService: [String: [VirtualServiceDocument.HTTPRoute]] = [:]
     lazy var delegates: [String: VirtualServiceDocument] = Dictionary(
         documents.virtualServices.map { ("\($0.meta.namespace)/\($0.meta.name)", $0) },
         uniquingKeysWith: { first, _ in first })
-    var routesByPort: [String: [RouteModel]] = [:]
+    var routesByPort: [RoutesKey: [RouteModel]] = [:]
     var apiRoutes: [String: [RankedRoute]] = [:]
     lazy var backendPolicies = indexBackendPolicies()
     /// By the policy's resource.

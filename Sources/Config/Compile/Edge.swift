@@ -134,8 +134,8 @@ extension Compiler {
     private func bindVirtualServices() -> [String: [VirtualServiceDocument]] {
         var bindings: [String: [VirtualServiceDocument]] = [:]
         for document in documents.virtualServices.visible(from: proxy.model.namespace) {
-            let namespace = document.meta.namespace
-            for name in Set(document.gateways.map { Names.gateway($0.value, namespace: namespace) }) {
+            let names = document.fullGateways
+            for (index, name) in names.enumerated() where !names[..<index].contains(name) {
                 bindings[name, default: []].append(document)
             }
         }
@@ -148,7 +148,7 @@ extension Compiler {
     ) -> RouteTableModel {
         var table = RouteTableModel(name: name)
         var position: [String: Int] = [:]
-        var added: Set<String> = []
+        var added: Set<EdgeRoutesKey> = []
         func host(_ name: String) -> Int {
             if let known = position[name] { return known }
             position[name] = table.virtualHosts.count
@@ -165,9 +165,9 @@ extension Compiler {
                 for name in names {
                     let index = host(name)
                     if bound.server.httpsRedirect { table.virtualHosts[index].httpsRedirect = true }
-                    let identity =
-                        "\(bound.gatewayName) \(document.meta.namespace)/\(document.meta.name) \(name)"
-                    if added.insert(identity).inserted { table.virtualHosts[index].routes += routes }
+                    let key = EdgeRoutesKey(
+                        document: ObjectIdentifier(document), gateway: bound.gatewayName, host: name)
+                    if added.insert(key).inserted { table.virtualHosts[index].routes += routes }
                 }
             }
             if bound.server.httpsRedirect {
@@ -186,10 +186,19 @@ extension Compiler {
     }
 }
 
+/// The routes of a VirtualService in one virtual host.
+private struct EdgeRoutesKey: Hashable {
+    var document: ObjectIdentifier
+    var gateway: String
+    var host: String
+}
+
 /// The hosts of one server, split into namespace and name.
-struct ServerHosts {
+final class ServerHosts {
     private var entries: [(namespace: String, host: String)] = []
     private var byHost = HostIndex<[Int]>()
+    /// Thousands of documents in a row give the same names.
+    private var last: (hosts: [String], namespace: String, found: [String])?
 
     init(_ hosts: [String], _ gatewayNamespace: String) {
         for text in hosts {
@@ -209,13 +218,12 @@ struct ServerHosts {
 
     /// The hosts that a VirtualService gets here: of each overlapping pair the narrower one, each once.
     func intersection(_ document: VirtualServiceDocument) -> [String] {
-        let namespace = document.meta.namespace
-        let names = document.hosts.map { Names.resolve($0.value, namespace: namespace) }
-        return intersection(names, namespace: namespace)
+        intersection(document.fullHosts, namespace: document.meta.namespace)
     }
 
     /// The same for any names that an object of `namespace` gives.
     func intersection(_ hosts: [String], namespace: String) -> [String] {
+        if let last, last.namespace == namespace, last.hosts == hosts { return last.found }
         var found: [String] = []
         var seen: Set<String> = []
         for name in hosts {
@@ -231,6 +239,7 @@ struct ServerHosts {
                 if seen.insert(narrower).inserted { found.append(narrower) }
             }
         }
+        last = (hosts, namespace, found)
         return found
     }
 }

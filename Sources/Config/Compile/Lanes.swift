@@ -87,18 +87,18 @@ extension Compiler {
 
     /// The endpoints of a member on one port: those of the service with the selector's labels, then pods that
     /// the service's own selector leaves out, then addresses given.
-    /// `index`: of the service's endpoints there.
     func endpoints(
-        of member: LaneMember, _ service: Service, _ port: ServicePort, _ index: LabelIndex
+        of member: LaneMember, _ backend: Backend
     ) -> [EndpointModel] {
+        let service = backend.service
+        let port = backend.port
         var result: [EndpointModel] = []
         var seen: Set<SocketAddress> = []
         func add(_ endpoint: EndpointModel) {
             if seen.insert(endpoint.address).inserted { result.append(endpoint) }
         }
         if !member.selector.isEmpty {
-            let all = service.endpoints[port.number] ?? []
-            for position in index.select(scope: "", member.selector) { add(all[position]) }
+            for endpoint in backend.endpoints(with: member.selector) { add(endpoint) }
             let isOwn = member.namespace == service.namespace
             let namespaces =
                 isOwn ? [service.namespace] : [member.namespace, service.namespace].sorted()
@@ -115,16 +115,6 @@ extension Compiler {
             add(registry.endpointModel(address, pod: registry.pod(at: address)))
         }
         return result
-    }
-
-    /// The endpoints of a service's port by their labels.
-    func memberIndex(_ service: Service, _ port: ServicePort) -> LabelIndex {
-        let key = "\(port.number) \(service.host)"
-        if let known = memberIndexes[key] { return known }
-        var index = LabelIndex()
-        for endpoint in service.endpoints[port.number] ?? [] { index.add(scope: "", labels: endpoint.labels) }
-        memberIndexes[key] = index
-        return index
     }
 
     /// A selector without an `app` label also selects the lane's pods of other services: a pod that serves

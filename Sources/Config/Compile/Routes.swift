@@ -5,17 +5,24 @@ extension Compiler {
     /// The routes of a VirtualService seen from `gateway` (`mesh` or `namespace/name`) on a port; empty: it
     /// is absent there.
     func routes(_ document: VirtualServiceDocument, gateway: String, port: UInt16) -> [RouteModel] {
-        let key = "\(port) \(gateway) \(document.meta.namespace)/\(document.meta.name)"
+        let key = RoutesKey(document: ObjectIdentifier(document), gateway: gateway, port: port)
         if let known = routesByPort[key] { return known }
         var routes: [RouteModel] = []
         entries: for entry in entries(document) {
             if entry.matches.isEmpty {
                 // Everything matches, so nothing after this entry is ever reached.
-                routes.append(route(entry, nil, port: port))
+                routes.append(route(entry, line: entry.ref.line, port: port))
                 break
             }
+            var first: RouteModel?
             for match in entry.matches where exists(match, gateway: gateway, port: port) {
-                routes.append(route(entry, match, port: port))
+                // What the request has to be is all that tells the routes of one entry apart.
+                var route = first ?? route(entry, line: match.line, port: port)
+                if first == nil, entry.matches.count > 1 { first = route }
+                route.source.line = match.line
+                route.match = match.model
+                if !match.name.isEmpty { route.name = "\(entry.name).\(match.name)" }
+                routes.append(route)
                 if match.model.endsList { break entries }
             }
         }
@@ -41,16 +48,13 @@ extension Compiler {
             && (match.sourceNamespace.isEmpty || match.sourceNamespace == proxy.model.namespace)
     }
 
+    /// What is done with the requests of an entry. `line`: of its first match.
     private func route(
-        _ entry: VirtualServiceDocument.HTTPRoute, _ match: VirtualServiceDocument.Match?, port: UInt16
+        _ entry: VirtualServiceDocument.HTTPRoute, line: Int, port: UInt16
     ) -> RouteModel {
         var source = entry.ref
-        if let match { source.line = match.line }
+        source.line = line
         var route = RouteModel(name: entry.name, source: source, action: .forward([]))
-        if let match {
-            route.match = match.model
-            if !match.name.isEmpty { route.name = "\(entry.name).\(match.name)" }
-        }
         route.requestHeaders = entry.requestHeaders
         route.responseHeaders = entry.responseHeaders
         if var redirect = entry.redirect {
@@ -100,6 +104,13 @@ extension Compiler {
             route.rewrite = rewrite
         }
     }
+}
+
+/// A VirtualService at a gateway's (or the mesh's) port.
+struct RoutesKey: Hashable {
+    var document: ObjectIdentifier
+    var gateway: String
+    var port: UInt16
 }
 
 extension MatchModel {

@@ -260,8 +260,7 @@ struct OutboundServices {
             return inMesh && !document.hosts.isEmpty && compiler.visibility.sees(document)
         }
         for (order, document) in virtualServices.enumerated() {
-            for host in document.hosts {
-                let name = Names.resolve(host.value, namespace: document.meta.namespace)
+            for name in document.fullHosts {
                 ownersByHost[name] = (ownersByHost[name] ?? []) + [order]
             }
         }
@@ -287,8 +286,7 @@ struct OutboundServices {
         }
         var seen: Set<String> = []
         for (order, document) in virtualServices.enumerated() {
-            for host in document.hosts {
-                let name = Names.resolve(host.value, namespace: document.meta.namespace)
+            for name in document.fullHosts {
                 if seen.insert("\(order) \(name)").inserted { routedHosts.append((order, name)) }
             }
         }

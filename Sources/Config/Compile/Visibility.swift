@@ -85,11 +85,8 @@ struct Visibility {
         guard let rulesByPort else { return true }
         let some =
             port.map { [rulesByPort[$0] ?? others ?? []] } ?? Array(rulesByPort.values) + [others ?? []]
-        return document.hosts.contains { host in
-            let full = Names.resolve(host.value, namespace: document.meta.namespace)
-            return some.contains {
-                Self.lists($0, full, namespace: document.meta.namespace, overlap: true)
-            }
+        return document.fullHosts.contains { host in
+            some.contains { Self.lists($0, host, namespace: document.meta.namespace, overlap: true) }
         }
     }
 }

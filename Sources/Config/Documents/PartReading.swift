@@ -92,7 +92,7 @@ struct DocumentPart: Sendable {
     static func parts(of texts: [SourceText], bytes: Int) -> [DocumentPart] {
         var parts: [DocumentPart] = []
         for text in texts {
-            guard String(validating: text.bytes, as: UTF8.self) != nil else {
+            guard isText(text.bytes) else {
                 let refusal = Finding(
                     .error, Code.notYAML, "not UTF-8 text", file: text.file,
                     line: firstBadLine(text.bytes), refused: true)
@@ -182,13 +182,16 @@ private func areEqual(_ left: ArraySlice<UInt8>, _ right: ArraySlice<UInt8>) -> 
     }
 }
 
+/// Whether it is UTF-8.
+private func isText(_ bytes: [UInt8]) -> Bool { (try? UTF8Span(validating: bytes.span)) != nil }
+
 /// The line of the first byte sequence that is not UTF-8.
 private func firstBadLine(_ bytes: [UInt8]) -> Int {
     var line = 1
     var start = bytes.startIndex
     while start < bytes.endIndex {
         let end = bytes[start...].firstIndex(of: 0x0A).map { $0 + 1 } ?? bytes.endIndex
-        if String(validating: bytes[start..<end], as: UTF8.self) == nil { return line }
+        if !isText(Array(bytes[start..<end])) { return line }
         start = end
         line += 1
     }

@@ -2,7 +2,9 @@
 // decided in Compile/.
 internal import Lanes
 
-struct VirtualServiceDocument: Document {
+/// A class: ten thousand of them are sorted, grouped and kept, and a copy of the values would count the
+/// references of dozens.
+final class VirtualServiceDocument: Document {
     struct Destination: Sendable {
         /// FQDN: resolved in the namespace of the object that holds it.
         var host: String
@@ -54,35 +56,52 @@ struct VirtualServiceDocument: Document {
         var ref: SourceRef
     }
 
-    var meta: Meta
-    var hosts: [Located<String>] = []
-    var gateways: [Located<String>] = []
-    var exportTo: [String] = []
-    var http: [HTTPRoute] = []
-    var tls: [ConnectionRoute] = []
-    var tcp: [ConnectionRoute] = []
+    let meta: Meta
+    let hosts: [Located<String>]
+    /// The same, completed.
+    let fullHosts: [String]
+    let gateways: [Located<String>]
+    /// `mesh` or `namespace/name`, in the same order.
+    let fullGateways: [String]
+    let exportTo: [String]
+    let http: [HTTPRoute]
+    let tls: [ConnectionRoute]
+    let tcp: [ConnectionRoute]
+    let remarks: VirtualServiceRemarks
 
     init(_ root: YAML, meta: Meta, context: DocumentContext) {
+        let spec = Fields(root, path: "", context: context).spec()
+        let hosts = spec?.strings("hosts") ?? []
         self.meta = meta
-        guard let spec = Fields(root, path: "", context: context).spec() else { return }
-        hosts = spec.strings("hosts")
-        gateways = spec.strings("gateways")
-        exportTo = spec.strings("exportTo").map(\.value)
-        http = spec.objects("http").map { Self.readRoute($0, meta: meta) }
-        for (key, isTLS) in [("tls", true), ("tcp", false)] {
-            let routes = spec.objects(key).map {
-                Self.readConnectionRoute($0, meta: meta, isTLS: isTLS, hosts: hosts)
-            }
-            if isTLS { tls = routes } else { tcp = routes }
+        self.hosts = hosts
+        fullHosts = hosts.map { Names.resolve($0.value, namespace: meta.namespace) }
+        gateways = spec?.strings("gateways") ?? []
+        fullGateways = gateways.map { Names.gateway($0.value, namespace: meta.namespace) }
+        exportTo = spec?.strings("exportTo").map(\.value) ?? []
+        http = spec?.objects("http").map { Self.readRoute($0, meta: meta) } ?? []
+        func connections(_ key: String, isTLS: Bool) -> [ConnectionRoute] {
+            let routes = spec?.objects(key) ?? []
+            return routes.map { Self.readConnectionRoute($0, meta: meta, isTLS: isTLS, hosts: hosts) }
         }
-        validate(spec)
-        spec.finish()
+        tls = connections("tls", isTLS: true)
+        tcp = connections("tcp", isTLS: false)
+        remarks = VirtualServiceRemarks(
+            meta.ref, isForMeshOnly: gateways.allSatisfy { $0.value == "mesh" }, http: http, tls: tls,
+            tcp: tcp)
+        if let spec {
+            validate(spec)
+            spec.finish()
+        }
     }
 
     /// Of every kind of route.
-    var destinations: [Destination] {
-        http.flatMap { $0.destinations + $0.mirrors } + tls.flatMap(\.destinations)
-            + tcp.flatMap(\.destinations)
+    func forEachDestination(_ body: (Destination) -> Void) {
+        for route in http {
+            for destination in route.destinations { body(destination) }
+            for mirror in route.mirrors { body(mirror) }
+        }
+        for route in tls { for destination in route.destinations { body(destination) } }
+        for route in tcp { for destination in route.destinations { body(destination) } }
     }
 
     private func validate(_ spec: Fields) {

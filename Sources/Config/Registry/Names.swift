@@ -6,7 +6,9 @@ enum Names {
 
     /// A name as an object in `namespace` means it: only a name without a dot is completed.
     static func resolve(_ host: String, namespace: String) -> String {
-        let lower = host.lowercased()
+        // Nearly always it is, and then stays the text that it was read as.
+        let isLower = host.utf8.allSatisfy { $0 < 0x80 && !(0x41...0x5A).contains($0) }
+        let lower = isLower ? host : host.lowercased()
         if lower == "*" || lower.utf8.contains(0x2E) || IPAddress(lower) != nil { return lower }
         return "\(lower).\(namespace).svc.\(clusterDomain)"
     }
