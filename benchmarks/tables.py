@@ -168,7 +168,7 @@ def _reload_row(title, argv, port, asked, configuration):
             quiet = client.run(2.0)
             reloads, during = [], []
             for number in range(1, _RELOADS + 2):
-                # In the last lines move: all that stands behind has to be read again.
+                # In the last lines move: all that stands behind is at another place.
                 _edit(configuration, number, "\n#" if number > _RELOADS else "")
                 reloading = threading.Thread(target=lambda: reloads.append(_reload(child)))
                 reloading.start()

@@ -244,12 +244,15 @@ public enum Limits {
     /// are read before a thread would have started.
     public static let readingThreads = 4
     public static let readingPartBytes = 256 << 10
-    /// Lines after which a part ends too: what one edited document makes a reload read again, some 50 KiB.
-    public static let readingPartLines = 2_048
+    /// Documents after which a part ends on average: what one edited document makes a reload read again.
+    public static let readingPartDocuments: UInt64 = 16
     /// Bytes of all texts from which on, and up to which, what was read is kept for the next reload. Less is
     /// read in a tenth of a second; of more the objects would take gigabytes.
     public static let keptTextBytesMin = 1 << 20
     public static let keptTextBytes = 64 << 20
+    /// VirtualServices and Lanes from which on a thread of its own looks for what is odd: before that,
+    /// starting it takes as long.
+    public static let besideDocuments = 500
     /// YAML nodes of one document after aliases are followed: an alias bomb ends here.
     public static let yamlNodes = 4_000_000
     /// Nesting of one YAML document.

@@ -87,6 +87,10 @@ struct FindingList: Sendable {
     }
 
     mutating func append(_ later: FindingList) {
+        if all.isEmpty, !refused {
+            self = later
+            return
+        }
         for finding in later.all { add(finding) }
         // Also where the findings that said so did not fit any more.
         if later.refused { refused = true }

@@ -8,6 +8,7 @@
 //
 // Nothing here is on the request path. Nothing here stops at the first mistake: everything wrong is a
 // `Finding`, and the model is withheld only when an object is one that an API server would refuse.
+internal import Base
 internal import CLinux
 package import Lanes
 
@@ -79,11 +80,13 @@ package func load(_ sources: Sources, options: LoadOptions = LoadOptions()) -> L
 
 /// Analyses typed documents and compiles the view of one proxy (or, for `check`, of each).
 func compile(_ documents: DocumentSet, findings earlier: FindingList, options: LoadOptions) -> LoadResult {
-    var findings = earlier
     var result = LoadResult()
     let registry = Registry(documents)
     let rules = DestinationRules(documents.destinationRules)
-    analyze(documents, registry, options, &findings)
+    // Neither looks at what comes of the other.
+    let isLarge = documents.virtualServices.count + documents.lanes.count >= Limits.besideDocuments
+    let analysis = Beside("analysis", pays: isLarge) { analyze(documents, registry, options) }
+    var findings = FindingList()
     let choice = ProxyChoice(documents, options)
     for finding in choice.findings { findings.add(finding) }
     result.notes = choice.notes
@@ -98,7 +101,10 @@ func compile(_ documents: DocumentSet, findings earlier: FindingList, options: L
         result.model = compiler.model
         result.proxyName = "\(proxy.meta.namespace)/\(proxy.meta.name)"
     }
-    if findings.refused { result.model = nil }
-    result.findings = findings.all
+    var told = earlier
+    told.append(analysis.value())
+    told.append(findings)
+    if told.refused { result.model = nil }
+    result.findings = told.all
     return result
 }

@@ -67,15 +67,36 @@ private struct IndexPlan {
         var chosen: [(position: Int, matcher: Matcher)] = []
     }
 
+    /// The text is the arena's, which is longer there than the plan.
     private struct Literal: Hashable {
         var group: Int
-        var text: [UInt8]
+        var text: ByteView
+
+        static func == (left: Literal, right: Literal) -> Bool {
+            left.group == right.group && left.text.equals(right.text)
+        }
+
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(group)
+            hasher.combine(text.hash)
+        }
     }
 
     private struct Place: Hashable {
         var kind: RouteIndex.Kind
-        var name: [UInt8]
+        var name: ByteView
         var ignoresCase: Bool
+
+        static func == (left: Place, right: Place) -> Bool {
+            left.kind == right.kind && left.ignoresCase == right.ignoresCase
+                && left.name.equals(right.name)
+        }
+
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(kind)
+            hasher.combine(ignoresCase)
+            hasher.combine(name.hash)
+        }
     }
 
     private(set) var groups: [Group] = []
@@ -116,13 +137,13 @@ private struct IndexPlan {
     private mutating func literal(
         _ matcher: Matcher, _ kind: RouteIndex.Kind, _ name: HeaderName
     ) -> (Literal, Matcher) {
-        let place = Place(kind: kind, name: name.bytes.bytes, ignoresCase: matcher.ignoresCase)
+        let place = Place(kind: kind, name: name.bytes, ignoresCase: matcher.ignoresCase)
         let group = places[place] ?? groups.count
         if group == groups.count {
             places[place] = group
             groups.append(Group(kind: kind, name: name, ignoresCase: matcher.ignoresCase))
         }
-        return (Literal(group: group, text: matcher.text.bytes), matcher)
+        return (Literal(group: group, text: matcher.text), matcher)
     }
 
     /// Settles each route's literal: the rarest; of equally rare ones the field's, which need not be looked

@@ -87,6 +87,43 @@ struct HttpOperations {
         #expect(try proxy.metric("fairlead_config_reload_total", "result=\"success\"") >= 4)
     }
 
+    /// Of thousands of warnings of one kind the log has the first, and each once.
+    @Test func reloadsTellWhatIsNew() throws {
+        let upstream = try EchoUpstream("a")
+        let proxy = try HttpProxy(to: [upstream.port])
+        func lines(with part: String) -> Int {
+            proxy.process.stderr.split(separator: "\n").count { $0.contains(part) }
+        }
+        func reloadBySignal() throws {
+            let before = lines(with: "configuration reloaded (SIGHUP)")
+            proxy.process.signal(SIGHUP)
+            try waitUntil("the reload") { lines(with: "configuration reloaded (SIGHUP)") == before + 1 }
+        }
+        let subsets = (0..<25).map { "    - {name: v\($0)}\n" }.joined()
+        let rule = """
+            ---
+            apiVersion: networking.istio.io/v1
+            kind: DestinationRule
+            metadata: {name: told}
+            spec:
+                host: told.example.test
+                subsets:
+            \(subsets)
+            """
+        try proxy.folder.replace("conf/edge.yaml", edgeDocuments(to: [upstream.port]) + "\n" + rule)
+        try reloadBySignal()
+        #expect(lines(with: "has no labels") == 20)
+        #expect(lines(with: "5 more of warning [") == 1)
+
+        // Nothing has changed: it is loaded all the same, and there is nothing new to tell.
+        let loads = try proxy.metric("fairlead_config_reload_total", "result=\"success\"")
+        try reloadBySignal()
+        #expect(try proxy.metric("fairlead_config_reload_total", "result=\"success\"") == loads + 1)
+        #expect(lines(with: "has no labels") == 20)
+        #expect(lines(with: "5 more of warning [") == 1)
+        #expect(try proxy.connect().get("/").status == 200)
+    }
+
     @Test func symlinkSwapAsKubernetesDoesIt() throws {
         let first = try EchoUpstream("first")
         let second = try EchoUpstream("second")

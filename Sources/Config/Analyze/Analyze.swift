@@ -34,9 +34,7 @@ struct Analysis {
     }
 }
 
-func analyze(
-    _ documents: DocumentSet, _ registry: Registry, _ options: LoadOptions, _ findings: inout FindingList
-) {
+func analyze(_ documents: DocumentSet, _ registry: Registry, _ options: LoadOptions) -> FindingList {
     let destinationRules = documents.destinationRules.oldestFirst()
     let rulesByHost = Dictionary(grouping: destinationRules.indices) { index in
         let rule = destinationRules[index]
@@ -49,7 +47,7 @@ func analyze(
         secretsByName: Dictionary(
             documents.secrets.map { ("\($0.meta.namespace)/\($0.meta.name)", $0) },
             uniquingKeysWith: { first, _ in first }),
-        rulesByHost: rulesByHost, nowSeconds: options.nowSeconds, findings: findings)
+        rulesByHost: rulesByHost, nowSeconds: options.nowSeconds, findings: FindingList())
     analysis.checkGatewayReferences()
     analysis.checkDestinations()
     analysis.checkDestinationRules()
@@ -71,7 +69,7 @@ func analyze(
     analysis.checkServiceEntries()
     analysis.checkGatewayAPI()
     analysis.checkBackendPolicies()
-    findings = analysis.findings
+    return analysis.findings
 }
 
 extension VirtualServiceDocument {

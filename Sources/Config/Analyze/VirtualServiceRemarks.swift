@@ -21,7 +21,7 @@ struct VirtualServiceRemarks: Sendable {
         var features: Set<String>
     }
 
-    private let ref: SourceRef
+    private var ref: SourceRef
     private(set) var findings: [Finding] = []
     var headerTexts: [HeaderText] = []
     var fallbacks: [Fallback] = []
@@ -49,6 +49,19 @@ struct VirtualServiceRemarks: Sendable {
         checkPatterns(http)
         for route in http { checkCookies(route, isForMeshOnly: isForMeshOnly) }
         findFallbacks(http)
+    }
+
+    /// The same `lines` further down; nil: some words name a line, so they have to be found again.
+    func moved(by lines: Int) -> VirtualServiceRemarks? {
+        if findings.contains(where: { $0.code == Code.unreachableRule || $0.code == Code.ineffectiveMatch }) {
+            return nil
+        }
+        var moved = self
+        moved.ref.line += lines
+        for index in findings.indices { moved.findings[index].line += lines }
+        for index in headerTexts.indices { moved.headerTexts[index].line += lines }
+        for index in fallbacks.indices { moved.fallbacks[index].destination.line += lines }
+        return moved
     }
 
     mutating func note(

@@ -7,6 +7,8 @@ struct DocumentReader: Sendable {
     private(set) var documents = DocumentSet()
     var findings = FindingList()
     private var identities: [String: SourceRef] = [:]
+    /// All that was read knows how to stand at other lines.
+    private var isMovable = true
 
     /// Reads one document of a file.
     mutating func read(_ chunk: YAMLChunk, file: String) {
@@ -24,13 +26,28 @@ struct DocumentReader: Sendable {
         }
     }
 
+    /// Makes room for what these readers know.
+    mutating func reserve(_ readers: [DocumentReader]) {
+        identities.reserveCapacity(readers.reduce(0) { $0 + $1.identities.count })
+    }
+
     /// Takes over what was read behind this. False: some object is in both, and nothing was taken over.
     mutating func append(_ later: DocumentReader) -> Bool {
         if later.identities.keys.contains(where: { identities[$0] != nil }) { return false }
         identities.merge(later.identities) { first, _ in first }
         documents.append(later.documents)
         findings.append(later.findings)
+        if !later.isMovable { isMovable = false }
         return true
+    }
+
+    /// The same, read `lines` further down; nil: what was read has to be read again there.
+    func moved(by lines: Int) -> DocumentReader? {
+        guard isMovable, findings.all.isEmpty, !findings.refused else { return nil }
+        var moved = self
+        moved.documents = documents.moved(by: lines)
+        moved.identities = identities.mapValues { $0.moved(by: lines) }
+        return moved
     }
 
     private mutating func read(_ root: YAML, file: String, depth: Int) {
@@ -64,6 +81,7 @@ struct DocumentReader: Sendable {
         if meta.name.isEmpty, isOurs {
             context.invalid(root["metadata"]?.line ?? root.line, "metadata.name is missing")
         }
+        if !DocumentSet.canMove(kind: kind, group: group) { isMovable = false }
         if !isOurs || claim(meta, context) { store(root, meta, group: group, version: version, context) }
         for finding in context.findings { findings.add(finding) }
     }

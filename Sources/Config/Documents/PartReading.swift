@@ -1,6 +1,7 @@
 // Large configurations are read in parts, on several threads, and what the last load read of a part that is
-// still the same is taken over (`KeptParts`). What a part of the text says depends on that part alone, but
-// for an object that another part defines too: such a part is read again behind those before it.
+// still the same, or only stands at other lines, is taken over (`KeptParts`). What a part of the text says
+// depends on that part alone, but for an object that another part defines too: such a part is read again
+// behind those before it.
 internal import Base
 internal import CLinux
 internal import Loop
@@ -26,6 +27,7 @@ func readDocuments(
     let readers = ReadingTogether(parts, kept).read(threads: threads)
     if kept != nil { kept = keeps ? KeptParts(parts, readers) : KeptParts() }
     var whole = DocumentReader()
+    whole.reserve(readers)
     for (part, reader) in zip(parts, readers) where !whole.append(reader) { part.read(&whole) }
     return whole
 }
@@ -46,7 +48,7 @@ package struct KeptParts: Sendable {
         var reader: DocumentReader
     }
 
-    private var parts: [DocumentPart.Place: Kept] = [:]
+    private var parts: [DocumentPart.Identity: Kept] = [:]
 
     /// Nothing yet.
     package init() {}
@@ -54,14 +56,15 @@ package struct KeptParts: Sendable {
     fileprivate init(_ parts: [DocumentPart], _ readers: [DocumentReader]) {
         self.parts.reserveCapacity(parts.count)
         for (part, reader) in zip(parts, readers) {
-            self.parts[part.place] = Kept(part: part, reader: reader)
+            self.parts[part.identity] = Kept(part: part, reader: reader)
         }
     }
 
-    /// What was read of a part with the same bytes in the same place.
-    fileprivate func reader(of part: DocumentPart) -> DocumentReader? {
-        guard let known = parts[part.place], known.part.isSame(as: part) else { return nil }
-        return known.reader
+    /// What was read of a part of the same file with the same bytes, and how many lines further down it
+    /// stands now.
+    fileprivate func known(_ part: DocumentPart) -> (reader: DocumentReader, lines: Int)? {
+        guard let known = parts[part.identity], known.part.says(part) else { return nil }
+        return (known.reader, part.firstLine - known.part.firstLine)
     }
 
     /// How many parts are kept.
@@ -70,25 +73,28 @@ package struct KeptParts: Sendable {
 
 /// Some documents that stand together in one file.
 struct DocumentPart: Sendable {
-    /// Where it begins: no other part of a load begins there.
-    struct Place: Sendable, Hashable {
+    /// Two parts of a load may have the same: then one of them is kept.
+    struct Identity: Sendable, Hashable {
         var file: String
-        var line: Int
+        var hash: UInt64
     }
 
-    let place: Place
+    let identity: Identity
     private let chunks: ArraySlice<YAMLChunk>
     /// The file is no text: it says this, and nothing else.
     private let refusal: Finding?
 
-    private init(_ file: String, _ chunks: ArraySlice<YAMLChunk>, refusal: Finding? = nil) {
-        place = Place(file: file, line: chunks.first?.firstLine ?? 0)
+    private init(_ file: String, _ chunks: ArraySlice<YAMLChunk>, hash: UInt64, refusal: Finding? = nil) {
+        identity = Identity(file: file, hash: hash)
         self.chunks = chunks
         self.refusal = refusal
     }
 
-    /// Cuts texts between documents wherever a part has come to `bytes`, and where lines come to another
-    /// `Limits.readingPartLines`: so the parts behind a change that moves no line are cut as before it.
+    var firstLine: Int { chunks.first?.firstLine ?? 0 }
+
+    /// Cuts texts behind documents wherever a part has come to `bytes`, and where the document itself says
+    /// so: by its bytes one of `Limits.readingPartDocuments` ends a part. So whatever is put in, taken out or
+    /// moved, the parts behind it are soon cut as before.
     static func parts(of texts: [SourceText], bytes: Int) -> [DocumentPart] {
         var parts: [DocumentPart] = []
         for text in texts {
@@ -96,54 +102,58 @@ struct DocumentPart: Sendable {
                 let refusal = Finding(
                     .error, Code.notYAML, "not UTF-8 text", file: text.file,
                     line: firstBadLine(text.bytes), refused: true)
-                parts.append(DocumentPart(text.file, [], refusal: refusal))
+                parts.append(DocumentPart(text.file, [], hash: 0, refusal: refusal))
                 continue
             }
             let chunks = splitDocuments(text.bytes)
             var start = 0
             var size = 0
+            var hash: UInt64 = 0
             for (index, chunk) in chunks.enumerated() {
+                let own = hashed(chunk.bytes)
                 size += chunk.bytes.count
-                let next = index + 1 < chunks.count ? chunks[index + 1].firstLine : Int.max
-                let isFull = size >= bytes || section(next) != section(chunk.firstLine)
-                guard isFull else { continue }
-                parts.append(DocumentPart(text.file, chunks[start...index]))
+                hash = (hash &* 31) ^ own
+                let isEnd = size >= bytes || own % Limits.readingPartDocuments == 0
+                guard isEnd || index == chunks.count - 1 else { continue }
+                parts.append(DocumentPart(text.file, chunks[start...index], hash: hash))
                 start = index + 1
                 size = 0
+                hash = 0
             }
         }
         return parts
     }
 
-    private static func section(_ line: Int) -> Int { line / Limits.readingPartLines }
-
-    /// Whether another part in the same place says the same.
-    func isSame(as other: DocumentPart) -> Bool {
+    /// Whether another part says the same, wherever it stands.
+    func says(_ other: DocumentPart) -> Bool {
         guard refusal == other.refusal, chunks.count == other.chunks.count else { return false }
-        return zip(chunks, other.chunks).allSatisfy { own, other in
-            own.firstLine == other.firstLine && areEqual(own.bytes, other.bytes)
+        return zip(chunks, other.chunks).allSatisfy { own, theirs in
+            own.firstLine - firstLine == theirs.firstLine - other.firstLine
+                && areEqual(own.bytes, theirs.bytes)
         }
     }
 
     func read(_ reader: inout DocumentReader) {
         if let refusal { reader.findings.add(refusal) }
-        for chunk in chunks { reader.read(chunk, file: place.file) }
+        for chunk in chunks { reader.read(chunk, file: identity.file) }
     }
 }
 
 /// Threads that take the parts one after the other, and what each part came to.
 private final class ReadingTogether: Sendable {
     private let parts: [DocumentPart]
-    /// Positions of the parts that are not kept.
+    private let kept: [(reader: DocumentReader, lines: Int)?]
+    /// Positions of the parts that are not kept, or stand at other lines.
     private let unread: [Int]
     private let next = Atomic<Int>(0)
     private let readers: Mutex<[DocumentReader?]>
 
     init(_ parts: [DocumentPart], _ kept: KeptParts?) {
         self.parts = parts
-        let known = parts.map { kept?.reader(of: $0) }
-        unread = known.indices.filter { known[$0] == nil }
-        readers = Mutex(known)
+        let known = parts.map { kept?.known($0) }
+        self.kept = known
+        unread = known.indices.filter { known[$0]?.lines != 0 }
+        readers = Mutex(known.map { $0?.lines == 0 ? $0?.reader : nil })
     }
 
     func read(threads count: Int) -> [DocumentReader] {
@@ -164,10 +174,22 @@ private final class ReadingTogether: Sendable {
         while true {
             let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
             guard index < unread.count else { return }
-            var reader = DocumentReader()
-            parts[unread[index]].read(&reader)
+            let reader = read(unread[index])
             readers.withLock { $0[unread[index]] = reader }
         }
+    }
+
+    private func read(_ position: Int) -> DocumentReader {
+        if let known = kept[position], let moved = known.reader.moved(by: known.lines) { return moved }
+        var reader = DocumentReader()
+        parts[position].read(&reader)
+        return reader
+    }
+}
+
+private func hashed(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+    bytes.withUnsafeBufferPointer { bytes in
+        bytes.baseAddress.map { ByteView($0, bytes.count).hash } ?? 0
     }
 }
 

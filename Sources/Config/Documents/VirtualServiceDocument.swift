@@ -94,6 +94,24 @@ final class VirtualServiceDocument: Document {
         }
     }
 
+    /// The same document, `lines` further down.
+    init(_ document: VirtualServiceDocument, movedBy lines: Int) {
+        meta = document.meta.moved(by: lines)
+        hosts = document.hosts.moved(by: lines)
+        fullHosts = document.fullHosts
+        gateways = document.gateways.moved(by: lines)
+        fullGateways = document.fullGateways
+        exportTo = document.exportTo
+        http = document.http.map { $0.moved(by: lines) }
+        tls = document.tls.map { $0.moved(by: lines) }
+        tcp = document.tcp.map { $0.moved(by: lines) }
+        remarks =
+            document.remarks.moved(by: lines)
+            ?? VirtualServiceRemarks(
+                meta.ref, isForMeshOnly: gateways.allSatisfy { $0.value == "mesh" }, http: http, tls: tls,
+                tcp: tcp)
+    }
+
     /// Of every kind of route.
     func forEachDestination(_ body: (Destination) -> Void) {
         for route in http {

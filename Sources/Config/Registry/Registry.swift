@@ -30,12 +30,17 @@ struct Service: Sendable {
     var httpPorts: [ServicePort] { ports.filter(\.proto.isHTTP) }
 }
 
+private struct PodName: Hashable {
+    var namespace: String
+    var name: String
+}
+
 struct Registry {
     private(set) var services: [Service] = []
     private var byHost: [String: [Int]] = [:]
     /// Pods by `namespace/name` and by address, numbers of `pods`.
     let pods: [PodDocument]
-    private(set) var podByName: [String: Int] = [:]
+    private var podByName: [PodName: Int] = [:]
     private(set) var podByAddress: [IPAddress: Int] = [:]
     /// Pods by namespace and labels; its numbers are those of `pods`.
     private(set) var podLabels = LabelIndex()
@@ -50,7 +55,7 @@ struct Registry {
         pods = documents.pods
         nodes = documents.nodes
         for (index, pod) in pods.enumerated() {
-            podByName["\(pod.meta.namespace)/\(pod.meta.name)"] = index
+            podByName[PodName(namespace: pod.meta.namespace, name: pod.meta.name)] = index
             for address in pod.addresses { if let ip = IPAddress(address) { podByAddress[ip] = index } }
             podLabels.add(scope: pod.meta.namespace, labels: pod.meta.labels)
         }
@@ -200,7 +205,9 @@ struct Registry {
                     }
                     let socket = ip.socket(port: slicePort.number)
                     guard seen.insert(socket).inserted else { continue }
-                    let named = endpoint.pod.flatMap { podByName["\(slice.meta.namespace)/\($0)"] }
+                    let named = endpoint.pod.flatMap {
+                        podByName[PodName(namespace: slice.meta.namespace, name: $0)]
+                    }
                     var model = endpointModel(socket, pod: named ?? podByAddress[ip])
                     model.healthy = endpoint.ready || document.publishesNotReady
                     if model.namespace.isEmpty { model.namespace = slice.meta.namespace }
