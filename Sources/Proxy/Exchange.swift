@@ -62,10 +62,10 @@ struct ExchangeFlags: OptionSet, BitwiseCopyable {
     static let scripted = ExchangeFlags(rawValue: 1 << 18)
     /// It goes to the host that it names, which is looked up.
     static let byHost = ExchangeFlags(rawValue: 1 << 19)
-    /// `x-envoy-upstream-service-time` is among the response's lines, or was taken out there.
-    static let serviceTimeTold = ExchangeFlags(rawValue: 1 << 21)
     /// A script's `httpCall`: nobody's request, and no response goes out (see ScriptCalls).
     static let call = ExchangeFlags(rawValue: 1 << 20)
+    /// `x-envoy-upstream-service-time` is among the response's lines, or was taken out there.
+    static let serviceTimeTold = ExchangeFlags(rawValue: 1 << 21)
     /// No request: the connection itself is relayed (see Relay). `.connect` is set too.
     static let raw = ExchangeFlags(rawValue: 1 << 15)
 }

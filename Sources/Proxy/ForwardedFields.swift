@@ -24,9 +24,9 @@ struct FieldRules {
         .xEnvoyUpstreamRqTimeoutAltResponse, .xEnvoyExpectedRqTimeoutMs, .xEnvoyForceTrace,
         .xEnvoyIPTags, .xEnvoyOriginalURL, .xEnvoyHedgeOnPerTryTimeout, .xEnvoyUpstreamAltStatName,
         .xEnvoyInternal, .xEnvoyAttemptCount)
-    /// What responses say that only we may say, or what is for Istio's own proxies.
+    /// What responses say that only we may say, or what is for Istio's own proxies; `server` beside them.
     let responseRemoves = HeaderIDSet(
-        .server, .xEnvoyUpstreamServiceTime, .xFairleadReason, .xFairleadExplain, .xEnvoyPeerMetadata,
+        .xEnvoyUpstreamServiceTime, .xFairleadReason, .xFairleadExplain, .xEnvoyPeerMetadata,
         .xEnvoyPeerMetadataID)
     /// What neither header operations nor scripts write: `server` is always ours, the rest is the
     /// connection's (istio-semantics.md 22).

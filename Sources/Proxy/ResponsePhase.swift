@@ -106,19 +106,18 @@ extension Worker {
             takeCallHead(number, head)
             return 0
         }
-        headers.pointee.remove(rules.responseRemoves)
+        removeOurs()
         // RFC 9110 8.6: a length where there can be no content.
         if head.status == 204 { headers.pointee.remove(.contentLength) }
         if x.pointee.flags.contains(.isGRPC) { noteGRPC(number) }
         x.pointee.decision.pointee.response.reason = x.pointee.reason
-        if x.pointee.decision.pointee.response.hasOperations || x.pointee.isScripted {
-            tellServiceTime(number)
-        }
+        let hasOperations = x.pointee.decision.pointee.response.hasOperations
+        if hasOperations || x.pointee.isScripted { tellServiceTime(number) }
         if x.pointee.decision.pointee.response.editsHead {
             applyResponseEdits(
                 x.pointee.decision.responsePlan, head.status, &headers.pointee, &scratch,
                 formatContext(number, response: true))
-            headers.pointee.remove(rules.responseFixed)
+            if hasOperations { headers.pointee.remove(rules.responseFixed) }
         }
         if x.pointee.isScripted {
             if let wait = runResponseScripts(
@@ -158,6 +157,12 @@ extension Worker {
         x.pointee.step = .relayingResponse
         x.pointee.responseWireBytes = UInt64(at - writeSpace)
         return sendResponseStart(number, at, body, count, readNs)
+    }
+
+    /// Takes out what only we may say. Nearly every response has `server`, and few any other.
+    func removeOurs() {
+        responseHeaders.pointee.remove(.server)
+        responseHeaders.pointee.remove(rules.responseRemoves)
     }
 
     /// Adds `x-envoy-upstream-service-time` where header operations and scripts can see it, and take it out.

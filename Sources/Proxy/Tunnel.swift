@@ -14,7 +14,7 @@ extension Worker {
         let x = exchange(number)
         let headers = responseHeaders
         ConnectionRules.removeHopByHop(&headers.pointee, namesFields: head.connection.namesFields)
-        headers.pointee.remove(rules.responseRemoves)
+        removeOurs()
         headers.pointee.remove(.contentLength)
         x.pointee.status = 101
         x.pointee.details = "via_upstream"
