@@ -446,7 +446,27 @@ private let auth = service("auth", network: 1)
         #expect(servers(model, 443) == ["*.a.test": [], "x.a.test": ["shop.b.0"]])
         #expect(servers(model, 3306) == ["*": ["shop.db.0"]])
         #expect(model.routeNames("*") == [], "no such route is for requests")
-        #expect(result.findings.map(\.code) == ["FL0060"] && result.has("FL0060", containing: "b.test"))
+        #expect(result.findings.map(\.code) == ["FL0060", "FL0063"])
+        #expect(result.has("FL0060", containing: "b.test"))
+        #expect(result.has("FL0063", containing: "shop/b is older and has those for x.a.test"))
+    }
+
+    /// What is never used is said: of routes with one name all but the oldest, of rules all but the first.
+    @Test func rivalsAndRulesThatAreNeverUsed() throws {
+        let rule = "{backendRefs: [{name: auth, port: 8080}]}"
+        func plain(_ name: String, _ created: Int, _ rules: String...) -> String {
+            API.route(name, kind: "TCPRoute", created: created, rules.joined(separator: "\n  - "))
+                .replacing("  hostnames: []\n", with: "")
+        }
+        let result = loadText(
+            API.edge + API.gateway(tcp) + auth + plain("one", 2023, rule, rule) + plain("two", 2024, rule))
+        #expect(servers(try #require(result.model), 3306) == ["*": ["shop.one.0"]])
+        #expect(result.has("IST0130", containing: "a TCPRoute has one rule"))
+        #expect(result.has("FL0063", containing: "TCPRoute shop/one is older and has the connections"))
+        #expect(result.findings.map(\.resource) == ["TCPRoute shop/one", "TCPRoute shop/two"])
+        let others = API.route("c", hostnames: "[c.a.test]", kind: "TLSRoute", rule)
+        let apart = API.route("d", hostnames: "[d.a.test]", kind: "TLSRoute", rule)
+        #expect(loadText(API.edge + API.gateway(tls) + auth + others + apart).findings.isEmpty)
     }
 
     @Test func onePortSpeaksOneProtocol() throws {

@@ -56,6 +56,7 @@ struct RouteAttachments {
         let istio = Set(documents.gateways.map { "\($0.meta.namespace)/\($0.meta.name)" })
         for index in routes.indices { attach(index, istio, entryHosts, ports) }
         separateKinds()
+        noteRivals()
     }
 
     static func comesFirst(_ left: Meta, _ right: Meta) -> Bool {
@@ -374,6 +375,40 @@ struct RouteAttachments {
                 if !attached.hostnames.isEmpty { kept.append(attached) }
             }
             byListener[key] = kept
+        }
+    }
+}
+
+extension RouteAttachments {
+    /// A connection goes by one TLSRoute or TCPRoute: of several for a name of a listener the oldest.
+    private mutating func noteRivals() {
+        for route in routes where !route.kind.isHTTP {
+            for rule in route.rules.dropFirst() {
+                note(
+                    .warning, Code.unreachableRule,
+                    "a \(route.kind.rawValue) has one rule, this one is never used", route, rule.line,
+                    "several backends go into the backendRefs of one rule, with weights")
+            }
+        }
+        var told: Set<String> = []
+        let keys = byListener.keys.sorted { ($0.gateway, $0.listener) < ($1.gateway, $1.listener) }
+        for attached in keys.map({ byListener[$0]! }) {
+            var owner: [String: Int] = [:]
+            for one in attached where !routes[one.route].kind.isHTTP && !routes[one.route].rules.isEmpty {
+                let route = routes[one.route]
+                for hostname in one.hostnames {
+                    guard let first = owner[hostname] else {
+                        owner[hostname] = one.route
+                        continue
+                    }
+                    guard told.insert("\(one.route) \(hostname)").inserted else { continue }
+                    let what = hostname == "*" ? "the connections" : "those for \(hostname)"
+                    note(
+                        .warning, Code.routeConflict,
+                        "\(routes[first].meta.resource) is older and has \(what) of this listener", route,
+                        route.meta.ref.line, "a listener, or a hostname, of its own")
+                }
+            }
         }
     }
 }
