@@ -50,6 +50,10 @@ public enum Limits {
     /// Bytes of a PROXY header, version 2, with its extras: a client certificate is the largest known.
     public static let proxyHeaderBytes = 4_096
 
+    /// Paths of Unix sockets that documents may name over the life of the process: they are never forgotten,
+    /// and looked through one by one when a document names one.
+    public static let unixPaths = 4_096
+
     // MARK: buffers
 
     /// Shared by all connections of a worker: what one recv(2) can take. Large bodies pass through it;

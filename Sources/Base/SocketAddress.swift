@@ -35,19 +35,44 @@ public struct SocketAddress: Sendable, Hashable, BitwiseCopyable {
         isIPv4 ? (low >> 24) & 0xFF == 127 : high == 0 && low == 1
     }
 
-    /// Most bytes `writeAddress` and `writeAddressAndPort` write: a bracketed IPv6 address and a port.
-    public static var textBytesMax: Int { 48 }
+    /// Most bytes `writeAddress` and `writeAddressAndPort` write: the path of a Unix socket, which is longer
+    /// than a bracketed IPv6 address and a port.
+    public static var textBytesMax: Int { 112 }
 
-    /// Writes the address without port; returns the number of bytes. IPv6 as RFC 5952 asks.
-    public func writeAddress(to out: UnsafeMutablePointer<UInt8>) -> Int {
-        isIPv4 ? writeIPv4(out) : writeIPv6(out)
+    /// A Unix socket's path, or `@name` of one without a file; nil if it is too long, or the last of
+    /// `Limits.unixPaths`.
+    public init?(unixPath path: String) {
+        let number = path.withView { fl_unix_number($0.start, $0.count, UInt32(Limits.unixPaths)) }
+        guard number >= 0 else { return nil }
+        self.init(high: Self.unixPrefix, low: UInt64(number), port: 0, isIPv4: false)
     }
 
-    /// Writes `a.b.c.d:port` or `[v6]:port`; returns the number of bytes.
+    /// As in CLinux.h, which cannot show it.
+    private static var unixPrefix: UInt64 { 0x0100_0000_0000_0000 }
+
+    /// It is a Unix socket.
+    public var isUnix: Bool { !isIPv4 && port == 0 && high == Self.unixPrefix }
+
+    private func writeUnix(_ out: UnsafeMutablePointer<UInt8>) -> Int {
+        var path: UnsafePointer<UInt8>?
+        let count = fl_unix_path(low, &path)
+        if let path { out.update(from: path, count: count) }
+        return count
+    }
+
+    /// Writes the address without port; returns the number of bytes. IPv6 as RFC 5952 asks; of a Unix socket
+    /// its path.
+    public func writeAddress(to out: UnsafeMutablePointer<UInt8>) -> Int {
+        isIPv4 ? writeIPv4(out) : isUnix ? writeUnix(out) : writeIPv6(out)
+    }
+
+    /// Writes `a.b.c.d:port`, `[v6]:port` or a path; returns the number of bytes.
     public func writeAddressAndPort(to out: UnsafeMutablePointer<UInt8>) -> Int {
         var count = 0
         if isIPv4 {
             count = writeIPv4(out)
+        } else if isUnix {
+            return writeUnix(out)
         } else {
             out[0] = 0x5B
             count = 1 + writeIPv6(out + 1)

@@ -16,7 +16,6 @@ package enum Code {
     static let kindNotSupported = "FL0010"
     static let fieldNotSupported = "FL0011"
     static let protocolNotSupported = "FL0012"
-    static let resolutionNotSupported = "FL0013"
 
     // MARK: proxy, policy, lanes
     static let proxyChoice = "FL0020"
@@ -32,6 +31,7 @@ package enum Code {
     static let listenerConflict = "FL0030"
     static let nothingToServe = "FL0031"
     static let listenerNotServed = "FL0034"
+    static let nothingStable = "FL0035"
     package static let cannotListen = "FL0032"
     package static let cannotCompile = "FL0033"
 

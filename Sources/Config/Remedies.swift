@@ -46,7 +46,6 @@ private let remediesByCode: [String: String] = [
     Code.fieldNotSupported: "take it out where its effect is not needed",
     Code.kindNotSupported: "take it out where its effect is not needed",
     Code.protocolNotSupported: "HTTP, HTTPS, TCP, and TLS that passes through are opened",
-    Code.resolutionNotSupported: "resolution STATIC with endpoints is known without looking up names",
     Code.severalPolicies: "keep one LanePolicy in the namespace",
     Code.secretUnreadable: "the file must be readable by the user that fairlead runs as",
     Code.laneWithoutPolicy: "a LanePolicy says by which names requests enter lanes",
@@ -55,6 +54,7 @@ private let remediesByCode: [String: String] = [
     Code.laneServiceUnknown:
         "spec.members[].service is a Service's name, or NAME.NAMESPACE.svc.cluster.local",
     Code.laneSelectsNothing: "the selector's labels must all be on pods of the service",
+    Code.nothingStable: "select the feature's pods alone, by a label that the others do not have",
     Code.memberOfTwoLanes: "give the pods of each lane a label of their own",
     Code.listenerConflict: "one address and port serves one protocol and each host once: move one of them",
     Code.nothingToServe:

@@ -149,4 +149,16 @@ import Testing
         }
         #expect(text == "01234567-89ab-cdef-fedc-ba9876543210")
     }
+
+    @Test func unixSocketsAreAddresses() throws {
+        let path = "/run/" + String(repeating: "p", count: 102)
+        let address = try #require(SocketAddress(unixPath: path))
+        #expect(address.isUnix && address.text == path && path.utf8.count == 107)
+        #expect(SocketAddress(unixPath: path) == address, "the same path is the same number")
+        let other = try #require(SocketAddress(unixPath: "@name"))
+        #expect(other != address && other.text == "@name" && !other.isAny && !other.isLoopback)
+        for bad in ["", path + "p", "/a\0b"] { #expect(SocketAddress(unixPath: bad) == nil) }
+        #expect(SocketAddress(text: "100::", port: 80)?.isUnix == false)
+        #expect(SocketAddress.unspecified.isUnix == false)
+    }
 }

@@ -149,7 +149,7 @@ private let auth = service("auth", network: 1)
         spec:
           selector: {istio: ingressgateway}
           servers:
-          - {port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: AUTO_PASSTHROUGH}}
+          - {port: {number: 443, name: hbone, protocol: HBONE}, hosts: ["*"]}
           - {port: {number: 80, name: http, protocol: http2}, hosts: ["*"], bind: 127.0.0.1}
         """
     let result = loadText(edgeProxy + text)

@@ -66,6 +66,40 @@ private func virtualService(_ spec: String) -> String {
         result.has("IST0106", line: 16, containing: "ignoreUriCase must be true or false, not an integer"))
 }
 
+@Test func metadataIsText() {
+    func service(_ metadata: String) -> LoadResult {
+        loadText("apiVersion: v1\nkind: Service\nmetadata: \(metadata)\nspec: {ports: [{port: 80}]}\n")
+    }
+    for (metadata, words) in [
+        ("[a]", "metadata must be a mapping, not a list"), ("auth", "metadata must be a mapping, not a str"),
+        ("{name: 5}", "metadata.name must be a string, not an integer"),
+        ("{name: [a]}", "metadata.name must be a string, not a list"),
+        ("{name: a, namespace: true}", "metadata.namespace must be a string, not a boolean"),
+        ("{name: a, labels: [b]}", "metadata.labels must be a mapping, not a list"),
+        ("{name: a, labels: {version: 1}}", "labels.version must be a string, not an integer"),
+        ("{name: a, labels: {version: 1.5}}", "labels.version must be a string, not a number"),
+        ("{name: a, annotations: text}", "metadata.annotations must be a mapping, not a string"),
+    ] {
+        let result = service(metadata)
+        #expect(result.has("FL0006", line: 3, containing: words), "\(metadata): \(result.findings)")
+        #expect(result.model == nil)
+    }
+    let fine = "creationTimestamp: 2026-01-01T00:00:00Z, labels: {a: v1, b: '1', c: !!str 2, d: 1a, e: null}"
+    let texts = service("{name: a, annotations: null, \(fine)}").findings.map(\.text)
+    #expect(!texts.contains { $0.contains("metadata") }, "\(texts)")
+}
+
+@Test func portsOfAnotherTypeAreNamed() {
+    let entry = "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: a}\n"
+    #expect(
+        loadText(entry + "spec: {address: 10.0.0.1, ports: [http]}\n").has(
+            "IST0106", line: 4, containing: "ports must be a mapping, not a list"))
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n"
+    #expect(
+        loadText(service + "spec: {ports: [{port: 80, targetPort: [http]}]}\n").has(
+            "FL0006", line: 4, containing: "must be a number or a name, not a list"))
+}
+
 @Test func labelsMustBeText() {
     let text = """
         apiVersion: networking.istio.io/v1

@@ -48,6 +48,15 @@ private func cluster(_ text: String) throws -> ClusterModel {
     #expect(two.stable.isEmpty)
 }
 
+@Test func lanesThatLeaveNothingAreNamed() {
+    func told(_ selector: String) -> [String] {
+        loadText(sidecarProxy + auth + policy + lane("a", "[{service: auth, selector: {\(selector)}}]"))
+            .findings.map(\.text).filter { $0.contains("FL0035") }
+    }
+    #expect(told("app: auth").count == 1 && told("app: auth")[0].contains("every endpoint of auth.shop"))
+    #expect(told("version: v2") == [])
+}
+
 @Test func podsThatTheServiceDoesNotSelectCanBeMembers() throws {
     let pods = """
         apiVersion: v1

@@ -234,8 +234,21 @@ private let staticEntry = """
         loadText(dns.replacing("DNS", with: "DNS_ROUND_ROBIN")).has("IST0106", containing: "one endpoint"))
     let wild = String(staticEntry.split(separator: "  endpoints:")[0]).replacing("STATIC", with: "DNS")
     #expect(loadText(wild).has("IST0106", line: 5, containing: "needs endpoints"))
-    let unix = staticEntry.replacing("10.0.0.2,", with: "'unix:///run/app',")
-    #expect(loadText(unix).has("FL0013", containing: "unix:///run/app"))
+}
+
+@Test func unixSocketsAreEndpoints() throws {
+    let ports = ", ports: {http: 7000}"
+    func endpoint(_ address: String) -> String {
+        staticEntry.replacing("10.0.0.2,", with: "'\(address)',").replacing(ports, with: "")
+    }
+    for path in ["/run/app.sock", "@app"] {
+        let model = try modelOf(sidecarProxy + endpoint("unix://" + path))
+        #expect(model.cluster("outbound|80||api.example.com")?.addresses.last == path)
+    }
+    let long = "unix:///" + String(repeating: "x", count: 108)
+    for (bad, words) in [("unix://run/x", "not absolute"), ("unix:///run/", "folder"), (long, "no path")] {
+        #expect(loadText(endpoint(bad)).has("IST0106", containing: words), "\(bad)")
+    }
 }
 
 @Test func selectorsAndVisibilityOfServiceEntries() throws {

@@ -324,11 +324,16 @@ private func sidecarDocument(_ spec: String) -> String {
     let other = loadText(sidecarProxy + sidecarDocument("ingress: [{port: {number: 7000, protocol: HTTP}}]"))
     #expect(other.has("FL0034", containing: "does not accept port 8080"))
     #expect(other.has("FL0034", containing: "leads to port 7000"))
-    let tls = loadText(
-        sidecarProxy
-            + sidecarDocument("ingress: [{port: {number: 8080, protocol: HTTPS}, tls: {mode: SIMPLE}}]"))
-    #expect(tls.has("FL0011", containing: "nothing is accepted on port 8080"))
-    #expect(tls.model?.listeners.contains { $0.role == .inbound } == false)
+    let unix = "ingress: [{port: {number: 8080, protocol: HTTP}, defaultEndpoint: 'unix:///run/app.sock'}]"
+    #expect(try inbound(unix) == ["0.0.0.0:15006 /run/app.sock"])
+    for bad in ["unix:///run/", "unix://x", "app:80", "127.0.0.1"] {
+        let text = sidecarDocument(unix.replacing("unix:///run/app.sock", with: bad))
+        #expect(loadText(sidecarProxy + text).has("IST0106", containing: "is no address"), "\(bad)")
+    }
+    let tls = "ingress: [{port: {number: 8080, protocol: HTTPS}, tls: {mode: SIMPLE}}]"
+    #expect(loadText(sidecarProxy + sidecarDocument(tls)).model == nil, "there is no certificate")
+    let passing = loadText(sidecarProxy + sidecarDocument(tls.replacing("SIMPLE", with: "PASSTHROUGH")))
+    #expect(passing.has("IST0106", containing: "nothing ends here"))
     let missing = sidecarDocument("ingress: [{defaultEndpoint: '127.0.0.1:9000'}]")
     #expect(loadText(sidecarProxy + missing).has("IST0106", containing: "port is missing"))
 }

@@ -120,6 +120,25 @@ private let toAuth = "route: [{destination: {host: auth}}]"
         ])
 }
 
+@Test func pseudoHeadersAreWhatTheyStandFor() throws {
+    let found = try routes(
+        """
+          - match: [{headers: {":method": {exact: PUT}, ":authority": {prefix: a}, ":scheme": {regex: h.*}}}]
+            \(toAuth)
+          - match: [{headers: {":method": {}}}]
+            \(toAuth)
+        """)
+    #expect(found[0].match.method == .exact("PUT") && found[0].match.authority == .prefix("a"))
+    #expect(found[0].match.scheme == .regex("h.*") && found[0].match.headers.isEmpty)
+    #expect(found[1].match.isCatchAll)
+    for entry in [
+        "{method: {exact: GET}, headers: {':method': {exact: PUT}}}", "{headers: {':path': {exact: /a}}}",
+        "{withoutHeaders: {':method': {exact: PUT}}}",
+    ] {
+        #expect(loadText(onAuth("  - {match: [\(entry)], \(toAuth)}")).has("IST0106", line: 7))
+    }
+}
+
 @Test func oneDestinationIgnoresItsWeight() throws {
     let found = try routes("  - route: [{destination: {host: auth, subset: v1}, weight: 0}]")
     #expect(found[0].targets == ["outbound|8080|v1|auth.shop.svc.cluster.local"])

@@ -23,14 +23,31 @@ package final class EchoUpstream: Sendable {
         let record = Record()
         self.record = record
         listener = try Listener(port: port, host: host) { connection, number in
-            while let request = try? connection.request() {
-                record.requests.withLock { $0.append(request) }
-                let response = respond(request) ?? Self.echo(request, name, number)
-                guard (try? connection.send(response)) != nil else { return }
-                let head = String(decoding: response.prefix(8_192), as: UTF8.self).lowercased()
-                if head.contains("connection: close\r\n") { return }
-                if request.values("connection").contains(where: { $0.lowercased() == "close" }) { return }
-            }
+            Self.serve(connection, number, name, record, respond)
+        }
+    }
+
+    /// The echo alone, on a Unix socket: a path, or `@name`.
+    package init(_ name: String, path: String) throws {
+        self.name = name
+        let record = Record()
+        self.record = record
+        listener = try Listener(path: path) { connection, number in
+            Self.serve(connection, number, name, record) { _ in nil }
+        }
+    }
+
+    private static func serve(
+        _ connection: RawConnection, _ number: Int, _ name: String, _ record: Record,
+        _ respond: (HTTPMessage) -> [UInt8]?
+    ) {
+        while let request = try? connection.request() {
+            record.requests.withLock { $0.append(request) }
+            let response = respond(request) ?? echo(request, name, number)
+            guard (try? connection.send(response)) != nil else { return }
+            let head = String(decoding: response.prefix(8_192), as: UTF8.self).lowercased()
+            if head.contains("connection: close\r\n") { return }
+            if request.values("connection").contains(where: { $0.lowercased() == "close" }) { return }
         }
     }
 

@@ -23,6 +23,13 @@ final class Listener: Sendable {
         try startThread { [self] in acceptAll(serve) }
     }
 
+    /// On a Unix socket.
+    init(path: String, _ serve: @escaping @Sendable (RawConnection, Int) -> Void) throws {
+        fd = try listenOnUnixSocket(path)
+        port = 0
+        try startThread { [self] in acceptAll(serve) }
+    }
+
     /// Connections accepted so far.
     var accepted: Int { state.withLock { $0.accepted } }
 

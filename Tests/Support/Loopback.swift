@@ -36,6 +36,28 @@ func listenOnLoopback(port: UInt16, backlog: Int32 = 128, host: UInt8 = 1) throw
     return fd
 }
 
+/// A blocking listening socket at a path; `@name`: without a file.
+func listenOnUnixSocket(_ path: String) throws -> Int32 {
+    let fd = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    guard fd >= 0 else { throw TestFailure("socket: errno \(errno)") }
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    let bytes = Array(path.utf8)
+    let start = MemoryLayout<sockaddr_un>.offset(of: \sockaddr_un.sun_path) ?? 2
+    withUnsafeMutableBytes(of: &address) { $0[start...].copyBytes(from: bytes) }
+    if path.hasPrefix("@") { withUnsafeMutableBytes(of: &address) { $0[start] = 0 } }
+    let length = socklen_t(start + bytes.count)
+    let bound = withUnsafePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(fd, $0, length) }
+    }
+    guard bound == 0, listen(fd, 128) == 0 else {
+        let error = errno
+        close(fd)
+        throw TestFailure("listen on \(path): errno \(error)")
+    }
+    return fd
+}
+
 /// The port a socket is bound to; 0 if none.
 func localPort(_ fd: Int32) -> UInt16 {
     var address = sockaddr_in()

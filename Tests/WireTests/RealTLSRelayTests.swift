@@ -49,6 +49,47 @@ private struct TLSServer {
             """
     }
 
+    /// The server name is the target: a port and a subset of a service of the mesh that the hosts cover.
+    @Test func serverNamesThatAreTargets() throws {
+        let folder = try TemporaryDirectory()
+        let one = try TLSServer("one.test", in: folder)
+        let site = try LaneSite(
+            Documents.join([
+                edgeGateway(servers: [
+                    """
+                    port: {number: 443, name: tls, protocol: TLS}
+                    bind: 127.0.0.1
+                    hosts: ["*.test"]
+                    tls: {mode: AUTO_PASSTHROUGH}
+                    """
+                ]),
+                entry("one.test", one.port), entry("two.other", one.port),
+                entry("far.test", one.port).replacing("MESH_INTERNAL", with: "MESH_EXTERNAL"),
+                """
+                apiVersion: networking.istio.io/v1
+                kind: DestinationRule
+                metadata: {name: one, namespace: shop}
+                spec: {host: one.test, subsets: [{name: v1}]}
+                """,
+            ]), ports: [443])
+        func connect(_ name: String) throws -> String {
+            try Programs.result(
+                [
+                    "openssl", "s_client", "-connect", "127.0.0.1:\(site.port(443))", "-servername", name,
+                    "-CAfile", one.certificate, "-verify_hostname", "one.test", "-brief",
+                ]).stderr
+        }
+        for name in ["outbound_.443_._.one.test", "outbound_.443_.v1_.one.test"] {
+            #expect(try connect(name).contains("Verification: OK"), "\(name)")
+        }
+        for name in [
+            "one.test", "outbound_.80_._.one.test", "outbound_.443_.v2_.one.test",
+            "outbound_.443_._.two.other", "outbound_.443_._.far.test",
+        ] {
+            #expect(try !connect(name).contains("Verification: OK"), "\(name)")
+        }
+    }
+
     @Test func certificatesAreTheServersOwn() throws {
         let folder = try TemporaryDirectory()
         let one = try TLSServer("one.test", in: folder)

@@ -89,6 +89,83 @@ import Testing
         #expect(try get(proxy, "caller.shop", at: extra).upstream == "other")
     }
 
+    /// The application, and an endpoint of a ServiceEntry, behind Unix sockets.
+    @Test func unixSocketsAreDestinations() throws {
+        let folder = try TemporaryDirectory()
+        let app = try EchoUpstream("app", path: folder.file("app.sock"))
+        let nameless = "fairlead-\(try freeLoopbackPort())"
+        let entry = try EchoUpstream("entry", path: "@" + nameless)
+        let inbound = try freeLoopbackPort()
+        let log = folder.file("access.log")
+        let proxy = try HttpProxy(
+            Documents.join([
+                DnsSite.sidecar("inbound: [{address: 127.0.0.1, port: \(inbound), app: '127.0.0.1:8080'}]"),
+                Self.document(
+                    """
+                    ingress:
+                    - port: {number: 8080, protocol: HTTP}
+                      defaultEndpoint: 'unix://\(folder.file("app.sock"))'
+                    """),
+                DnsSite.entry(
+                    "entry.test", "STATIC", port: 80, "endpoints: [{address: 'unix://@\(nameless)'}]"),
+                DnsSite.entry("gone.test", "STATIC", port: 80, "endpoints: [{address: 'unix:///none/x'}]"),
+            ]), holding: [app, entry, folder], arguments: ["--access-log", log])
+        for _ in 0..<3 {
+            #expect(try get(proxy, "caller.shop", at: inbound).upstream == "app")
+            #expect(try get(proxy, "entry.test").upstream == "entry")
+        }
+        #expect(entry.connections == 1, "connections are kept as others are")
+        let gone = try get(proxy, "gone.test")
+        #expect(gone.status == 503 && gone.reason == "upstream-connect", "\(gone)")
+        #expect(try proxy.admin("GET", "/clusters").text.contains("\"@\(nameless)\""))
+        try waitUntil("the log") {
+            let lines = String(decoding: readFile(log) ?? [], as: UTF8.self)
+            return lines.contains("\"@\(nameless)\" outbound|80||entry.test - ")
+                && lines.contains("\"/none/x\" outbound|80||gone.test")
+        }
+    }
+
+    /// TLS of an ingress listener ends at the sidecar; MUTUAL asks for a certificate.
+    @Test func ingressMayHaveTLS() throws {
+        let app = try EchoUpstream("app")
+        let ports = try [freeLoopbackPort(), freeLoopbackPort(), freeLoopbackPort()]
+        let made = try TestCertificates()
+        let pair = try made.make("server", ["DNS:app.test"])
+        let files = "serverCertificate: \(pair.certificate), privateKey: \(pair.key)"
+        func ingress(_ port: UInt16, _ proto: String, _ tls: String) -> String {
+            """
+            - port: {number: \(port), protocol: \(proto)}
+              bind: 127.0.0.1
+              defaultEndpoint: 127.0.0.1:\(app.port)
+              tls: {\(tls), \(files)}
+
+            """
+        }
+        let proxy = try HttpProxy(
+            Documents.join([
+                DnsSite.sidecar(),
+                Self.document(
+                    "ingress:\n" + ingress(ports[0], "HTTPS", "mode: SIMPLE")
+                        + ingress(ports[1], "HTTPS", "mode: MUTUAL, caCertificates: \(made.authority)")
+                        + ingress(ports[2], "TLS", "mode: SIMPLE")),
+            ]), holding: [app, made])
+        func curl(_ port: UInt16, _ more: [String] = []) throws -> String {
+            try Programs.curl(
+                [
+                    "-i", "--http1.1", "--cacert", made.authority, "--resolve",
+                    "app.test:\(port):127.0.0.1",
+                    "https://app.test:\(port)/x",
+                ] + more)
+        }
+        let page = try curl(ports[0])
+        #expect(page.contains("x-upstream: app") && page.contains("x-forwarded-proto: https"), "\(page)")
+        #expect(throws: (any Error).self) { try curl(ports[1]) }
+        let shown = try curl(ports[1], ["--cert", pair.certificate, "--key", pair.key])
+        #expect(shown.contains("x-upstream: app"), "\(shown)")
+        #expect(try curl(ports[2]).contains("x-upstream: app"), "bytes as they are")
+        withExtendedLifetime(proxy) {}
+    }
+
     @Test func egressProxies() throws {
         let gateway = try EchoUpstream("gateway")
         let proxy = try HttpProxy(

@@ -111,10 +111,29 @@ static inline void fl_address_read(const struct sockaddr_storage *storage, fl_ad
         }
         out->port = ntohs(in6->sin6_port);
         out->is_ipv4 = out->high == 0 && out->low >> 32 == 0xffff;
+    } else {
+        // The client's end of a Unix socket: unspecified.
+        out->low = 0xffff00000000ull;
+        out->is_ipv4 = 1;
     }
 }
+// Unix sockets are addresses too: numbers of paths, kept for the life of the process, within the prefix that
+// RFC 6666 sets aside for what must never be sent.
+#define FL_UNIX_PREFIX 0x0100000000000000ull
+/// The number of a path of at most `fl_unix_path_bytes()` bytes; equal paths have the same. `@` at its start
+/// stands for a NUL: a name without a file. -1: `most` others are known already, or it is too long.
+int64_t fl_unix_number(const uint8_t *path, size_t count, uint32_t most);
+/// A known number's path as it was given; returns its length, 0 for an unknown one.
+size_t fl_unix_path(uint64_t number, const uint8_t **path);
+size_t fl_unix_path_bytes(void);
+static inline int fl_is_unix(const fl_address *address) {
+    return !address->is_ipv4 && address->port == 0 && address->high == FL_UNIX_PREFIX;
+}
+socklen_t fl_unix_write(uint64_t number, struct sockaddr_storage *storage);
+
 static inline socklen_t fl_address_write(const fl_address *address, struct sockaddr_storage *storage) {
     memset(storage, 0, sizeof *storage);
+    if (fl_is_unix(address)) return fl_unix_write(address->low, storage);
     if (address->is_ipv4) {
         struct sockaddr_in *in = (struct sockaddr_in *)storage;
         in->sin_family = AF_INET;

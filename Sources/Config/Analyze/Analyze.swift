@@ -66,7 +66,6 @@ func analyze(_ documents: DocumentSet, _ registry: Registry, _ options: LoadOpti
     analysis.checkScripts()
     analysis.checkFilterOperations()
     analysis.checkStableFallback()
-    analysis.checkServiceEntries()
     analysis.checkGatewayAPI()
     analysis.checkBackendPolicies()
     return analysis.findings

@@ -227,18 +227,4 @@ extension Analysis {
             known.policy = rule.meta.ref
         }
     }
-
-    /// Endpoints that are no internet addresses.
-    mutating func checkServiceEntries() {
-        let inline = documents.serviceEntries.map { ($0.meta, $0.endpoints) }
-        let alone = documents.workloadEntries.map { ($0.meta, [$0.workload]) }
-        for (meta, workloads) in inline + alone {
-            for workload in workloads where workload.address.hasPrefix("unix://") {
-                note(
-                    .warning, Code.resolutionNotSupported,
-                    "not supported yet: \(workload.address); it is no endpoint", meta.ref,
-                    line: workload.line)
-            }
-        }
-    }
 }

@@ -179,6 +179,12 @@ extension Compiler {
             }
         }
         cluster.stable = own.filter { inLane[$0] == nil }
+        if cluster.stable.isEmpty, !own.isEmpty, cluster.subset.isEmpty {
+            note(
+                .warning, Code.nothingStable,
+                "every endpoint of \(service.host) is a lane's: requests in no lane get 503",
+                members[0].source)
+        }
     }
 
     private func noteShared(_ endpoint: EndpointModel, _ owner: Int, _ member: LaneMember) {
@@ -210,13 +216,13 @@ extension Compiler {
 }
 
 /// What tells endpoints apart: the address, or the name in its place.
-private struct EndpointPlace: Hashable {
+struct EndpointPlace: Hashable {
     var address: SocketAddress
     var hostname: String
 }
 
 extension EndpointModel {
-    fileprivate var place: EndpointPlace { EndpointPlace(address: address, hostname: hostname) }
+    var place: EndpointPlace { EndpointPlace(address: address, hostname: hostname) }
 }
 
 extension SourceRef {

@@ -20,9 +20,40 @@ extension Compiler {
         }
         var model = ConnectionsModel(isTLS: true)
         for server in bound where server.server.isPassthrough {
-            model.servers += passthrough(server, port: port, bindings)
+            model.servers +=
+                server.server.isAuto ? autoPassthrough(server) : passthrough(server, port: port, bindings)
         }
         return model
+    }
+
+    /// AUTO_PASSTHROUGH asks no VirtualService: each port and subset of a service of the mesh that the
+    /// server's hosts cover has a server name of its own, `outbound_.PORT_.SUBSET_.HOST`.
+    private func autoPassthrough(_ bound: BoundServer) -> [ConnectionsModel.Server] {
+        let serverHosts = ServerHosts(bound.server.hosts.map(\.value), bound.gateway.meta.namespace)
+        var source = bound.gateway.meta.ref
+        source.line = bound.server.line
+        var servers: [ConnectionsModel.Server] = []
+        for index in registry.visible(from: proxy.model.namespace) {
+            let service = registry.services[index]
+            let isCovered = serverHosts.intersection([service.host], namespace: service.namespace)
+                .contains(service.host)
+            guard isCovered, !service.isExternal, !Names.isWildcard(service.host) else { continue }
+            let rule = rules.rule(
+                host: service.host, serviceNamespace: service.namespace, proxy: proxy.model)
+            for port in service.ports where port.proto != .udp {
+                for subset in [""] + (rule?.subsets.map(\.name) ?? []) {
+                    let target = target(
+                        host: service.host, subset: subset, port: port.number, arrivalPort: port.number,
+                        weight: 0, source: source)
+                    let route = RouteModel(name: "", source: source, action: .forward([target]))
+                    servers.append(
+                        ConnectionsModel.Server(
+                            names: ["outbound_.\(port.number)_.\(subset)_.\(service.host)"],
+                            action: .relay([ConnectionRouteModel(route: route)]), source: source))
+                }
+            }
+        }
+        return servers
     }
 
     /// One server for each name of the `tls` routes that are bound to a PASSTHROUGH server.

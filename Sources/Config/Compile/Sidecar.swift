@@ -196,17 +196,42 @@ extension Compiler {
         table.virtualHosts = [
             VirtualHostModel(name: "inbound|http|\(port)", domains: ["*"], routes: [route])
         ]
+        let routeTable = add(table)
         var listener = ListenerModel(
             name: "inbound/\(inbound.address.port)", role: .inbound, address: inbound.address,
-            tables: [PortTable(port: 0, routeTable: add(table))], source: source)
+            tables: [PortTable(port: 0, routeTable: routeTable)], source: source)
         listener.scripts = scripts(.inbound, port: port)
-        if inbound.isStream {
-            let relay = ConnectionRouteModel(route: route)
+        let relay = ConnectionRouteModel(route: route)
+        if let tls = inbound.tls {
+            guard let ended = endedTLS(tls, inbound, routeTable, relay) else { return }
+            listener.tls = ended
+        } else if inbound.isStream {
             listener.connections = ConnectionsModel(
                 isTLS: false,
                 servers: [.init(names: ["*"], action: .relay([relay]), source: source)])
         }
         model.listeners.append(listener)
+    }
+
+    /// The TLS of a Sidecar's ingress; nil where there is no certificate, which was said: nothing listens.
+    private func endedTLS(
+        _ tls: ServerTLSFields, _ inbound: ProxyDocument.Inbound, _ routeTable: Int,
+        _ relay: ConnectionRouteModel
+    ) -> ListenerTLSModel? {
+        let meta = visibility.sidecar?.meta ?? proxy.meta
+        var source = meta.ref
+        source.line = tls.line
+        let name = "\(meta.resource) ingress \(inbound.port)"
+        var fields = tls
+        if inbound.isStream { fields.settings.protocols = [] }
+        guard let context = serverContext(fields, name: name, ref: source) else { return nil }
+        var model = ListenerTLSModel()
+        model.servers = [
+            TLSServerModel(
+                name: name, hosts: ["*"], mode: fields.mode.rawValue, routeTable: routeTable,
+                context: context, source: source, relay: inbound.isStream ? [relay] : nil)
+        ]
+        return model
     }
 
     /// The service in our namespace that selects this pod and targets the app's port, for metrics.

@@ -71,13 +71,13 @@ extension Compiler {
                 continue
             }
             taken.insert(ingress.port)
-            if ingress.isUnsupported { continue }
             var accepted = inbound
             accepted.app = app(of: ingress) ?? inbound.app
-            accepted.isStream = ingress.proto == .tcp || ingress.proto == .tls
+            accepted.isStream = ingress.isStream
+            accepted.tls = ingress.tls
             result.append(accepted)
         }
-        for ingress in sidecar.ingress where !ingress.isUnsupported && taken.insert(ingress.port).inserted {
+        for ingress in sidecar.ingress where taken.insert(ingress.port).inserted {
             guard let bind = ingress.bind else {
                 note(
                     .warning, Code.listenerNotServed,
@@ -89,8 +89,8 @@ extension Compiler {
             result.append(
                 ProxyDocument.Inbound(
                     address: bind.socket(port: ingress.port), app: app(of: ingress) ?? loopback,
-                    port: ingress.port, isStream: ingress.proto == .tcp || ingress.proto == .tls,
-                    line: ingress.line))
+                    port: ingress.port, isStream: ingress.isStream,
+                    line: ingress.line, tls: ingress.tls))
         }
         return result
     }
@@ -98,7 +98,7 @@ extension Compiler {
     /// `0.0.0.0:PORT` is the address of the workload, which here is this machine.
     private func app(of ingress: SidecarDocument.Ingress) -> SocketAddress? {
         guard let app = ingress.app else { return nil }
-        let isAny = app.at(port: 0) == .unspecified
+        let isAny = app.isAny && !app.isUnix
         return isAny ? SocketAddress(ipv4: 0x7F00_0001, port: app.port) : app
     }
 }

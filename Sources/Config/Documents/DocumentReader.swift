@@ -78,6 +78,7 @@ struct DocumentReader: Sendable {
             "fairlead.dev", "networking.istio.io", "", "discovery.k8s.io", "networking.k8s.io",
             gatewayAPIGroup,
         ].contains(group)
+        if isOurs { context.checkMeta(root) }
         if meta.name.isEmpty, isOurs {
             context.invalid(root["metadata"]?.line ?? root.line, "metadata.name is missing")
         }

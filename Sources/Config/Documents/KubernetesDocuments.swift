@@ -42,8 +42,12 @@ struct ServiceDocument: Document {
     }
 
     private static func target(_ fields: Fields) -> ServicePort.Target? {
-        guard let value = fields.any("targetPort"), case .scalar(let text, let plain) = value.value
-        else { return nil }
+        guard let value = fields.any("targetPort") else { return nil }
+        guard case .scalar(let text, let plain) = value.value else {
+            fields.context.invalid(
+                value.line, "\(fields.path).targetPort must be a number or a name, not \(value.kindName)")
+            return nil
+        }
         if plain, parseInteger(text) != nil { return fields.port("targetPort").map { .number($0) } }
         return .named(text)
     }

@@ -138,3 +138,50 @@ extension Fields {
         return meta
     }
 }
+
+extension DocumentContext {
+    /// What an API server would refuse of `metadata`: other types than texts, and mappings of texts.
+    func checkMeta(_ root: YAML) {
+        guard let metadata = root["metadata"] else { return }
+        guard case .map(let entries) = metadata.value else {
+            if case .null = metadata.value { return }
+            return invalid(metadata.line, "metadata must be a mapping, not \(metadata.kindName)")
+        }
+        for entry in entries {
+            switch entry.key {
+            case "name", "generateName", "namespace", "creationTimestamp", "deletionTimestamp":
+                checkText(entry, "metadata")
+            case "labels", "annotations": checkTexts(entry)
+            default: break
+            }
+        }
+    }
+
+    private func checkTexts(_ entry: YAML.Entry) {
+        switch entry.value.value {
+        case .map(let texts) where entry.key == "labels":
+            for text in texts { checkText(text, "metadata.labels") }
+        // What is meant by an annotation that is no text, its reader knows.
+        case .map, .null: break
+        default:
+            invalid(entry.line, "metadata.\(entry.key) must be a mapping, not \(entry.value.kindName)")
+        }
+    }
+
+    private func checkText(_ entry: YAML.Entry, _ path: String) {
+        switch entry.value.value {
+        case .null, .scalar(_, plain: false): return
+        case .scalar(let text, plain: true) where !mayBeTyped(text): return
+        default:
+            let kind = entry.value.kindName
+            if kind == "a string" { return }
+            invalid(entry.line, "\(path).\(entry.key) must be a string, not \(kind)")
+        }
+    }
+
+    /// A number or a truth value begins with few letters or is short: most texts need no closer look.
+    private func mayBeTyped(_ text: String) -> Bool {
+        guard let first = text.utf8.first else { return false }
+        return isDigit(first) || first == 0x2D || first == 0x2B || first == 0x2E || text.utf8.count <= 5
+    }
+}

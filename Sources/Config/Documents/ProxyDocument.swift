@@ -11,6 +11,8 @@ struct ProxyDocument: Document {
         /// Connections are passed on as they are.
         var isStream = false
         var line: Int
+        /// TLS of a Sidecar's `ingress`, which ends here; nil: connections are as they come.
+        var tls: ServerTLSFields?
     }
 
     var meta: Meta

@@ -45,11 +45,8 @@ struct Workload: Sendable {
 
     static func read(_ fields: Fields) -> Workload {
         var workload = Workload(address: fields.string("address") ?? "", line: fields.line)
-        if let ports = fields.any("ports"), case .map(let entries) = ports.value {
-            for entry in entries {
-                let cursor = Fields(ports, path: "\(fields.path).ports", context: fields.context)
-                workload.ports[entry.key] = cursor.port(entry.key)
-            }
+        if let ports = fields.object("ports"), case .map(let entries) = ports.node.value {
+            for entry in entries { workload.ports[entry.key] = ports.port(entry.key) }
         }
         workload.labels = fields.labels("labels")
         workload.weight = max(1, fields.integer("weight", in: 0...Int(Int32.max)) ?? 1)
@@ -82,6 +79,10 @@ extension Workload {
         } else if path.hasSuffix("/") {
             context.invalid(
                 line, "\(fields.path).address: \(address) is a folder", suggestion: "name the socket in it")
+        } else if parseUnixAddress(address) == nil {
+            context.invalid(
+                line, "\(fields.path).address: \(address) is no path that the system takes",
+                suggestion: "/PATH or @NAME of at most 107 bytes")
         } else if !ports.isEmpty {
             context.invalid(
                 fields.line(of: "ports"), "\(fields.path): a Unix socket has no ports",
@@ -122,6 +123,8 @@ struct ServiceEntryDocument: Document {
     var addresses: [String] = []
     var ports: [ServicePort] = []
     var resolution = "NONE"
+    /// `location`.
+    var isExternal = true
     var endpoints: [Workload] = []
     /// Nil: no selector.
     var workloadSelector: [String: String]?
@@ -144,7 +147,7 @@ struct ServiceEntryDocument: Document {
         hosts = spec.strings("hosts")
         addresses = spec.strings("addresses").map(\.value)
         exportTo = spec.strings("exportTo").map(\.value)
-        _ = spec.word("location", of: ["MESH_EXTERNAL", "MESH_INTERNAL"])
+        isExternal = spec.word("location", of: ["MESH_EXTERNAL", "MESH_INTERNAL"]) != "MESH_INTERNAL"
         resolution =
             spec.word("resolution", of: ["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"]) ?? "NONE"
         endpoints = spec.objects("endpoints").map(Workload.read)

@@ -20,9 +20,17 @@ struct SidecarDocument: Document {
         var bind: IPAddress?
         /// Nil: the port on loopback.
         var app: SocketAddress?
-        /// It has what we do not do: nothing is accepted.
-        var isUnsupported = false
+        /// Ends at the sidecar.
+        var tls: ServerTLSFields?
+        /// Requests are inside of its TLS.
+        var isHTTPS = false
         var line: Int
+
+        /// Its bytes are not read.
+        var isStream: Bool {
+            if tls != nil, isHTTPS { return false }
+            return proto == .tcp || proto == .tls
+        }
     }
 
     /// Where requests for hosts that nobody owns go.
@@ -66,8 +74,8 @@ struct SidecarDocument: Document {
         spec.finish()
     }
 
-    /// Number and protocol of a `port`; nil: it has no number.
-    private func readPort(_ fields: Fields) -> (number: UInt16?, proto: PortProtocol)? {
+    /// Number and protocol of a `port`, also as it is written; nil: there is none.
+    private func readPort(_ fields: Fields) -> (number: UInt16?, proto: PortProtocol, word: String)? {
         guard let inner = fields.object("port") else { return nil }
         let name = inner.string("name") ?? ""
         let word = inner.string("protocol") ?? ""
@@ -77,7 +85,7 @@ struct SidecarDocument: Document {
             fields.context.invalid(inner.line, "\(inner.path).number is missing")
         }
         let proto = PortProtocol(word: word.isEmpty ? name.prefix { $0 != "-" } : word[...]) ?? .auto
-        return (inner.port("number"), proto)
+        return (inner.port("number"), proto, word.uppercased())
     }
 
     /// Istio opens a socket for `captureMode: NONE`; where nothing is captured, an address to bind says the
@@ -126,23 +134,29 @@ struct SidecarDocument: Document {
         }
         var element = Ingress(port: number, proto: port.proto, bind: bind, line: fields.line)
         if let text = fields.string("defaultEndpoint") {
-            let isUnix = text.hasPrefix("unix://")
-            element.app = parseSocketAddress(text)
-            element.isUnsupported = isUnix
-            if isUnix {
-                fields.unsupported("defaultEndpoint", effect: "nothing is accepted on port \(number)")
-            } else if element.app == nil {
+            element.app = parseSocketAddress(text) ?? parseUnixAddress(text)
+            if element.app == nil {
                 fields.context.invalid(
                     fields.line(of: "defaultEndpoint"),
                     "\(fields.path).defaultEndpoint: \"\(text)\" is no address",
-                    suggestion: "as in 127.0.0.1:8080")
+                    suggestion: "as in 127.0.0.1:8080, or unix:///run/app.sock")
             }
         }
-        if fields.has("tls") {
-            element.isUnsupported = true
-            fields.unsupported("tls", effect: "nothing is accepted on port \(number)")
-        }
+        element.tls = fields.object("tls").flatMap(readTLS)
+        element.isHTTPS = port.word == "HTTPS"
         ingress.append(element)
+    }
+
+    private func readTLS(_ fields: Fields) -> ServerTLSFields? {
+        let tls = ServerTLSFields(fields)
+        switch tls.mode {
+        case .simple, .mutual, .optionalMutual, .istioMutual: return tls
+        case .passthrough, .autoPassthrough:
+            fields.context.invalid(
+                fields.line(of: "mode"), "\(fields.path).mode is \(tls.mode.rawValue): nothing ends here",
+                suggestion: "SIMPLE or MUTUAL")
+            return nil
+        }
     }
 
     private mutating func readPolicy(_ policy: Fields) {

@@ -245,7 +245,9 @@ struct GatewayDocument: Document {
             }
         }
         /// Where a `tls` names no mode, as in Istio.
-        var isPassthrough: Bool { kind == .tls && tls?.mode == .passthrough }
+        var isPassthrough: Bool { kind == .tls && (tls?.mode == .passthrough || isAuto) }
+        /// The server name is the target itself.
+        var isAuto: Bool { tls?.mode == .autoPassthrough }
         /// A TLS server that passes through, or whose TLS ends here.
         var isOpened: Bool { isPassthrough || tls?.isTerminated == true }
         /// What is inside TLS that ends here is not read.
@@ -281,7 +283,8 @@ struct GatewayDocument: Document {
     private static func readServer(_ fields: Fields) -> Server? {
         let context = fields.context
         defer { fields.finish() }
-        fields.accept("defaultEndpoint", "name")
+        fields.accept("defaultEndpoint")
+        _ = fields.string("name")
         let hosts = fields.strings("hosts")
         if hosts.isEmpty { context.invalid(fields.line, "\(fields.path).hosts is missing") }
         for host in hosts { checkHost(host, fields) }

@@ -46,6 +46,13 @@ extension VirtualServiceDocument {
                 continue
             }
             let isHeader = key != "queryParams"
+            if isHeader, !inverted, let place = pseudoHeader(entry.key), match.model[keyPath: place] == nil {
+                let inner = Fields(entry.value, path: path, context: fields.context)
+                let condition = readStringMatch(inner, starIsPresent: true)
+                if case .present? = condition { continue }
+                match.model[keyPath: place] = condition
+                continue
+            }
             if isHeader ? !isHeaderName(entry.key) : entry.key.isEmpty {
                 fields.context.invalid(entry.line, "\(path): \"\(entry.key)\" is no header name")
                 continue
@@ -56,6 +63,16 @@ extension VirtualServiceDocument {
             result.append(NamedMatch(name: name, match: condition, inverted: inverted))
         }
         return result.sorted { $0.name < $1.name }
+    }
+
+    /// What a request has in the place of a header, which Envoy matches as one.
+    private static func pseudoHeader(_ name: String) -> WritableKeyPath<MatchModel, StringMatch?>? {
+        switch name {
+        case ":method": \.method
+        case ":authority": \.authority
+        case ":scheme": \.scheme
+        default: nil
+        }
     }
 
     /// `{exact|prefix|regex}`; `{}` is "present". Nil after a finding.

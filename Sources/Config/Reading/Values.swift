@@ -81,6 +81,21 @@ func parseSocketAddress(_ text: String) -> SocketAddress? {
     return address
 }
 
+/// `unix:///run/app.sock`, or `unix://@name`. Nil if the text is none, or the path is too long.
+func parseUnixAddress(_ text: String) -> SocketAddress? {
+    guard let path = unixPath(text) else { return nil }
+    return SocketAddress(unixPath: path)
+}
+
+/// The path or name of a Unix socket's address; nil: it is no such address.
+func unixPath(_ text: String) -> String? {
+    let scheme = "unix://"
+    guard text.hasPrefix(scheme) else { return nil }
+    let path = text.dropFirst(scheme.count)
+    return path.count > 1 && (path.hasPrefix("/") || path.hasPrefix("@")) && !path.hasSuffix("/")
+        ? String(path) : nil
+}
+
 /// A DNS label of RFC 1123, at most 63 characters: names of lanes, subsets and ports.
 func isDNSLabel(_ text: String) -> Bool {
     let bytes = Array(text.utf8)

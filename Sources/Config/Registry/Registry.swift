@@ -13,6 +13,8 @@ struct Service: Sendable {
     var ports: [ServicePort]
     var clusterIPs: [String] = []
     var isHeadless = false
+    /// A ServiceEntry of what is outside of the mesh.
+    var isExternal = false
     var exportTo: [String] = []
     /// What names among its endpoints stand for.
     var resolution = ClusterResolution.everyAddress
@@ -178,6 +180,7 @@ struct Registry {
     /// By address or by name; nil: it is neither.
     private static func endpoint(at text: String, port: UInt16) -> EndpointModel? {
         if let ip = IPAddress(text) { return EndpointModel(address: ip.socket(port: port)) }
+        if let unix = parseUnixAddress(text) { return EndpointModel(address: unix) }
         guard isHostName(text, wildcard: false) else { return nil }
         var model = EndpointModel(address: SocketAddress.unspecified.at(port: port))
         model.hostname = text.lowercased()
@@ -230,7 +233,7 @@ struct Registry {
         guard !workloads.isEmpty, !document.selector.isEmpty else { return }
         for index in workloadLabels.select(scope: document.meta.namespace, document.selector) {
             guard let made = endpoint(of: workloads[index], port),
-                service.endpoints[port.number]?.contains(where: { $0.isAt(made) }) != true
+                service.endpoints[port.number]?.contains(where: { $0.place == made.place }) != true
             else { continue }
             service.endpoints[port.number, default: []].append(made)
         }
@@ -291,6 +294,7 @@ struct Registry {
             host: "", namespace: document.meta.namespace, name: "", ports: document.ports,
             meta: document.meta)
         template.exportTo = document.exportTo
+        template.isExternal = document.isExternal
         template.subjectAltNames = document.subjectAltNames
         if document.resolution == "DNS_ROUND_ROBIN" { template.resolution = .firstAddress }
         template.clusterIPs = document.addresses.filter { IPAddress($0) != nil }
@@ -368,12 +372,6 @@ struct Registry {
             result += endpoints(ofPod: index, port, publishesNotReady: false)
         }
         return result
-    }
-}
-
-extension EndpointModel {
-    fileprivate func isAt(_ other: EndpointModel) -> Bool {
-        address == other.address && hostname == other.hostname
     }
 }
 
