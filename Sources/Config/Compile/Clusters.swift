@@ -182,7 +182,7 @@ extension Compiler {
         if cluster.stable.isEmpty, !own.isEmpty, cluster.subset.isEmpty {
             note(
                 .warning, Code.nothingStable,
-                "every endpoint of \(service.host) is a lane's: requests in no lane get 503",
+                "every endpoint of \(cluster.service) is a lane's: requests in no lane get 503",
                 members[0].source)
         }
     }
