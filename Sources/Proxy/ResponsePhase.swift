@@ -111,15 +111,9 @@ extension Worker {
         if head.status == 204 { headers.pointee.remove(.contentLength) }
         if x.pointee.flags.contains(.isGRPC) { noteGRPC(number) }
         x.pointee.decision.pointee.response.reason = x.pointee.reason
-        let hasOperations = x.pointee.decision.pointee.response.hasOperations
-        if hasOperations || x.pointee.isScripted { tellServiceTime(number) }
-        if x.pointee.decision.pointee.response.editsHead {
-            applyResponseEdits(
-                x.pointee.decision.responsePlan, head.status, &headers.pointee, &scratch,
-                formatContext(number, response: true))
-            if hasOperations { headers.pointee.remove(rules.responseFixed) }
-        }
+        if x.pointee.decision.pointee.response.editsHead { editResponse(number, head.status) }
         if x.pointee.isScripted {
+            tellServiceTime(number)
             if let wait = runResponseScripts(
                 number, &head.status, &head.reasonPhrase, body: head.framing == .none ? .empty : nil)
             {
@@ -159,15 +153,29 @@ extension Worker {
         return sendResponseStart(number, at, body, count, readNs)
     }
 
-    /// Takes out what only we may say. Nearly every response has `server`, and few any other.
-    func removeOurs() {
+    /// Takes out what only we may say. Nearly every response has `server`, and few any other. Mutating: for
+    /// what is not, the compiler copies the whole worker here.
+    @inline(__always)
+    mutating func removeOurs() {
         responseHeaders.pointee.remove(.server)
         responseHeaders.pointee.remove(rules.responseRemoves)
+    }
+
+    /// Header operations, and what the lane adds.
+    @inline(__always)
+    private mutating func editResponse(_ number: UInt32, _ status: Int) {
+        let plan = exchange(number).pointee.decision.responsePlan
+        let hasOperations = plan.pointee.hasOperations
+        if hasOperations { tellServiceTime(number) }
+        applyResponseEdits(
+            plan, status, &responseHeaders.pointee, &scratch, formatContext(number, response: true))
+        if hasOperations { responseHeaders.pointee.remove(rules.responseFixed) }
     }
 
     /// Adds `x-envoy-upstream-service-time` where header operations and scripts can see it, and take it out.
     private mutating func tellServiceTime(_ number: UInt32) {
         let x = exchange(number)
+        if x.pointee.flags.contains(.serviceTimeTold) { return }
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
             let length = writeDecimal(UInt64(max(0, x.pointee.serviceMs)), to: digits.baseAddress!)
             responseHeaders.pointee.append(
