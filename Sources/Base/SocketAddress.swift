@@ -44,14 +44,15 @@ public struct SocketAddress: Sendable, Hashable, BitwiseCopyable {
     public init?(unixPath path: String) {
         let number = path.withView { fl_unix_number($0.start, $0.count, UInt32(Limits.unixPaths)) }
         guard number >= 0 else { return nil }
-        self.init(high: Self.unixPrefix, low: UInt64(number), port: 0, isIPv4: false)
+        self.init(high: Self.unixMark, low: UInt64(number), port: 0, isIPv4: true)
     }
 
-    /// As in CLinux.h, which cannot show it.
-    private static var unixPrefix: UInt64 { 0x0100_0000_0000_0000 }
+    /// As in CLinux.h, which cannot show it. No IPv4 address has it: nothing that comes from a socket, a PROXY
+    /// header or a text is ever taken for a Unix socket.
+    private static var unixMark: UInt64 { UInt64.max }
 
     /// It is a Unix socket.
-    public var isUnix: Bool { !isIPv4 && port == 0 && high == Self.unixPrefix }
+    public var isUnix: Bool { isIPv4 && high == Self.unixMark }
 
     private func writeUnix(_ out: UnsafeMutablePointer<UInt8>) -> Int {
         var path: UnsafePointer<UInt8>?
@@ -63,16 +64,15 @@ public struct SocketAddress: Sendable, Hashable, BitwiseCopyable {
     /// Writes the address without port; returns the number of bytes. IPv6 as RFC 5952 asks; of a Unix socket
     /// its path.
     public func writeAddress(to out: UnsafeMutablePointer<UInt8>) -> Int {
-        isIPv4 ? writeIPv4(out) : isUnix ? writeUnix(out) : writeIPv6(out)
+        isUnix ? writeUnix(out) : isIPv4 ? writeIPv4(out) : writeIPv6(out)
     }
 
     /// Writes `a.b.c.d:port`, `[v6]:port` or a path; returns the number of bytes.
     public func writeAddressAndPort(to out: UnsafeMutablePointer<UInt8>) -> Int {
         var count = 0
+        if isUnix { return writeUnix(out) }
         if isIPv4 {
             count = writeIPv4(out)
-        } else if isUnix {
-            return writeUnix(out)
         } else {
             out[0] = 0x5B
             count = 1 + writeIPv6(out + 1)

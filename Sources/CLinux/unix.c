@@ -24,7 +24,7 @@ size_t fl_unix_path_bytes(void) { return sizeof(((struct sockaddr_un *)0)->sun_p
 static int64_t find_or_add(const uint8_t *path, size_t count, uint32_t most) {
     for (uint32_t index = 0; index < known; index++) {
         const fl_unix_entry *entry = atomic_load_explicit(&entries[index], memory_order_relaxed);
-        if (entry->count == count && memcmp(entry->bytes, path, count) == 0) return index;
+        if (entry->count == count && memcmp(entry->bytes, path, count) == 0) return index + 1;
     }
     if (known >= most || known >= unix_entries_most) return -1;
     fl_unix_entry *entry = calloc(1, sizeof *entry);
@@ -32,7 +32,7 @@ static int64_t find_or_add(const uint8_t *path, size_t count, uint32_t most) {
     entry->count = count;
     memcpy(entry->bytes, path, count);
     atomic_store_explicit(&entries[known], entry, memory_order_release);
-    return known++;
+    return ++known;
 }
 
 int64_t fl_unix_number(const uint8_t *path, size_t count, uint32_t most) {
@@ -44,8 +44,8 @@ int64_t fl_unix_number(const uint8_t *path, size_t count, uint32_t most) {
 }
 
 size_t fl_unix_path(uint64_t number, const uint8_t **path) {
-    if (number >= unix_entries_most) return 0;
-    const fl_unix_entry *entry = atomic_load_explicit(&entries[number], memory_order_acquire);
+    if (number == 0 || number > unix_entries_most) return 0;
+    const fl_unix_entry *entry = atomic_load_explicit(&entries[number - 1], memory_order_acquire);
     if (!entry) return 0;
     *path = entry->bytes;
     return entry->count;

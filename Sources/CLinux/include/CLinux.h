@@ -117,9 +117,9 @@ static inline void fl_address_read(const struct sockaddr_storage *storage, fl_ad
         out->is_ipv4 = 1;
     }
 }
-// Unix sockets are addresses too: numbers of paths, kept for the life of the process, within the prefix that
-// RFC 6666 sets aside for what must never be sent.
-#define FL_UNIX_PREFIX 0x0100000000000000ull
+// Unix sockets are addresses too: numbers of paths, from 1, kept for the life of the process, with a mark that
+// no other address has beside is_ipv4.
+#define FL_UNIX_MARK UINT64_MAX
 /// The number of a path of at most `fl_unix_path_bytes()` bytes; equal paths have the same. `@` at its start
 /// stands for a NUL: a name without a file. -1: `most` others are known already, or it is too long.
 int64_t fl_unix_number(const uint8_t *path, size_t count, uint32_t most);
@@ -127,7 +127,7 @@ int64_t fl_unix_number(const uint8_t *path, size_t count, uint32_t most);
 size_t fl_unix_path(uint64_t number, const uint8_t **path);
 size_t fl_unix_path_bytes(void);
 static inline int fl_is_unix(const fl_address *address) {
-    return !address->is_ipv4 && address->port == 0 && address->high == FL_UNIX_PREFIX;
+    return address->is_ipv4 && address->high == FL_UNIX_MARK;
 }
 socklen_t fl_unix_write(uint64_t number, struct sockaddr_storage *storage);
 
