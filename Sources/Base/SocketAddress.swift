@@ -47,8 +47,8 @@ public struct SocketAddress: Sendable, Hashable, BitwiseCopyable {
         self.init(high: Self.unixMark, low: UInt64(number), port: 0, isIPv4: true)
     }
 
-    /// As in CLinux.h, which cannot show it. No IPv4 address has it: nothing that comes from a socket, a PROXY
-    /// header or a text is ever taken for a Unix socket.
+    /// As in CLinux.h, which cannot show it. No IPv4 address has it: nothing that comes from a socket, a
+    /// PROXY header or a text is ever taken for a Unix socket.
     private static var unixMark: UInt64 { UInt64.max }
 
     /// It is a Unix socket.

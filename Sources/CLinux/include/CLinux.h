@@ -117,8 +117,8 @@ static inline void fl_address_read(const struct sockaddr_storage *storage, fl_ad
         out->is_ipv4 = 1;
     }
 }
-// Unix sockets are addresses too: numbers of paths, from 1, kept for the life of the process, with a mark that
-// no other address has beside is_ipv4.
+// Unix sockets are addresses too: numbers of paths, from 1, kept for the life of the process, with a mark
+// that no other address has beside is_ipv4.
 #define FL_UNIX_MARK UINT64_MAX
 /// The number of a path of at most `fl_unix_path_bytes()` bytes; equal paths have the same. `@` at its start
 /// stands for a NUL: a name without a file. -1: `most` others are known already, or it is too long.
